@@ -1,0 +1,32 @@
+"""CPU support for verl and vLLM: the whole pipeline on a machine without an accelerator.
+
+The launcher decides once whether a run is on the CPU and hands `cpu_environment()` to every child process. Nothing is guessed
+per process: a Ray actor without GPUs on a GPU machine sees no accelerator either.
+
+- `plugin`   the `verl.plugins` entry point, loaded by `import verl` in every process (verl/__init__.py:56)
+- `cpu`      the platform class behind verl's device layer
+- `engine`   FSDP2 engines and the vLLM replica for device "cpu"; verl imports it through `model.external_lib`
+- `rollout`  verl's own vLLM server with a worker that survives weight synchronisation
+- `patches`  the few places where the pinned libraries leave no extension point
+"""
+
+import os
+
+ENGINE_MODULE = "vcore_verl.platform.engine"
+
+
+def cpu_requested() -> bool:
+    """Whether the launcher chose the CPU for this process tree."""
+    return os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu"
+
+
+def cpu_environment(threads: int) -> dict[str, str]:
+    """Environment of every process of a CPU run; `threads` is the number of OpenMP threads per process."""
+    return {
+        "VERL_PLATFORM": "cpu",
+        "OMP_NUM_THREADS": str(threads),
+        # GiB of KV cache per vLLM engine; the built-in model needs a fraction of it, vLLM refuses less than 1.
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        # vLLM pins its OpenMP threads to cores by NUMA node, which puts two engines on the same core.
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    }

@@ -1,0 +1,35 @@
+"""The paper's Random baseline (appendix C.2): a fixed fifth of the supervised tokens, the boxed answer always among them.
+
+The paper does not say how the loss is normalised; here, as for every objective, by all supervised tokens.
+"""
+
+import torch
+from torch import Tensor
+
+from vcore_verl.objectives.packed import lengths
+from vcore_verl.objectives.registry import Tokens, Weighting, register
+
+
+def keep_mask(answer: Tensor, keep: float, seed: int, example: int) -> Tensor:
+    """Which of one example's n supervised tokens are kept, bool of shape (n,).
+
+    max(round(keep * n), answer tokens) in all: those where `answer` is true, the rest drawn uniformly without replacement from a
+    stream of their own for (seed, example), so that an example keeps the same tokens whenever it is seen.
+    """
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + example) % 2**63)
+    rank = torch.randperm(len(answer), generator=generator)
+    rank[answer.cpu()] = -1
+    count = max(round(keep * len(answer)), int(answer.sum()))
+    mask = torch.zeros(len(answer), dtype=torch.bool)
+    mask[rank.argsort(stable=True)[:count]] = True
+    return mask
+
+
+@register("random")
+def weigh(tokens: Tokens, *, keep: float = 0.2, seed: int = 0) -> Weighting:
+    """w_t = 1 for kept tokens, else 0. Raises ValueError unless 0 < keep <= 1."""
+    if not 0 < keep <= 1:
+        raise ValueError(f"init.keep is {keep}: use a share in (0, 1]")
+    answers = tokens.answer_T.split(lengths(tokens.cu_seqlens_S1).tolist())
+    masks = [keep_mask(answer, keep, seed, int(example)) for answer, example in zip(answers, tokens.example_S, strict=True)]
+    return Weighting(torch.cat(masks).to(tokens.loss_T))

@@ -1,0 +1,370 @@
+"""Typed recipes: composed by Hydra from `recipes/`, checked by OmegaConf against the dataclasses below.
+
+Everything a run does follows from one `Recipe`. A mistake in one is a `RecipeError` of one line, raised before anything
+starts. Imports no torch.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, cast, get_type_hints
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import OverrideParseException
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPES = ROOT / "recipes"
+GROUPS = ("init", "rl")  # folders below recipes/ that a recipe chooses one file from
+BUILTIN = "builtin:"  # models and data sets made locally from fixed seeds
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot run; the message is one line that says what is wrong and what to do."""
+
+
+@dataclass
+class Lora:
+    """Low-rank adapters for SFT; rank 0 is full fine-tuning."""
+
+    rank: int = 0
+    alpha: int = 0
+    dropout: float = 0.0
+
+
+@dataclass
+class Model:
+    """The base model: a hub id, a local directory, or `builtin:arithmetic` (made by the base stage)."""
+
+    path: str = MISSING
+    dtype: str = "bfloat16"
+    lora: Lora = field(default_factory=Lora)
+
+
+@dataclass
+class Hardware:
+    """Where it runs. `device: auto` is resolved once, by the launcher."""
+
+    device: str = "auto"
+    gpus: int = 8  # ranks per node; on a CPU, processes
+    nodes: int = 1
+    stall_minutes: float = 30.0
+
+
+@dataclass
+class Base:
+    """How the built-in base model is made; used only where `model.path` is `builtin:...`."""
+
+    layers: int = 4
+    hidden_size: int = 128
+    heads: int = 4
+    kv_heads: int = 2
+    intermediate_size: int = 384
+    steps: int = 600
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    num_problems: int = 50_000
+
+
+@dataclass
+class Data:
+    """Training and test sets: a named source, a hub id, a local file, or `builtin:arithmetic`."""
+
+    sft: str = MISSING
+    rl: str = MISSING
+    num_sft: int = MISSING
+    num_rl: int = MISSING
+    num_test: int = MISSING
+    max_prompt_tokens: int = MISSING
+    cutoff_tokens: int = MISSING  # prompt and trace of an SFT example
+
+
+@dataclass
+class Probe:
+    """How VCORE measures the utility of a token: gradient, virtual update, derivative along it."""
+
+    gradient: str = "fresh"
+    batch_size: int = 32
+    update: str = "sgd"
+    derivative: str = "jvp"
+    epsilon: Any = "auto"  # a float, or "auto"
+    clip_grad: float | None = None
+    every: int = 1
+
+
+@dataclass
+class Init:
+    """The initialiser: the SFT objective that prepares the model for RL."""
+
+    name: str = MISSING
+    probe: Probe = field(default_factory=Probe)
+    temperature: float | None = None
+    kl_budget: float | None = None
+    variance_control: str = "loss_ratio"
+    level: str = "sequence"
+    keep: float = 0.2
+
+
+@dataclass
+class Sft:
+    """Supervised fine-tuning; batch sizes are global. `verl` is merged into verl's SFT configuration."""
+
+    steps: int = MISSING
+    batch_size: int = MISSING
+    max_tokens_per_rank: int = MISSING
+    learning_rate: float = MISSING
+    schedule: str = "cosine"
+    warmup_ratio: float = MISSING
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    weight_decay: float = 0.0
+    clip_grad: float = 1.0
+    save_every: int = MISSING
+    verl: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Rl:
+    """Reinforcement learning; batch sizes are global. `verl` is merged into verl's PPO configuration."""
+
+    name: str = MISSING
+    steps: int = MISSING
+    prompts_per_step: int = MISSING
+    samples_per_prompt: int = MISSING
+    mini_batch_prompts: int = MISSING
+    max_tokens_per_rank: int = MISSING
+    max_response_tokens: int = MISSING
+    learning_rate: float = MISSING
+    schedule: str = "cosine"
+    warmup_ratio: float = MISSING
+    temperature: float = 1.0
+    clip_low: float = 0.2
+    clip_high: float = 0.2
+    kl_coef: float = 0.0
+    entropy_coef: float = 0.0
+    loss_aggregation: str = "token-mean"
+    dynamic_sampling: bool = False
+    overlong_buffer: int = 0
+    save_every: int = MISSING
+    verl: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Evaluation:
+    """Sampling at evaluation: `num_samples` per prompt, and one greedy answer where `greedy`."""
+
+    datasets: list[str] = MISSING
+    num_samples: int = MISSING
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int = MISSING
+    seed: int = 42
+    greedy: bool = True
+
+
+@dataclass
+class Recipe:
+    """All there is to say about one run."""
+
+    name: str = MISSING
+    seed: int = 0
+    output_dir: str = "runs"
+    model: Model = field(default_factory=Model)
+    hardware: Hardware = field(default_factory=Hardware)
+    base: Base = field(default_factory=Base)
+    data: Data = field(default_factory=Data)
+    init: Init = field(default_factory=Init)
+    sft: Sft = field(default_factory=Sft)
+    rl: Rl = field(default_factory=Rl)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+
+
+def names() -> list[str]:
+    """Names of the recipes that can be run."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml") if path.stem != "base")
+
+
+def load(name: str, overrides: list[str]) -> Recipe:
+    """Compose `recipes/<name>.yaml` with `key=value` overrides.
+
+    Raises `RecipeError` for an unknown recipe, an unknown key, a value of the wrong type, a value that is not set, a
+    local file that is missing, and a setting that would be ignored.
+    """
+    if name not in names():
+        raise RecipeError(f"unknown recipe '{name}'; known recipes: {', '.join(names())}")
+    parsed = _parse(overrides)
+    chosen = [item for item in parsed if item.key_or_group in GROUPS]
+    for item in chosen:
+        options = sorted(path.stem for path in (RECIPES / item.key_or_group).glob("*.yaml"))
+        if item.value() not in options:
+            raise RecipeError(f"{item.key_or_group}={item.value()} is not known; choose one of {', '.join(options)}")
+    with initialize_config_dir(str(RECIPES), version_base="1.3"):
+        composed = compose(name, overrides=[str(item.input_line) for item in chosen])
+    config = _schema()
+    _merge(config, composed, f"recipes/{name}.yaml")
+    if OmegaConf.is_missing(config, "name"):
+        config.name = name
+    for item in parsed:
+        if item.key_or_group not in GROUPS:
+            update = OmegaConf.create()
+            OmegaConf.update(update, item.key_or_group, item.value(), force_add=True)
+            _merge(config, update, f"'{item.input_line}'")
+    recipe = _to_recipe(config)
+    _check(recipe, [item.key_or_group for item in parsed])
+    return recipe
+
+
+def save(recipe: Recipe, path: Path) -> None:
+    """Write the resolved recipe as YAML."""
+    path.write_text(to_yaml(recipe))
+
+
+def read(path: Path) -> Recipe:
+    """Read a resolved recipe written by `save`."""
+    config = _schema()
+    _merge(config, cast(DictConfig, OmegaConf.load(path)), str(path))
+    return _to_recipe(config)
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """The resolved recipe as YAML."""
+    return OmegaConf.to_yaml(OmegaConf.structured(recipe))
+
+
+def settings(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as one flat dictionary: dotted key -> value (lists and scalars)."""
+    return dict(_flatten(cast(dict[str, Any], OmegaConf.to_container(OmegaConf.structured(recipe))), ""))
+
+
+def _flatten(values: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _parse(overrides: list[str]) -> list[Override]:
+    parsed = []
+    for text in overrides:
+        try:
+            (item,) = OverridesParser.create().parse_overrides([text])
+        except OverrideParseException as error:
+            raise RecipeError(f"cannot read '{text}'; write key=value, for example init=dft or sft.steps=50") from error
+        if (
+            not item.key_or_group
+            or item.type is None
+            or item.type.name != "CHANGE"
+            or item.is_sweep_override()
+            or item.package is not None
+        ):
+            raise RecipeError(f"cannot use '{text}'; write key=value with one value, for example sft.steps=50")
+        parsed.append(item)
+    return parsed
+
+
+def _schema() -> DictConfig:
+    config = OmegaConf.structured(Recipe)
+    for part in (config.sft, config.rl):  # verl's own keys: checked against verl, not here
+        OmegaConf.set_struct(part.verl, False)
+    return config
+
+
+def _merge(config: DictConfig, update: DictConfig, source: str) -> None:
+    """Merge `update` into the typed `config`; `source` says where the values come from in an error."""
+    try:
+        config.merge_with(update)
+    except ConfigKeyError as error:
+        raise RecipeError(f"{source}: unknown key '{error.full_key}'{_nearest(str(error.full_key))}") from error
+    except OmegaConfBaseException as error:
+        reason = str(error.msg).splitlines()[0].rstrip(".")
+        raise RecipeError(f"{source}: {error.full_key or next(iter(update))} is of the wrong type: {reason}") from error
+
+
+def _to_recipe(config: DictConfig) -> Recipe:
+    try:
+        return cast(Recipe, OmegaConf.to_object(config))
+    except MissingMandatoryValue as error:
+        raise RecipeError(f"{error.full_key} is not set; add {error.full_key}=<value>") from error
+    except OmegaConfBaseException as error:  # an interpolation that leads nowhere
+        raise RecipeError(f"{error.full_key}: {str(error.msg).splitlines()[0]}") from error
+
+
+def _known_keys(kind: type = Recipe, prefix: str = "") -> Iterator[str]:
+    hints = get_type_hints(kind)
+    for item in fields(kind):
+        yield prefix + item.name
+        if is_dataclass(hints[item.name]):
+            yield from _known_keys(cast(type, hints[item.name]), f"{prefix}{item.name}.")
+
+
+def _nearest(key: str) -> str:
+    """A hint at the known keys that the unknown `key` may stand for: same last name, or nearest as a whole."""
+    known = list(_known_keys())
+    last = key.rpartition(".")[2]
+    same_name = [other for other in known if other.rpartition(".")[2] == last]
+    found = same_name or difflib.get_close_matches(key, known, n=1)
+    if not found:
+        return "; `python -m vcore_verl show <recipe>` lists all keys"
+    return f"; did you mean {' or '.join(found)}?"
+
+
+def _check(recipe: Recipe, overridden: list[str]) -> None:
+    """What types cannot say."""
+    choices = {
+        "model.dtype": (recipe.model.dtype, ("bfloat16", "float32")),
+        "hardware.device": (recipe.hardware.device, ("auto", "cuda", "cpu")),
+        "sft.schedule": (recipe.sft.schedule, ("cosine", "constant")),
+        "rl.schedule": (recipe.rl.schedule, ("cosine", "constant")),
+    }
+    for key, (value, allowed) in choices.items():
+        if value not in allowed:
+            raise RecipeError(f"{key}={value} is not known; choose one of {', '.join(allowed)}")
+    positive = {
+        "hardware.gpus": recipe.hardware.gpus,
+        "hardware.nodes": recipe.hardware.nodes,
+        "hardware.stall_minutes": recipe.hardware.stall_minutes,
+        "sft.steps": recipe.sft.steps,
+        "sft.batch_size": recipe.sft.batch_size,
+        "sft.save_every": recipe.sft.save_every,
+        "rl.steps": recipe.rl.steps,
+        "rl.prompts_per_step": recipe.rl.prompts_per_step,
+        "rl.samples_per_prompt": recipe.rl.samples_per_prompt,
+        "rl.save_every": recipe.rl.save_every,
+        "evaluation.num_samples": recipe.evaluation.num_samples,
+    }
+    for key, number in positive.items():
+        if number <= 0:
+            raise RecipeError(f"{key}={number} must be positive")
+    if recipe.init.name == "none" and recipe.rl.name == "none":
+        raise RecipeError("init=none and rl=none together leave nothing to train")
+    epsilon = recipe.init.probe.epsilon
+    if epsilon != "auto" and (isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or epsilon <= 0):
+        raise RecipeError(f"init.probe.epsilon={epsilon} must be a positive number or auto")
+    if recipe.rl.prompts_per_step % recipe.rl.mini_batch_prompts:
+        raise RecipeError(
+            f"rl.prompts_per_step={recipe.rl.prompts_per_step} must be a multiple of "
+            f"rl.mini_batch_prompts={recipe.rl.mini_batch_prompts}"
+        )
+    ignored = {
+        "base": (not recipe.model.path.startswith(BUILTIN), f"model.path={recipe.model.path} is not built in"),
+        "init": (recipe.init.name == "none", "init=none runs no SFT"),
+        "sft": (recipe.init.name == "none", "init=none runs no SFT"),
+        "rl": (recipe.rl.name == "none", "rl=none runs no RL"),
+    }
+    for key in overridden:
+        unused, reason = ignored.get(key.partition(".")[0], (False, ""))
+        if "." in key and unused:
+            raise RecipeError(f"{key} would be ignored: {reason}; leave it out")
+    for key, path in {"model.path": recipe.model.path, "data.sft": recipe.data.sft, "data.rl": recipe.data.rl}.items():
+        if _is_local(path) and not Path(path).expanduser().exists():
+            raise RecipeError(f"{key}={path} does not exist; give a path that does, or a hub id")
+
+
+def _is_local(path: str) -> bool:
+    """Whether `path` can only mean a place on this machine: hub ids look like `owner/name`."""
+    return path.startswith((os.sep, "./", "../", "~")) or path.endswith((".parquet", ".jsonl"))

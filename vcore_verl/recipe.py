@@ -13,7 +13,7 @@ from typing import Any, cast, get_type_hints
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import OverrideParseException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
@@ -255,13 +255,8 @@ def _parse(overrides: list[str]) -> list[Override]:
             (item,) = OverridesParser.create().parse_overrides([text])
         except OverrideParseException as error:
             raise RecipeError(f"cannot read '{text}'; write key=value, for example init=dft or sft.steps=50") from error
-        if (
-            not item.key_or_group
-            or item.type is None
-            or item.type.name != "CHANGE"
-            or item.is_sweep_override()
-            or item.package is not None
-        ):
+        plain = item.type is OverrideType.CHANGE and item.package is None and not item.is_sweep_override()
+        if not plain or not item.key_or_group:
             raise RecipeError(f"cannot use '{text}'; write key=value with one value, for example sft.steps=50")
         parsed.append(item)
     return parsed
@@ -281,8 +276,9 @@ def _merge(config: DictConfig, update: DictConfig, source: str) -> None:
     except ConfigKeyError as error:
         raise RecipeError(f"{source}: unknown key '{error.full_key}'{_nearest(str(error.full_key))}") from error
     except OmegaConfBaseException as error:
+        key = error.full_key or ", ".join(str(name) for name in update)
         reason = str(error.msg).splitlines()[0].rstrip(".")
-        raise RecipeError(f"{source}: {error.full_key or next(iter(update))} is of the wrong type: {reason}") from error
+        raise RecipeError(f"{source}: {key} is of the wrong type: {reason}") from error
 
 
 def _to_recipe(config: DictConfig) -> Recipe:

@@ -14,7 +14,7 @@ class ArtefactError(RuntimeError):
 class Run:
     """The run directory of one recipe, initialiser, RL algorithm and seed.
 
-    `root` holds what all of a recipe's runs share: base model, its evaluation, data, report. `dir` holds this run's own.
+    `root` holds what all runs of a recipe share: base model, its evaluation, data, report. `dir` holds its own.
     Paths are relative to the working directory where `recipe.output_dir` is.
     """
 

@@ -1,0 +1,125 @@
+"""Export of a training checkpoint to Hugging Face format, and the proof that the export is what it should be.
+
+verl's own merger rounds to bfloat16 (verl/model_merger/fsdp_model_merger.py:180) and, under LoRA, writes the base model; so
+the shards are joined here, in the dtype they were trained in, and adapters are merged by PEFT.
+
+    python -m vcore_verl.checkpoint SHARDS START HF     (SHARDS: a verl global_step_N directory that holds *_rank_*.pt)
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from vcore_verl.process import Command
+from vcore_verl.recipe import Recipe
+from vcore_verl.run import ArtefactError, Run
+
+
+def export_command(recipe: Recipe, run: Run, stage: str) -> Command:
+    """Export the last checkpoint of `stage` ("sft" or "rl")."""
+    shards, start, target = _places(recipe, run, stage)
+    argv = [sys.executable, "-m", "vcore_verl.checkpoint", str(shards), str(start), str(target)]
+    return Command(argv=argv, env={}, progress=target.parent / "export.jsonl", total=1, unit="checkpoint")
+
+
+def verify_export(recipe: Recipe, run: Run, stage: str) -> None:
+    """Raise `ArtefactError` unless the exported files hash as recorded when the export had proved itself."""
+    _, _, target = _places(recipe, run, stage)
+    record = target / "export.json"
+    if not record.is_file():
+        raise ArtefactError(f"{record} is missing: the export did not finish")
+    for name, digest in json.loads(record.read_text())["sha256"].items():
+        if not (target / name).is_file() or sha256(target / name) != digest:
+            raise ArtefactError(f"{target / name} is not the file that was exported")
+
+
+def export(shards: Path, start: Path | str, target: Path) -> None:
+    """Join the shards of `shards` and write `target`, whole or not at all.
+
+    `start` is the checkpoint that training began from: it gives tokenizer and generation settings, and the export must differ
+    from it. Raises `ArtefactError` when it does not, or when the written model does not reload to the same tensors.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+    tensors = join_shards(shards)
+    config = AutoConfig.from_pretrained(start)
+    dtype = next(iter(tensors.values())).dtype
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    model.load_state_dict(tensors, strict=True, assign=True)
+    model.tie_weights()
+    model.generation_config = GenerationConfig.from_pretrained(start)
+    tokenizer = AutoTokenizer.from_pretrained(start)
+    # Evaluation and RL must stop at the token that training taught as the end.
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    partial = target.with_name(target.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    reloaded = AutoModelForCausalLM.from_pretrained(partial, dtype=dtype).state_dict()
+    if any(not torch.equal(tensor, reloaded[name]) for name, tensor in model.state_dict().items()):
+        raise ArtefactError(f"{target} does not reload to the weights of {shards}")
+    before = AutoModelForCausalLM.from_pretrained(start, dtype=dtype).state_dict()
+    if all(torch.equal(tensor, before[name]) for name, tensor in reloaded.items()):
+        raise ArtefactError(f"the weights of {shards} are those of {start}: training changed nothing")
+    digests = {path.name: sha256(path) for path in sorted(partial.iterdir())}
+    (partial / "export.json").write_text(json.dumps({"source": str(shards), "sha256": digests}, indent=2) + "\n")
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+
+
+def join_shards(directory: Path) -> dict:
+    """Name -> full tensor, from the FSDP2 shards that verl saved (utils/checkpoint/fsdp_checkpoint_manager.py:300).
+
+    Shards are DTensors split along dimension 0; what is not a DTensor is the same on every rank.
+    """
+    import torch
+    from torch.distributed.tensor import DTensor
+
+    paths = sorted(directory.glob("model_world_size_*_rank_*.pt"), key=lambda path: int(path.stem.rsplit("_", 1)[1]))
+    if not paths:
+        raise ArtefactError(f"{directory} holds no model shards")
+    ranks = [torch.load(path, map_location="cpu", weights_only=False) for path in paths]
+    joined = {}
+    for name, first in ranks[0].items():
+        if isinstance(first, DTensor) and first.placements[-1].is_shard():
+            pieces = [rank[name].to_local() for rank in ranks]
+            joined[name] = torch.cat(pieces, dim=first.placements[-1].dim)
+        else:
+            joined[name] = first.to_local() if isinstance(first, DTensor) else first
+    return joined
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal digest of a file's content."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _places(recipe: Recipe, run: Run, stage: str) -> tuple[Path, Path, Path]:
+    """Shards, starting checkpoint and target of an export."""
+    if stage == "sft":
+        return run.sft_checkpoints / f"global_step_{recipe.sft.steps}", run.sft_start, run.sft_hf
+    return run.rl_checkpoints / f"global_step_{recipe.rl.steps}" / "actor", run.rl_start, run.rl_hf
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m vcore_verl.checkpoint", description=__doc__)
+    parser.add_argument("shards", type=Path)
+    parser.add_argument("start")
+    parser.add_argument("target", type=Path)
+    args = parser.parse_args()
+    export(args.shards, args.start, args.target)
+    with (args.target.parent / "export.jsonl").open("w") as progress:
+        progress.write(json.dumps({"step": 1, "total": 1}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""The built-in task: chains of integer additions and subtractions, with worked solutions of very mixed quality.
+
+A problem is a string such as `23+9-14+7=?`; a response is `<think>...</think>\\boxed{25}`. Everything is a function of a seed.
+
+Two properties make the task fit for comparing initialisers:
+- Several ways of answering, whose accuracies differ for a small model (`Style`). Reinforcement learning chooses between modes
+  that a policy already has; it does not repair arithmetic slips within a few dozen steps.
+- Supervised traces hold what long chain-of-thought data hold: good steps, filler, false starts that are corrected, mistakes that
+  are not. The kind of every stretch of text is known (`Span`), so one can ask where an objective puts its weight.
+"""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from random import Random
+
+DATA_SOURCE = "vcore/arithmetic"
+
+# Share of all problems, by a hash of the problem's text: splits are disjoint by construction.
+SPLITS = {"pretrain": range(0, 50), "sft": range(50, 70), "rl": range(70, 85), "test": range(85, 100)}
+
+FILLERS = ("ok\n", "hmm\n", "so\n", "let me see\n")
+
+
+class Style(Enum):
+    DIRECT = "direct"  # the answer at once
+    HASTY = "hasty"  # two operations in one line
+    WORKED = "worked"  # one operation a line
+
+
+@dataclass(frozen=True)
+class Range:
+    """Which problems: number of operations and size of operands, both inclusive."""
+
+    operations: tuple[int, int]
+    operands: tuple[int, int]
+
+
+IN_DOMAIN = Range(operations=(2, 4), operands=(1, 20))
+LONGER_CHAINS = Range(operations=(5, 6), operands=(1, 20))
+LARGER_NUMBERS = Range(operations=(2, 4), operands=(21, 40))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`first` followed by signed `terms`; the value is their sum."""
+
+    first: int
+    terms: tuple[int, ...]
+
+    @property
+    def question(self) -> str:
+        return f"{self.first}{_signed(self.terms)}=?"
+
+    @property
+    def answer(self) -> int:
+        return self.first + sum(self.terms)
+
+    @property
+    def split(self) -> str:
+        bucket = zlib.crc32(self.question.encode()) % 100
+        return next(name for name, buckets in SPLITS.items() if bucket in buckets)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Characters [start, end) of a response are of one kind: markup, step, filler, false_start, mistake or answer."""
+
+    start: int
+    end: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A response and the kinds of its parts, which cover it without gap or overlap."""
+
+    text: str
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How supervised traces are written; rates are probabilities in [0, 1].
+
+    direct, hasty: share of traces in that style, the rest is worked. filler: per line. false_start: per line, a wrong value that is
+    taken back at once. mistake: per trace, one wrong value that is carried to the answer.
+    """
+
+    direct: float
+    hasty: float
+    filler: float
+    false_start: float
+    mistake: float
+
+
+# The base model sees every style, cleanly, and prefers to answer at once.
+PRETRAINING = Mixture(direct=0.5, hasty=0.0, filler=0.0, false_start=0.0, mistake=0.0)
+# What a teacher's unedited traces look like: mostly worked, often wordy, sometimes wrong.
+SUPERVISED = Mixture(direct=0.15, hasty=0.15, filler=0.15, false_start=0.1, mistake=0.1)
+
+
+def problems(span: Range, split: str, rng: Random) -> Iterator[Problem]:
+    """Distinct problems of `span` that belong to `split`, without end; all partial sums lie in [0, 99]."""
+    seen: set[str] = set()
+    while True:
+        problem = _draw(span, rng)
+        if problem.split == split and problem.question not in seen:
+            seen.add(problem.question)
+            yield problem
+
+
+def solve(problem: Problem, mixture: Mixture, rng: Random) -> Trace:
+    """A supervised trace for `problem`, its style and blemishes drawn from `mixture`."""
+    draw = rng.random()
+    style = Style.DIRECT if draw < mixture.direct else Style.HASTY if draw < mixture.direct + mixture.hasty else Style.WORKED
+    writer = _Writer()
+    writer.add("<think>", "markup")
+    value = problem.first
+    lines = _lines(problem.terms, style)
+    wrong_line = rng.randrange(len(lines)) if lines and rng.random() < mixture.mistake else None
+    for index, terms in enumerate(lines):
+        expression = f"{value}{_signed(terms)}="
+        if rng.random() < mixture.filler:
+            writer.add(rng.choice(FILLERS), "filler")
+        value += sum(terms)
+        if rng.random() < mixture.false_start:
+            writer.add(f"{expression}{_slip(value, rng)} no\n", "false_start")
+        if index == wrong_line:
+            value = _slip(value, rng)
+        writer.add(f"{expression}{value}\n", "mistake" if index == wrong_line else "step")
+    if not lines:
+        value = problem.answer
+    writer.add("</think>", "markup")
+    writer.add(f"\\boxed{{{value}}}", "answer")
+    return writer.trace()
+
+
+def _draw(span: Range, rng: Random) -> Problem:
+    first = total = rng.randint(*span.operands)
+    terms: list[int] = []
+    for _ in range(rng.randint(*span.operations)):
+        operand = rng.randint(*span.operands)
+        sign = rng.choice([sign for sign in (1, -1) if 0 <= total + sign * operand < 100])
+        terms.append(sign * operand)
+        total += terms[-1]
+    return Problem(first, tuple(terms))
+
+
+def _lines(terms: tuple[int, ...], style: Style) -> list[tuple[int, ...]]:
+    if style is Style.DIRECT:
+        return []
+    width = 2 if style is Style.HASTY else 1
+    return [terms[start : start + width] for start in range(0, len(terms), width)]
+
+
+def _signed(terms: tuple[int, ...]) -> str:
+    return "".join(f"{term:+d}" for term in terms)
+
+
+def _slip(value: int, rng: Random) -> int:
+    """A wrong value of the kind that a careless solver writes: off by one, two or ten."""
+    return rng.choice([wrong for offset in (-10, -2, -1, 1, 2, 10) if (wrong := value + offset) >= 0])
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.spans: list[Span] = []
+        self.length = 0
+
+    def add(self, text: str, kind: str) -> None:
+        self.parts.append(text)
+        self.spans.append(Span(self.length, self.length + len(text), kind))
+        self.length += len(text)
+
+    def trace(self) -> Trace:
+        return Trace("".join(self.parts), tuple(self.spans))

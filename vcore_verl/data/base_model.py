@@ -1,0 +1,109 @@
+"""The built-in base model: a small Qwen3, pretrained for a few minutes on problems that no later split contains."""
+
+import json
+import math
+from pathlib import Path
+from random import Random
+
+import torch
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from vcore_verl.data import arithmetic, tokenizer
+from vcore_verl.recipe import Base
+
+IGNORED = -100
+
+
+def build_model(base: Base, tokens: PreTrainedTokenizerFast, seed: int) -> Qwen3ForCausalLM:
+    """An untrained float32 Qwen3 with tied embeddings; its vocabulary is exactly the tokenizer's.
+
+    vLLM masks vocabulary entries beyond the tokenizer and FSDP does not, so a padded vocabulary would make the policies differ.
+    """
+    torch.manual_seed(seed)
+    config = Qwen3Config(
+        vocab_size=len(tokens),
+        hidden_size=base.hidden_size,
+        intermediate_size=base.intermediate_size,
+        num_hidden_layers=base.layers,
+        num_attention_heads=base.heads,
+        num_key_value_heads=base.kv_heads,
+        head_dim=base.hidden_size // base.heads,
+        max_position_embeddings=tokens.model_max_length,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokens.eos_token_id,
+        pad_token_id=tokens.pad_token_id,
+    )
+    model = Qwen3ForCausalLM(config)
+    model.generation_config.eos_token_id = tokens.eos_token_id
+    model.generation_config.pad_token_id = tokens.pad_token_id
+    return model
+
+
+def encode(question: str, response: str, tokens: PreTrainedTokenizerFast) -> tuple[list[int], int]:
+    """Token ids of a whole conversation, and how many of them are the prompt."""
+    messages = [{"role": "user", "content": question}]
+    prompt = tokens.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+    return prompt + tokens.encode(response, add_special_tokens=False) + [tokens.eos_token_id], len(prompt)
+
+
+def collate(examples: list[tuple[list[int], int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Right-padded `input_ids_BT` and `labels_BT` (int64), the labels ignoring prompt and padding."""
+    width = max(len(ids) for ids, _ in examples)
+    input_ids_BT = torch.full((len(examples), width), pad)
+    labels_BT = torch.full((len(examples), width), IGNORED)
+    for row, (ids, prompt) in enumerate(examples):
+        input_ids_BT[row, : len(ids)] = torch.tensor(ids)
+        labels_BT[row, prompt : len(ids)] = torch.tensor(ids[prompt:])
+    return input_ids_BT, labels_BT
+
+
+def accumulate_gradient(model: Qwen3ForCausalLM, examples: list[tuple[list[int], int]], splits: int = 4) -> float:
+    """Backward pass of the mean loss over all supervised tokens; returns that loss.
+
+    The batch is split by length, since a third of a randomly composed batch would be padding.
+    """
+    supervised = sum(len(ids) - prompt for ids, prompt in examples)
+    ordered = sorted(examples, key=lambda example: len(example[0]))
+    size = -(-len(ordered) // splits)
+    total = 0.0
+    for start in range(0, len(ordered), size):
+        input_ids_BT, labels_BT = collate(ordered[start : start + size], model.config.pad_token_id)
+        loss = model(input_ids=input_ids_BT, labels=labels_BT, use_cache=False, num_items_in_batch=supervised).loss
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+def learning_rate(step: int, base: Base) -> float:
+    """Linear warm-up over 5 % of the steps, then a cosine to a tenth of the peak."""
+    warmup = max(1, round(0.05 * base.steps))
+    if step < warmup:
+        return base.learning_rate * (step + 1) / warmup
+    phase = (step - warmup) / max(1, base.steps - warmup)
+    return base.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * phase)))
+
+
+def pretrain(base: Base, seed: int, progress: Path) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
+    """Uniform next-token training on fresh problems of the pretraining split; one line of `progress` for ten steps."""
+    tokens = tokenizer.build()
+    model = build_model(base, tokens, seed)
+    rng = Random(seed)
+    stream = arithmetic.problems(arithmetic.IN_DOMAIN, "pretrain", rng)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=base.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    model.train()
+    with progress.open("w") as log:
+        for step in range(base.steps):
+            batch = [next(stream) for _ in range(base.batch_size)]
+            traces = [arithmetic.solve(problem, arithmetic.PRETRAINING, rng) for problem in batch]
+            examples = [encode(p.question, t.text, tokens) for p, t in zip(batch, traces, strict=True)]
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, base)
+            optimizer.zero_grad()
+            loss = accumulate_gradient(model, examples)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            if step % 10 == 9 or step + 1 == base.steps:
+                log.write(json.dumps({"step": step + 1, "total": base.steps, "loss": loss}) + "\n")
+                log.flush()
+    return model, tokens

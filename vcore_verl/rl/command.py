@@ -1,0 +1,178 @@
+"""Recipe -> the command line of verl's PPO trainer. Imports neither torch nor verl."""
+
+import math
+import sys
+from typing import Any
+
+from vcore_verl.metrics import last_step
+from vcore_verl.overrides import merge, to_overrides
+from vcore_verl.platform import ENGINE_MODULE, cpu_environment, cpu_requested
+from vcore_verl.process import Command
+from vcore_verl.recipe import ROOT, Recipe
+from vcore_verl.run import ArtefactError, Run
+
+REWARD_FUNCTION = ROOT / "reward" / "custom_reward_function.py"
+
+
+def rl_command(recipe: Recipe, run: Run) -> Command:
+    """`python -m vcore_verl.rl.main` with verl's settings as Hydra overrides."""
+    settings = merge(verl_settings(recipe, run), recipe.rl.verl)
+    ranks = recipe.hardware.gpus
+    env = {"VCORE_METRICS": str(run.rl / "metrics.jsonl")}
+    if cpu_requested():
+        env |= cpu_environment(threads=1)
+    return Command(
+        argv=[sys.executable, "-m", "vcore_verl.rl.main", *to_overrides(settings)],
+        env=env | {"VCORE_RANKS": str(ranks)},
+        progress=run.rl / "metrics.jsonl",
+        total=recipe.rl.steps,
+        unit="step",
+    )
+
+
+def verify_rl(recipe: Recipe, run: Run) -> None:
+    """Raise `ArtefactError` unless training reached its last step and left a checkpoint of it."""
+    reached = last_step(run.rl / "metrics.jsonl")
+    if reached != recipe.rl.steps:
+        raise ArtefactError(f"RL ended at step {reached} of {recipe.rl.steps} ({run.rl / 'metrics.jsonl'})")
+    marker = run.rl_checkpoints / "latest_checkpointed_iteration.txt"
+    saved = marker.read_text().strip() if marker.exists() else "none"
+    if saved != str(recipe.rl.steps):
+        raise ArtefactError(f"RL's last checkpoint is of step {saved}, expected {recipe.rl.steps} ({marker})")
+
+
+def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
+    """verl's PPO configuration (trainer/config/ppo_trainer.yaml), as far as the recipe decides it."""
+    settings = {
+        "algorithm": {
+            "adv_estimator": "grpo",
+            "use_kl_in_reward": False,  # paper, Table 10
+            "filter_groups": {"enable": recipe.rl.dynamic_sampling, "metric": "acc"},
+        },
+        "data": _data(recipe, run),
+        "actor_rollout_ref": {
+            "model": {"path": str(run.rl_start.resolve() if run.rl_start.exists() else run.rl_start)},
+            "actor": _actor(recipe),
+            "ref": {"log_prob_micro_batch_size_per_gpu": None},
+            "rollout": _rollout(recipe),
+        },
+        "reward": {"custom_reward_function": {"path": str(REWARD_FUNCTION), "name": "compute_score"}},
+        "trainer": _trainer(recipe, run),
+    }
+    if recipe.rl.overlong_buffer:
+        settings["reward"]["reward_manager"] = {"name": "dapo"}
+        settings["reward"]["+reward_kwargs"] = {
+            "overlong_buffer_cfg": {
+                "enable": True,
+                "len": recipe.rl.overlong_buffer,
+                "penalty_factor": 1.0,
+                "log": False,
+            },
+            "max_resp_len": recipe.rl.max_response_tokens,
+        }
+    return merge(settings, _on_cpu(recipe)) if cpu_requested() else settings
+
+
+def _data(recipe: Recipe, run: Run) -> dict[str, Any]:
+    train = str((run.data / "rl.parquet").resolve())
+    return {
+        "train_files": train,
+        # verl wants a validation set even where it never validates; evaluation is a stage of its own.
+        "val_files": train,
+        "val_max_samples": 1,
+        "train_batch_size": recipe.rl.prompts_per_step,
+        "max_prompt_length": recipe.data.max_prompt_tokens,
+        "max_response_length": recipe.rl.max_response_tokens,
+        "filter_overlong_prompts": True,
+        "seed": recipe.seed,
+    }
+
+
+def _actor(recipe: Recipe) -> dict[str, Any]:
+    rl = recipe.rl
+    precision = "fp32" if recipe.model.dtype == "float32" else "bf16"
+    return {
+        "strategy": "fsdp2",
+        "ppo_mini_batch_size": rl.mini_batch_prompts,
+        "use_dynamic_bsz": True,
+        "ppo_max_token_len_per_gpu": rl.max_tokens_per_rank,
+        "clip_ratio_low": rl.clip_low,
+        "clip_ratio_high": rl.clip_high,
+        "use_kl_loss": rl.kl_coef > 0,
+        "kl_loss_coef": rl.kl_coef,
+        "kl_loss_type": "low_var_kl",  # paper, Table 10
+        "entropy_coeff": rl.entropy_coef,
+        "calculate_entropy": True,
+        "loss_agg_mode": rl.loss_aggregation,
+        "data_loader_seed": recipe.seed,
+        "optim": {
+            "lr": rl.learning_rate,
+            "lr_scheduler_type": rl.schedule,
+            "lr_warmup_steps_ratio": rl.warmup_ratio,
+        },
+        "fsdp_config": {"+mixed_precision": {"param_dtype": precision, "reduce_dtype": "fp32", "buffer_dtype": "fp32"}},
+    }
+
+
+def _rollout(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "name": "vllm",
+        "n": recipe.rl.samples_per_prompt,
+        "temperature": recipe.rl.temperature,
+        "dtype": recipe.model.dtype,
+        "tensor_model_parallel_size": 1,
+        "max_model_len": recipe.data.max_prompt_tokens + recipe.rl.max_response_tokens,
+        "seed": recipe.seed,
+    }
+
+
+def _trainer(recipe: Recipe, run: Run) -> dict[str, Any]:
+    steps_per_epoch = max(1, recipe.data.num_rl // recipe.rl.prompts_per_step)
+    return {
+        "n_gpus_per_node": recipe.hardware.gpus,
+        "nnodes": recipe.hardware.nodes,
+        "total_training_steps": recipe.rl.steps,
+        "total_epochs": math.ceil(recipe.rl.steps / steps_per_epoch),
+        "save_freq": recipe.rl.save_every,
+        "max_actor_ckpt_to_keep": 2,
+        "default_local_dir": str(run.rl_checkpoints.resolve()),
+        "val_before_train": False,
+        "test_freq": -1,
+        "logger": ["console"],
+        "project_name": recipe.name,
+        "experiment_name": f"{recipe.init.name}-{recipe.rl.name}-seed{recipe.seed}",
+        "v1": {"trainer_mode": "vcore_sync"},
+    }
+
+
+def _on_cpu(recipe: Recipe) -> dict[str, Any]:
+    """What a machine without an accelerator needs; each point was measured to be necessary or to save time."""
+    ranks = recipe.hardware.gpus
+    precision = {"param_dtype": "fp32"}
+    return {
+        "actor_rollout_ref": {
+            "model": {"external_lib": ENGINE_MODULE, "+override_config": {"attn_implementation": "sdpa"}},
+            "actor": {"use_torch_compile": False, "fsdp_config": {"use_torch_compile": False}},
+            "ref": {"fsdp_config": {"use_torch_compile": False, "+mixed_precision": precision}},
+            "rollout": {
+                "enforce_eager": True,
+                # vLLM's sleep mode frees GPU memory; it has no CPU form.
+                "free_cache_engine": False,
+                "+enable_sleep_mode": False,
+                "agent": {"num_workers": 1},
+            },
+        },
+        "data": {"dataloader_num_workers": 0},
+        "reward": {"num_workers": 1},
+        "transfer_queue": {"backend": {"SimpleStorage": {"num_data_storage_units": 1}}},
+        "ray_kwargs": {
+            "ray_init": {
+                # Logical resources: verl counts ranks in GPUs, and its many light actors ask for a CPU each.
+                "+num_gpus": ranks,
+                "num_cpus": 16 * ranks,
+                "+include_dashboard": False,
+                "+object_store_memory": 2**30,
+            }
+        },
+        "trainer": {"device": "cpu"},
+    }

@@ -1,0 +1,110 @@
+"""Supervised examples with exact loss masks: the assistant's text and the end-of-sequence token, nothing else.
+
+verl's own dataset renders each message by itself (verl/utils/dataset/multiturn_sft_dataset.py:294). That supervises whatever the
+template puts after the end token, and with Qwen3's template loses the <think> block of a lone assistant message. Here the prompt is what
+generation will see (`add_generation_prompt`), followed by the response's own tokens and the end-of-sequence token: exact for any template.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+BOXED = re.compile(r"\\boxed\s*\{")
+
+
+def boxed_span(text: str) -> tuple[int, int]:
+    """Characters [start, end) between the braces of the last \\boxed{...}, braces balanced; (0, 0) where there is none."""
+    for match in reversed(list(BOXED.finditer(text))):
+        depth = 1
+        for position in range(match.end(), len(text)):
+            depth += {"{": 1, "}": -1}.get(text[position], 0)
+            if depth == 0:
+                return match.end(), position
+    return 0, 0
+
+
+class SupervisedDataset(Dataset):
+    """Rows of Parquet files with `messages` (the last one the assistant's), in the signature of verl's `data.custom_cls`.
+
+    An item's tensors have the length L of prompt and response: `input_ids`, `position_ids`, `loss_mask` int64, and `answer_mask`
+    int64 for tokens that overlap the inside of the last \\boxed{...}; `index` int64 of shape (1,). `reference_log_probs` float32 is there
+    once `attach_reference` was called: log-probabilities of the NEXT token, like verl's model outputs.
+
+    Raises ValueError for rows without an assistant's message at the end, and for sequences longer than `config.max_length` unless
+    `config.truncation` is "right".
+    """
+
+    def __init__(
+        self,
+        parquet_files: str | list[str],
+        tokenizer: Any,
+        config: Mapping[str, Any],
+        processor: Any = None,
+        max_samples: int = -1,
+    ):
+        if processor is not None:
+            raise ValueError("only text models are supported: this model has an image or video processor")
+        if config.get("pad_mode", "no_padding") != "no_padding":
+            raise ValueError("data.pad_mode must be no_padding")
+        if config.get("truncation", "error") not in ("error", "right"):
+            raise ValueError(f"data.truncation={config['truncation']} is not supported: use error or right")
+        if not tokenizer.is_fast:
+            raise ValueError("the model's tokenizer has no character offsets: a fast tokenizer is needed")
+        self.tokenizer = tokenizer
+        self.max_length = config.get("max_length", 1024)
+        self.truncate = config.get("truncation", "error") == "right"
+        self.template_kwargs = dict(config.get("apply_chat_template_kwargs") or {})
+        self.files = [parquet_files] if isinstance(parquet_files, str) else [str(file) for file in parquet_files]
+        key = config.get("messages_key", "messages")
+        self.messages = [row for file in self.files for row in pyarrow.parquet.read_table(file, columns=[key])[key].to_pylist()]
+        if max_samples > 0:
+            self.messages = self.messages[:max_samples]
+        self.reference: list[Tensor] | None = None
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    def attach_reference(self, log_probs: list[Tensor]) -> None:
+        """Add each example's log-probabilities under the initial model, one tensor of length L per example."""
+        self.reference = log_probs
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        *prompt, response = self.messages[index]
+        if response["role"] != "assistant" or not prompt:
+            raise ValueError(f"{', '.join(map(Path(f).name.__str__, self.files))} row {index}: messages must be a prompt and the assistant's answer")
+        prompt_text = self.tokenizer.apply_chat_template(
+            prompt, add_generation_prompt=True, tokenize=False, **self.template_kwargs
+        )
+        prompt_ids = self.tokenizer(prompt_text, add_special_tokens=False)["input_ids"]
+        encoded = self.tokenizer(response["content"], add_special_tokens=False, return_offsets_mapping=True)
+        response_ids = [*encoded["input_ids"], self.tokenizer.eos_token_id]
+        start, end = boxed_span(response["content"])
+        answer = [first < end and last > start for first, last in encoded["offset_mapping"]]
+
+        input_ids = torch.tensor([*prompt_ids, *response_ids])
+        answer_mask = torch.tensor([*[0] * len(prompt_ids), *map(int, answer), 0])
+        loss_mask = torch.ones_like(input_ids)
+        loss_mask[: len(prompt_ids)] = 0
+        length = len(input_ids)
+        if length > self.max_length:
+            if not self.truncate:
+                raise ValueError(
+                    f"row {index} has {length} tokens, more than {self.max_length}: raise data.cutoff_tokens or filter the data"
+                )
+            length = self.max_length
+        item = {
+            "input_ids": input_ids[:length],
+            "position_ids": torch.arange(length),
+            "loss_mask": loss_mask[:length],
+            "answer_mask": answer_mask[:length],
+            "index": torch.tensor([index]),
+        }
+        if self.reference is not None:
+            item["reference_log_probs"] = self.reference[index]
+        return item

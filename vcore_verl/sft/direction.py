@@ -1,0 +1,59 @@
+"""Probe directions: from a gradient to the direction in which parameters are (virtually) moved."""
+
+import torch
+from torch import Tensor
+
+from vcore_verl.sft.passes import Direction
+
+
+def norm(direction: Direction) -> float:
+    """Euclidean norm over all parameters and ranks."""
+    total = torch.nn.utils.get_total_norm(list(direction.values()))
+    return float(total.full_tensor() if hasattr(total, "full_tensor") else total)
+
+
+def clipped(direction: Direction, max_norm: float) -> Direction:
+    """Scaled to at most `max_norm`, with the formula of torch.nn.utils.clip_grad_norm_."""
+    scale = min(1.0, max_norm / (norm(direction) + 1e-6))
+    return {name: tensor * scale for name, tensor in direction.items()}
+
+
+def cosine(first: Direction, second: Direction) -> float:
+    """Cosine of two directions over all parameters and ranks; 0 where one of them is zero."""
+    plus, minus = ({name: first[name] + sign * second[name] for name in first} for sign in (1, -1))
+    lengths = norm(first) * norm(second)
+    return (norm(plus) ** 2 - norm(minus) ** 2) / (4 * lengths) if lengths > 0 else 0.0
+
+
+def population_cosine(half_cosine: float) -> float:
+    """Expected cosine of the mean of two half-batch gradients with the population gradient, given the halves' cosine.
+
+    Independent halves share only the population part: with c = signal / (signal + noise) for a half, the mean of two has 2c / (1 + c) of
+    its energy along the population gradient (Spearman-Brown), and the cosine is the square root. 0 for c <= 0.
+    """
+    shared = max(half_cosine, 0.0)
+    return (2 * shared / (1 + shared)) ** 0.5
+
+
+def weighted_mean(first: Direction, second: Direction, share: float) -> Direction:
+    """`share * first + (1 - share) * second`."""
+    return {name: share * first[name] + (1 - share) * second[name] for name in first}
+
+
+def adam_update(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], gradient: Direction) -> Direction:
+    """The update direction d(g) = m(g) / (sqrt(v(g)) + eps) that AdamW would take on `gradient` (paper, appendix H).
+
+    Moments are bias-corrected and start from the optimizer's present state, which stays as it is. Weight decay does not depend on the
+    weights of tokens and is left out. Raises ValueError for an optimizer that is not Adam or AdamW.
+    """
+    if not isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW):
+        raise ValueError(f"init.probe.update=adam needs Adam or AdamW, not {type(optimizer).__name__}: set init.probe.update=sgd")
+    group_of = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    direction = {}
+    for name, g in gradient.items():
+        group, state = group_of[id(parameters[name])], optimizer.state.get(parameters[name], {})
+        (beta1, beta2), k = group["betas"], float(state.get("step", 0)) + 1
+        m = beta1 * state.get("exp_avg", torch.zeros_like(g)) + (1 - beta1) * g
+        v = beta2 * state.get("exp_avg_sq", torch.zeros_like(g)) + (1 - beta2) * g * g
+        direction[name] = (m / (1 - beta1**k)) / ((v / (1 - beta2**k)).sqrt() + group["eps"])
+    return direction

@@ -1,0 +1,66 @@
+"""How far to step for a finite difference: measured, not guessed.
+
+Too short a step drowns in rounding noise, too long a one leaves the linear range. Both show as disagreement between the utilities at two
+neighbouring steps, so the step with the least disagreement is chosen, and the disagreement is the noise that remains.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Neighbouring steps differ by this factor; the search covers displacements of 1e-6 to 1e-1 of the parameters' norm.
+FACTOR = math.sqrt(10)
+SEARCH = tuple(1e-6 * FACTOR**k for k in range(11))
+CHECK_EVERY = 20  # steps
+
+
+@dataclass
+class StepSize:
+    """Keeps `epsilon` (in units of the direction) and the signal-to-noise ratio of the utilities measured with it.
+
+    `chosen` is the user's epsilon, or None for automatic choice: searched over the whole range at first, then among neighbours every
+    `CHECK_EVERY` steps. Not saved with checkpoints: a resumed run searches again.
+    """
+
+    chosen: float | None
+    relative: float | None = None  # displacement / norm of the parameters
+    signal_to_noise: float = math.nan
+    countdown: int = 0
+
+    def update(self, parameter_norm: float, direction_norm: float, utilities: Callable[[float], Tensor]) -> float:
+        """The epsilon of this step; `utilities(epsilon)` measures s on a few sequences, float tensor equal on all ranks' sizes.
+
+        Raises ValueError where the direction is zero.
+        """
+        if direction_norm == 0:
+            raise ValueError("the probe gradient is zero: no token has a utility")
+        unit = parameter_norm / direction_norm
+        if self.countdown == 0:
+            self.countdown = CHECK_EVERY
+            self._measure(unit, utilities)
+        self.countdown -= 1
+        return self.chosen if self.chosen is not None else self.relative * unit
+
+    def _measure(self, unit: float, utilities: Callable[[float], Tensor]) -> None:
+        if self.chosen is not None:
+            ladder = (self.chosen / unit, self.chosen / unit * FACTOR)
+        elif self.relative is None:
+            ladder = SEARCH
+        else:
+            ladder = tuple(self.relative * FACTOR ** (k - 1.5) for k in range(4))
+        measured = [utilities(relative * unit).double() for relative in ladder]
+        noise = [_norm(after - before) for before, after in zip(measured, measured[1:], strict=False)]
+        best = min(range(len(noise)), key=noise.__getitem__)
+        self.relative = math.sqrt(ladder[best] * ladder[best + 1])
+        self.signal_to_noise = _norm(measured[best + 1]) / max(noise[best], 1e-300)
+
+
+def _norm(values: Tensor) -> float:
+    """Euclidean norm over all ranks."""
+    square = values.square().sum()
+    if torch.distributed.is_initialized():
+        torch.distributed.all_reduce(square)
+    return math.sqrt(float(square))

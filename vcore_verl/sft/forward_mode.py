@@ -1,0 +1,98 @@
+"""Directional derivatives of a model sharded with FSDP2, by forward-mode automatic differentiation.
+
+FSDP2 unshards a module's parameters just before its forward and swaps them into the module. A hook that runs after FSDP2's own replaces
+them by dual tensors (parameter, tangent); another, before FSDP2's own, puts them back. Tangents are sharded like the parameters and
+gathered with them, module by module.
+"""
+
+import torch.autograd.forward_ad as fwAD
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
+
+
+class ForwardMode:
+    """Context: a forward of `model` inside it carries the derivative of its outputs along `tangents`.
+
+    `tangents` maps names of `model.named_parameters()` to DTensors placed like the parameters; others count as constant. Read the
+    derivative of an output with `torch.autograd.forward_ad.unpack_dual`.
+    """
+
+    def __init__(self, model: nn.Module, tangents: dict[str, Tensor]):
+        self.tangents = tangents
+        self.units = {name: module for name, module in model.named_modules() if isinstance(module, FSDPModule)}
+        self.saved: dict[tuple[str, nn.Module, str], Tensor] = {}
+        name_of = {id(parameter): name for name, parameter in model.named_parameters()}
+        # A tied parameter stands in several modules; each place must get the same dual tensor.
+        self.places: dict[str, list[tuple[nn.Module, str]]] = {name: [] for name in tangents}
+        for module in model.modules():
+            for leaf, parameter in module._parameters.items():
+                if parameter is not None and name_of[id(parameter)] in self.places:
+                    self.places[name_of[id(parameter)]].append((module, leaf))
+        self.owned: dict[str, list[str]] = {unit: [] for unit in self.units}
+        for name in tangents:
+            self.owned[max((unit for unit in self.units if unit == "" or name.startswith(unit + ".")), key=len)].append(name)
+
+    def __enter__(self) -> None:
+        self.level = fwAD.dual_level()
+        self.level.__enter__()
+        self.handles = []
+        for unit, module in self.units.items():
+            self.handles.append(module.register_forward_pre_hook(lambda *_, unit=unit: self._swap_in(unit)))
+            self.handles.append(module.register_forward_hook(lambda *_, unit=unit: self._swap_out(unit), prepend=True))
+
+    def __exit__(self, *exception: object) -> None:
+        for handle in self.handles:
+            handle.remove()
+        for (_, module, leaf), parameter in self.saved.items():
+            module._parameters[leaf] = parameter  # an exception in the middle of a forward
+        self.saved.clear()
+        self.level.__exit__(*exception)
+
+    def _swap_in(self, unit: str) -> None:
+        for name in self.owned[unit]:
+            dual = None
+            for module, leaf in self.places[name]:
+                parameter = module._parameters[leaf]
+                if dual is None:
+                    dual = fwAD.make_dual(parameter.detach(), _full(self.tangents[name]).to(parameter.dtype))
+                self.saved[name, module, leaf] = parameter
+                module._parameters[leaf] = dual
+
+    def _swap_out(self, unit: str) -> None:
+        for name in self.owned[unit]:
+            for module, leaf in self.places[name]:
+                module._parameters[leaf] = self.saved.pop((name, module, leaf))
+
+
+def _full(tensor: Tensor) -> Tensor:
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+class EagerAttention:
+    """Context: `model` attends with plain matrix products, since fused attention kernels have no forward-mode rule.
+
+    Transformers reads the choice from the configuration in every forward.
+    """
+
+    def __init__(self, model: nn.Module):
+        self.configs = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}
+        self.chosen = {key: config._attn_implementation for key, config in self.configs.items() if hasattr(config, "_attn_implementation")}
+
+    def __enter__(self) -> None:
+        for key in self.chosen:
+            self.configs[key]._attn_implementation = "eager"
+
+    def __exit__(self, *exception: object) -> None:
+        for key, chosen in self.chosen.items():
+            self.configs[key]._attn_implementation = chosen
+
+
+def tangent_of(output: Tensor) -> Tensor:
+    """The derivative that `output` carries; raises RuntimeError where an operation lost it."""
+    tangent = fwAD.unpack_dual(output).tangent
+    if tangent is None:
+        raise RuntimeError("the model's output carries no derivative: set init.probe.derivative=central")
+    return tangent
+
+

@@ -1,0 +1,102 @@
+"""The weighted token loss in the signature of verl's loss functions (verl/workers/utils/losses.py:28).
+
+Legend: P = all tokens of a micro-batch packed, prompts included; T = its supervised tokens; S = its sequences.
+
+Two alignments meet here. Masks of the data (`loss_mask`, `answer_mask`) mark the token itself; what a model outputs at position j is
+about token j + 1. Everything below is in the model's alignment: masks are rolled by one, as in verl's `sft_loss`. A sequence's last
+output has no token to predict and is never supervised, since the roll brings the next prompt's first 0 there.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+from verl.utils.torch_functional import masked_sum
+
+from vcore_verl.objectives import Objective, Tokens, Weighting, build
+from vcore_verl.sft.metrics import batch_metrics
+
+UNIFORM = build("sft", {})
+
+
+class NonFiniteLossError(FloatingPointError):
+    """A token loss is NaN or infinite; the message names step and example."""
+
+
+@dataclass
+class Selection:
+    """Which of the P outputs are supervised (bool), and the offsets of each sequence among the T that are."""
+
+    supervised_P: Tensor
+    cu_seqlens_S1: Tensor
+
+    @classmethod
+    def of(cls, data: TensorDict) -> "Selection":
+        supervised_P = _rolled(data["loss_mask"]).bool()
+        offsets_S1 = data["loss_mask"].offsets()
+        before_P1 = torch.nn.functional.pad(supervised_P.cumsum(0), (1, 0))
+        return cls(supervised_P, before_P1[offsets_S1])
+
+
+def _rolled(mask: Tensor) -> Tensor:
+    return torch.roll(mask.values(), shifts=-1, dims=0)
+
+
+class WeightedLoss:
+    """`sum_i sum_t w_it l_it / N * dp_size`, N = supervised tokens of the global batch (verl's `batch_num_tokens`).
+
+    FSDP averages gradients over ranks, hence dp_size. With w = 1 the arithmetic is that of verl's `sft_loss`, bit for bit.
+    """
+
+    def __init__(self, objective: Objective):
+        self.objective = objective
+        self.step = 0
+
+    def __call__(self, model_output: dict[str, Tensor], data: TensorDict, dp_group: Any = None) -> tuple[Tensor, dict]:
+        log_prob_P = model_output["log_probs"].values()
+        selection = Selection.of(data)
+        tokens = self._tokens(log_prob_P.detach(), selection, data)
+        weighting = self._weigh(tokens)
+        weights_P = torch.ones_like(log_prob_P, dtype=torch.float32)
+        weights_P[selection.supervised_P] = weighting.weights_T
+        loss = -masked_sum(log_prob_P * weights_P, _rolled(data["loss_mask"])) / data["batch_num_tokens"] * data["dp_size"]
+        return loss, batch_metrics(tokens, weighting)
+
+    def _weigh(self, tokens: Tokens) -> Weighting:
+        """The objective's weights; uniform ones on the steps between two probes (`probe.every`)."""
+        unprobed = "utility" in self.objective.needs and tokens.utility_T is None
+        return (UNIFORM if unprobed else self.objective).weigh(tokens)
+
+    def _tokens(self, log_prob_P: Tensor, selection: Selection, data: TensorDict) -> Tokens:
+        loss_T = -log_prob_P[selection.supervised_P].float()
+        example_S = data["index"].values()
+        if not bool(torch.isfinite(loss_T).all()):
+            at = int((~torch.isfinite(loss_T)).nonzero()[0])
+            owner = int(torch.searchsorted(selection.cu_seqlens_S1, at, right=True)) - 1
+            raise NonFiniteLossError(
+                f"step {self.step}: the loss of training example {int(example_S[owner])} is {float(loss_T[at])} at supervised token "
+                f"{at - int(selection.cu_seqlens_S1[owner])}; lower sft.learning_rate, or look at that example"
+            )
+        return Tokens(
+            loss_T=loss_T,
+            cu_seqlens_S1=selection.cu_seqlens_S1,
+            example_S=example_S,
+            answer_T=_rolled(data["answer_mask"])[selection.supervised_P].bool(),
+            reference_T=_field(data, "reference_log_probs", selection),
+            utility_T=self._utility(loss_T, selection, data),
+        )
+
+    @staticmethod
+    def _utility(loss_T: Tensor, selection: Selection, data: TensorDict) -> Tensor | None:
+        """s_t as the probe gave it, or by forward difference from the probe's losses and this pass's own."""
+        displaced_T = _field(data, "displaced_log_probs", selection)
+        if displaced_T is None:
+            return _field(data, "utility", selection)
+        return (loss_T + displaced_T) / data["epsilon"]
+
+
+def _field(data: TensorDict, key: str, selection: Selection) -> Tensor | None:
+    """A nested field of model outputs at the supervised positions, float32; None where the batch has none."""
+    return data[key].values()[selection.supervised_P].float() if key in data.keys() else None

@@ -1,0 +1,114 @@
+"""What is logged every step. Micro-batches contribute sums, so that no metric depends on how a batch was split.
+
+Statistics of weights are per sequence, averaged over the global batch's sequences that have supervised tokens.
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vcore_verl.objectives import Tokens, Weighting
+from vcore_verl.objectives.packed import expand, kl_from_uniform, lengths, sequence_mean, sequence_sum
+
+_SUM, _MIN = "sum:", "min:"
+# As verl's trainer names them in its trackers (verl/trainer/sft_trainer.py:392).
+_TRAIN = ("loss", "grad_norm", "lr", "mfu")
+
+
+def batch_metrics(tokens: Tokens, weighting: Weighting) -> dict[str, float]:
+    """Sums and minima over a micro-batch's sequences, for `step_metrics`."""
+    cu = tokens.cu_seqlens_S1
+    filled_S = lengths(cu) > 0
+    total_S = sequence_sum(weighting.weights_T, cu)
+    q_T = weighting.weights_T.double() / expand(total_S.where(total_S > 0, 1.0), cu)
+    columns = {
+        "tokens": lengths(cu).double(),
+        "sequences": filled_S.double(),
+        "plain_loss": sequence_sum(tokens.loss_T, cu),
+        "kl": kl_from_uniform(q_T, cu),
+        "effective_tokens": 1 / sequence_sum(q_T.square(), cu).clamp(min=1e-300) * filled_S * (total_S > 0),
+        "effective_share": 1 / sequence_sum(q_T.square(), cu).clamp(min=1e-300) / lengths(cu).clamp(min=1) * (total_S > 0) * filled_S,
+        "top1_share": _top_share(q_T, cu, 0.01),
+        "top10_share": _top_share(q_T, cu, 0.10),
+        "answer_weight": sequence_sum(q_T * tokens.answer_T, cu),
+        "answer_tokens": sequence_mean(tokens.answer_T, cu),
+    }
+    if weighting.alpha_S is not None:
+        columns["alpha"] = weighting.alpha_S * filled_S
+    if tokens.utility_T is not None:
+        columns["utility"] = sequence_mean(tokens.utility_T, cu)
+        columns["utility_square"] = sequence_mean(tokens.utility_T.double().square(), cu)
+    sums = torch.stack([column.sum() for column in columns.values()]).tolist()
+    metrics = {_SUM + name: value for name, value in zip(columns, sums, strict=True)}
+    if weighting.alpha_S is not None:
+        metrics[_MIN + "alpha"] = float(weighting.alpha_S[filled_S].min()) if bool(filled_S.any()) else 1.0
+    return metrics
+
+
+def _top_share(q_T: Tensor, cu_seqlens_S1: Tensor, share: float) -> Tensor:
+    """Part of each sequence's weight that lies on its ceil(share * n) heaviest tokens, shape (S,)."""
+    n_S = lengths(cu_seqlens_S1)
+    owner_T = expand(torch.arange(len(n_S), device=q_T.device), cu_seqlens_S1)
+    by_weight = q_T.argsort(descending=True, stable=True)
+    order = by_weight[owner_T[by_weight].argsort(stable=True)]
+    rank_T = torch.arange(len(q_T), device=q_T.device) - expand(cu_seqlens_S1[:-1], cu_seqlens_S1)
+    heaviest_T = rank_T < expand((n_S * share).ceil(), cu_seqlens_S1)
+    return sequence_sum(q_T[order] * heaviest_T, cu_seqlens_S1)
+
+
+def step_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """A step's scalars from verl's metrics dictionary, in which ranks and micro-batches stand as (nested) lists."""
+    scalars = {
+        f"train/{key}" if key in _TRAIN else key: value
+        for key, value in metrics.items()
+        if not key.startswith((_SUM, _MIN))
+    }
+    sums = {key.removeprefix(_SUM): sum(_flat(value)) for key, value in metrics.items() if key.startswith(_SUM)}
+    count = max(sums.pop("sequences"), 1.0)
+    scalars["train/plain_loss"] = sums.pop("plain_loss") / sums["tokens"]
+    scalars["train/supervised_tokens"] = sums.pop("tokens")
+    utility, square = sums.pop("utility", None), sums.pop("utility_square", None)
+    if utility is not None:
+        scalars["utility/mean"] = utility / count
+        scalars["utility/rms"] = math.sqrt(square / count)
+    scalars |= {f"weights/{name}": value / count for name, value in sums.items()}
+    scalars |= {f"weights/{key.removeprefix(_MIN)}_min": min(_flat(value)) for key, value in metrics.items() if key.startswith(_MIN)}
+    return scalars
+
+
+def _flat(value: Any) -> list[float]:
+    return [x for item in value for x in _flat(item)] if isinstance(value, list) else [value]
+
+
+class MetricsFile:
+    """`metrics.jsonl`: one flat JSON object per step, `{"step": int, "total": int, ...scalars}`.
+
+    Steps after `resume_step` are dropped on opening: a killed run wrote them and they will be run again.
+    """
+
+    def __init__(self, path: Path, total: int, resume_step: int):
+        self.path, self.total = path, total
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = path.with_suffix(".tmp")
+        kept.write_text("".join(line + "\n" for line in _lines_until(path, resume_step)))
+        os.replace(kept, path)
+
+    def append(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Write one step. Raises ValueError for a value that is not a finite number: JSON knows none."""
+        line = json.dumps({"step": step, "total": self.total, **scalars}, allow_nan=False)
+        with self.path.open("a") as file:
+            file.write(line + "\n")
+
+
+def _lines_until(path: Path, step: int) -> list[str]:
+    """Complete lines of steps up to `step`; a kill can leave half a line at the end."""
+    if step == 0 or not path.exists():
+        return []
+    complete = path.read_text().rpartition("\n")[0].splitlines()
+    return [line for line in complete if json.loads(line)["step"] <= step]

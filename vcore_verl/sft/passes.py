@@ -1,0 +1,141 @@
+"""Passes over a batch beside the training pass: gradient, log-probabilities, directional derivatives.
+
+All take a batch as verl's engine takes it and follow the engine's own micro-batches. `engine` is verl's FSDP engine (FSDP2) in train
+mode; a direction maps parameter names to tensors placed like the parameters.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
+from verl.utils import tensordict_utils as tu
+from verl.utils.checkpoint.checkpoint_manager import BaseCheckpointManager
+from verl.utils.device import get_device_id, get_device_name
+from verl.workers.engine.utils import postprocess_batch_func, prepare_micro_batches
+from verl.workers.utils.losses import sft_loss
+
+from vcore_verl.sft.forward_mode import EagerAttention, ForwardMode, tangent_of
+
+Direction = dict[str, Tensor]
+
+
+def trainable(engine: Any) -> dict[str, Tensor]:
+    """The sharded trainable parameters by name."""
+    reshard(engine)
+    return {name: parameter for name, parameter in engine.module.named_parameters() if parameter.requires_grad}
+
+
+def reshard(engine: Any) -> None:
+    """Drop gathered parameters: FSDP2 keeps the root's after a forward, and would not see a change of the shards."""
+    for module in engine.module.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This rank's shard, sharing memory with `tensor`."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+@contextlib.contextmanager
+def same_randomness() -> Iterator[None]:
+    """Whatever runs inside leaves the random state as it was, so that the next pass draws the same dropout masks."""
+    state = BaseCheckpointManager.get_rng_state()
+    try:
+        yield
+    finally:
+        BaseCheckpointManager.load_rng_state(state)
+
+
+def gradient(engine: Any, data: TensorDict) -> Direction:
+    """Gradient of the uniform loss over `data`, averaged over all ranks' supervised tokens; leaves no gradient behind."""
+    engine.optimizer_zero_grad()
+    try:
+        engine.forward_backward_batch(data, partial(sft_loss, config=None), forward_only=False)
+        return {name: p.grad.detach() for name, p in trainable(engine).items() if p.grad is not None}
+    finally:
+        engine.optimizer_zero_grad()
+
+
+@contextlib.contextmanager
+def displaced(engine: Any, direction: Direction, step: float) -> Iterator[None]:
+    """Parameters moved by `step * direction` inside, and restored bit for bit afterwards, also after an exception."""
+    parameters = trainable(engine)
+    kept = {name: local(parameters[name]).detach().clone() for name in direction}
+    try:
+        with torch.no_grad():
+            for name, tensor in direction.items():
+                local(parameters[name]).add_(local(tensor), alpha=step)
+        yield
+    finally:
+        reshard(engine)
+        with torch.no_grad():
+            for name, tensor in kept.items():
+                local(parameters[name]).copy_(tensor)
+
+
+def log_probs(engine: Any, data: TensorDict) -> Tensor:
+    """log p of each next token by the engine's own forward, exactly as in training; nested (B, L), no gradient."""
+    with torch.no_grad():
+        output = engine.forward_backward_batch(data, loss_function=None, forward_only=True)
+    return output["model_output"]["log_probs"]
+
+
+def precise_log_probs(engine: Any, data: TensorDict) -> Tensor:
+    """Like `log_probs` but in float32 from the logits on, whatever the model's dtype; nested (B, L), float32."""
+    return _each_micro_batch(engine, data, lambda log_prob_P: log_prob_P)
+
+
+def directional_derivatives(engine: Any, data: TensorDict, direction: Direction) -> Tensor:
+    """s_t = <direction, grad l_t> = -d/de log p(y_t; theta + e direction) of each next token; nested (B, L), float32.
+
+    Sequences are padded instead of packed for this pass: plain attention over a packed row would be quadratic in the row.
+    Raises RuntimeError where the model uses an operation without a forward-mode rule.
+    """
+    padded = data.copy()
+    tu.assign_non_tensor(padded, use_remove_padding=False)
+    reshard(engine)
+    with EagerAttention(engine.module), ForwardMode(engine.module, direction):
+        return _each_micro_batch(engine, padded, lambda log_prob_P: -tangent_of(log_prob_P))
+
+
+def _each_micro_batch(engine: Any, data: TensorDict, read: Any) -> Tensor:
+    """`read` of the packed log-probabilities of each micro-batch, put back into the order of `data`."""
+    tu.assign_non_tensor(data, sp_size=1)
+    micro_batches, indices = prepare_micro_batches(
+        data=data, dp_group=engine.get_data_parallel_group(), same_micro_num_in_dp=True
+    )
+    outputs = []
+    for micro_batch in micro_batches:
+        micro_batch = micro_batch.to(get_device_id())
+        with torch.no_grad(), _autocast(engine):
+            values_P = read(_packed_log_probs(engine, micro_batch)).float()
+        nested = torch.nested.nested_tensor_from_jagged(values_P, micro_batch["input_ids"].offsets())
+        outputs.append({"model_output": {"values": nested}})
+    return postprocess_batch_func(outputs, indices, data)["model_output"]["values"]
+
+
+def _packed_log_probs(engine: Any, micro_batch: TensorDict) -> Tensor:
+    """log p of each next token, packed (P,), float32."""
+    inputs, arguments = engine.prepare_model_inputs(micro_batch=micro_batch)
+    logits = engine.module(**inputs, use_cache=False).logits
+    if inputs["attention_mask"] is None:
+        logits_PV = logits.squeeze(0)[: len(micro_batch["input_ids"].values())]
+    else:
+        logits_PV = logits[inputs["attention_mask"].bool()]
+    labels_P = micro_batch["input_ids"].values().roll(-1)
+    with torch.autocast(device_type=get_device_name(), enabled=False):
+        return torch.log_softmax(logits_PV.float(), -1).gather(-1, labels_P.unsqueeze(-1)).squeeze(-1)
+
+
+def _autocast(engine: Any) -> contextlib.AbstractContextManager:
+    """As in the engine's forward_step (verl/workers/engine/fsdp/transformer_impl.py:1560)."""
+    if engine._autocast_dtype == torch.float32:
+        return contextlib.nullcontext()
+    return torch.autocast(device_type=get_device_name(), dtype=engine._autocast_dtype)

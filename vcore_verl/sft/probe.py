@@ -1,0 +1,126 @@
+"""The probe: what a virtual update along the uniform loss's gradient would do to each token's loss.
+
+A probe adds to the training batch what the loss needs for the utilities s_t, and leaves parameters, gradients, optimizer, random state and
+data order as they were. Its own batches B' are drawn independently of the training batches, as a function of seed and step, so that
+they resume with the step.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+from verl.utils import tensordict_utils as tu
+
+from vcore_verl.recipe import Probe as Settings
+from vcore_verl.sft import direction as directions
+from vcore_verl.sft import passes
+from vcore_verl.sft.epsilon import StepSize
+from vcore_verl.sft.passes import Direction
+
+# Weight of the newest gradient in the running average (`gradient: running`), as Adam's first moment.
+NEWEST = 0.1
+# Sequences per rank on which the size of a finite difference is chosen.
+TRIAL_SEQUENCES = 4
+
+
+class Probe:
+    """Measures utilities for `engine` (verl's FSDP engine on FSDP2).
+
+    `draw(step)` gives this rank's part of B' for a step, a batch in verl's form. `clip_grad` bounds the probe gradient where
+    `settings.clip_grad` does not say otherwise.
+    """
+
+    def __init__(
+        self, engine: Any, settings: Settings, draw: Callable[[int], TensorDict], clip_grad: float, seed: int
+    ):
+        self.engine, self.settings, self.draw, self.seed = engine, settings, draw, seed
+        self.clip_grad = clip_grad if settings.clip_grad is None else settings.clip_grad
+        self.step_size = StepSize(None if settings.epsilon == "auto" else float(settings.epsilon))
+        self.average: Direction | None = None
+        if settings.gradient == "running":
+            engine.optimizer.register_step_pre_hook(self._observe)
+
+    def measure(self, data: TensorDict, step: int) -> dict[str, float]:
+        """Add "utility", or "displaced_log_probs" and "epsilon", to `data`; return metrics. Nothing is added between two probes."""
+        if (step - 1) % self.settings.every:
+            return {}
+        started = time.perf_counter()
+        gradient, metrics = self._gradient(data, step)
+        if gradient is None:
+            return {}
+        metrics["probe/gradient_norm"] = directions.norm(gradient)
+        gradient = directions.clipped(gradient, self.clip_grad)
+        direction = gradient
+        if self.settings.update == "adam":
+            direction = directions.adam_update(self.engine.optimizer, passes.trainable(self.engine), gradient)
+        metrics |= self._utilities(data, direction)
+        metrics["probe/seconds"] = time.perf_counter() - started
+        return metrics
+
+    def _gradient(self, data: TensorDict, step: int) -> tuple[Direction | None, dict[str, float]]:
+        if self.settings.gradient == "running":
+            return self.average, {}
+        with passes.same_randomness():
+            torch.manual_seed((self.seed * 1_000_003 + step * 8191 + self.engine.get_data_parallel_rank()) % 2**63)
+            return self._fresh_gradient(self.draw(step))
+
+    def _fresh_gradient(self, batch: TensorDict) -> tuple[Direction, dict[str, float]]:
+        """Gradient on B', by halves where it can be halved: their agreement tells how well it estimates the population's."""
+        if len(batch) % 2:
+            return passes.gradient(self.engine, batch), {}
+        halves = batch.chunk(2)
+        first, second = (passes.gradient(self.engine, half) for half in halves)
+        tokens = [tu.get(half, "batch_num_tokens") for half in halves]
+        half_cosine = directions.cosine(first, second)
+        return directions.weighted_mean(first, second, tokens[0] / sum(tokens)), {
+            "probe/half_cosine": half_cosine,
+            "probe/population_cosine": directions.population_cosine(half_cosine),
+        }
+
+    def _utilities(self, data: TensorDict, direction: Direction) -> dict[str, float]:
+        if self.settings.derivative == "jvp":
+            with passes.same_randomness():
+                data["utility"] = passes.directional_derivatives(self.engine, data, direction)
+            return {}
+        difference = self._central if self.settings.derivative == "central" else self._forward
+        parameter_norm = directions.norm(passes.trainable(self.engine))
+        trial = data[: min(TRIAL_SEQUENCES, len(data))]
+        supervised_P = trial["loss_mask"].values().roll(-1).bool()
+        epsilon = self.step_size.update(
+            parameter_norm,
+            directions.norm(direction),
+            lambda e: difference(trial, direction, e).values()[supervised_P.to(trial.device or "cpu")],
+        )
+        if self.settings.derivative == "central":
+            data["utility"] = self._central(data, direction, epsilon)
+        else:
+            data["displaced_log_probs"] = self._displaced_log_probs(data, direction, -epsilon, passes.log_probs)
+            tu.assign_non_tensor(data, epsilon=epsilon)
+        return {"probe/epsilon": epsilon, "utility/signal_to_noise": self.step_size.signal_to_noise}
+
+    def _central(self, data: TensorDict, direction: Direction, epsilon: float) -> Tensor:
+        """(l(theta + e v) - l(theta - e v)) / 2e; nested (B, L)."""
+        ahead = self._displaced_log_probs(data, direction, -epsilon, passes.precise_log_probs)
+        behind = self._displaced_log_probs(data, direction, epsilon, passes.precise_log_probs)
+        return (ahead - behind) / (2 * epsilon)
+
+    def _forward(self, data: TensorDict, direction: Direction, epsilon: float) -> Tensor:
+        """(l(theta) - l(theta - e v)) / e; nested (B, L). In training l(theta) is the training pass's own."""
+        here = self._displaced_log_probs(data, direction, 0.0, passes.log_probs)
+        return (self._displaced_log_probs(data, direction, -epsilon, passes.log_probs) - here) / epsilon
+
+    def _displaced_log_probs(
+        self, data: TensorDict, direction: Direction, step: float, log_probs: Callable[[Any, TensorDict], Tensor]
+    ) -> Tensor:
+        with passes.same_randomness(), passes.displaced(self.engine, direction, step):
+            return log_probs(self.engine, data)
+
+    def _observe(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """Take a training gradient, as it goes into the optimizer step, into the running average."""
+        names = passes.trainable(self.engine)
+        gradient = {name: p.grad.detach().clone() for name, p in names.items() if p.grad is not None}
+        self.average = gradient if self.average is None else directions.weighted_mean(gradient, self.average, NEWEST)

@@ -1,0 +1,60 @@
+"""Log-probabilities of the training set under the initial model: computed once, cached beside the data."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from vcore_verl.sft.passes import log_probs
+
+if TYPE_CHECKING:
+    from vcore_verl.sft.trainer import ObjectiveTrainer
+
+
+def reference_log_probs(trainer: "ObjectiveTrainer") -> list[Tensor]:
+    """One float32 tensor of length L per training example, log p of each next token, dropout off.
+
+    To be called while the model is the initial one. All ranks take part.
+    """
+    path = _cache_file(trainer)
+    if not path.exists():
+        computed = _compute(trainer)
+        if trainer.rank == 0:
+            torch.save(computed, path.with_suffix(".tmp"))
+            path.with_suffix(".tmp").rename(path)
+        torch.distributed.barrier()
+    return torch.load(path)
+
+
+def _cache_file(trainer: "ObjectiveTrainer") -> Path:
+    """Named by what the result depends on: training files, weights of the model, tokenisation."""
+    digest = hashlib.sha256()
+    files = [Path(file) for file in trainer.train_dataset.files]
+    for file in files:
+        digest.update(file.read_bytes())
+    for weights in sorted(Path(trainer.model_config.local_path).glob("*.safetensors")):
+        status = weights.stat()
+        digest.update(f"{weights.resolve()} {status.st_size} {status.st_mtime_ns}".encode())
+    digest.update(f"{trainer.train_dataset.max_length} {trainer.train_dataset.template_kwargs}".encode())
+    return files[0].with_name(f"{files[0].stem}.reference-{digest.hexdigest()[:16]}.pt")
+
+
+def _compute(trainer: "ObjectiveTrainer") -> list[Tensor]:
+    engine, examples = trainer.engine, len(trainer.train_dataset)
+    ranks, rank = engine.get_data_parallel_size(), engine.get_data_parallel_rank()
+    # Every rank must make the same number of passes; the padding repeats the last example.
+    share = -(-examples // ranks)
+    mine = [min(rank * share + k, examples - 1) for k in range(share)]
+    size = trainer.train_batch_size_per_dp
+    found: dict[int, Tensor] = {}
+    with engine.eval_mode():
+        for start in range(0, share, size):
+            indices = mine[start : start + size]
+            nested = log_probs(engine, trainer.batch(indices))
+            found |= {index: row.float().cpu() for index, row in zip(indices, nested.unbind(), strict=True)}
+    gathered: list[dict[int, Tensor]] = [{} for _ in range(ranks)]
+    torch.distributed.all_gather_object(gathered, found, group=engine.get_data_parallel_group())
+    everything = {index: row for part in gathered for index, row in part.items()}
+    return [everything[index] for index in range(examples)]

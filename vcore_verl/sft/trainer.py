@@ -1,0 +1,135 @@
+"""verl's SFT trainer with a token objective."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from tensordict import TensorDict
+from verl.trainer.sft_trainer import SFTTrainer
+from verl.utils import tensordict_utils as tu
+from verl.workers.config import TrainingWorkerConfig
+
+from vcore_verl.recipe import Init
+from vcore_verl.sft.metrics import MetricsFile
+from vcore_verl.sft.reference import reference_log_probs
+from vcore_verl.sft.worker import ObjectiveWorker
+
+
+class ObjectiveTrainer(SFTTrainer):
+    """`config` is verl's SFT configuration with two more keys: `init`, the recipe's section of that name, and `metrics_file`.
+
+    Beyond verl's trainer: the order of the data follows `trainer.seed`; resuming at an epoch boundary or after the last step works; every
+    step goes to `metrics_file`. Raises ValueError for settings that the objective cannot work with.
+    """
+
+    def __init__(self, config: DictConfig):
+        self.init: Init = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Init), config.init))
+        refuse(config, self.init)
+        torch.manual_seed(config.trainer.seed)
+        super().__init__(config)
+        if self.steps_per_epoch and self.resume_global_step % self.steps_per_epoch == 0:
+            self._start_epoch()
+        # Replicas of the model draw different dropout masks.
+        if self.resume_global_step == 0:
+            torch.manual_seed(config.trainer.seed * 1_000_003 + self.rank)
+        self.training_client.step = self.resume_global_step
+        if "utility" in self.training_client.loss_fn.objective.needs:
+            self.training_client.attach_probe(self._draw)
+
+    def fit(self) -> None:
+        """Train until the last step; nothing where a killed run had reached it."""
+        if self.rank == 0:
+            file = MetricsFile(Path(self.config.metrics_file), self.total_training_steps, self.resume_global_step)
+            self.training_client.on_step = file.append
+        if self.resume_global_step < self.total_training_steps:
+            super().fit()
+
+    def _build_engine(self) -> None:
+        config = TrainingWorkerConfig(
+            model_type="language_model",
+            model_config=self.model_config,
+            engine_config=self.engine_config,
+            optimizer_config=self.optimizer_config,
+            checkpoint_config=self.checkpoint_config,
+            profiler_config=self.profiler_config,
+        )
+        self.training_client = ObjectiveWorker(config, self.init, self.config.trainer.seed)
+        self.engine = self.training_client.engine
+
+    def _build_dataloader(self) -> None:
+        super()._build_dataloader()
+        # verl leaves the sampler's seed at 0 (verl/trainer/sft_trainer.py:239).
+        self.train_sampler.seed = self.config.trainer.seed
+        if len(self.train_dataloader) == 0:
+            raise ValueError(
+                f"{len(self.train_dataset)} training examples make no batch of {self.global_batch_size}: "
+                "lower sft.batch_size or add data"
+            )
+
+    def _init_engine(self) -> None:
+        super()._init_engine()
+        if "reference" in self.training_client.loss_fn.objective.needs:
+            self.train_dataset.attach_reference(reference_log_probs(self))
+
+    def _start_epoch(self) -> None:
+        """Forget the restored state of the data loader, which at an epoch's end says "exhausted" and would skip an epoch.
+
+        verl restores it unconditionally (verl/utils/checkpoint/checkpoint_handler.py:169, issue 7401).
+        """
+        self._build_dataloader()
+        self.ckpt_handler.train_dataloader = self.train_dataloader
+
+    def _draw(self, step: int) -> TensorDict:
+        """This rank's part of the probe batch B' of a step: drawn with replacement, a function of seed and step alone."""
+        ranks, rank = self.engine.get_data_parallel_size(), self.engine.get_data_parallel_rank()
+        generator = torch.Generator().manual_seed((self.config.trainer.seed * 1_000_003 + step) % 2**63)
+        chosen = torch.randint(len(self.train_dataset), (self.init.probe.batch_size,), generator=generator)
+        return self.batch(chosen[rank::ranks].tolist())
+
+    def batch(self, indices: list[int]) -> TensorDict:
+        """Training examples as a batch in verl's form, with the meta data that verl's `fit` gives its own batches."""
+        tensors = self.collate_fn([self.train_dataset[index] for index in indices])
+        data, model = self.config.data, self.config.model
+        meta: dict[str, Any] = {
+            "use_remove_padding": model.use_remove_padding,
+            "use_dynamic_bsz": data.use_dynamic_bsz,
+            "max_token_len_per_gpu": data.max_token_len_per_gpu,
+            "micro_batch_size_per_gpu": data.micro_batch_size_per_gpu,
+            "temperature": 1.0,
+            "global_batch_size": self.global_batch_size,
+            "pad_mode": data.pad_mode,
+            "pad_token_id": self.model_config.tokenizer.pad_token_id,
+        }
+        return tu.get_tensordict(tensor_dict=tensors, non_tensor_dict=meta)
+
+
+def refuse(config: DictConfig, init: Init) -> None:
+    """Raise ValueError, one line, for what this trainer would get wrong or silently ignore."""
+    ranks = torch.distributed.get_world_size()
+    probed = init.name == "vcore"
+    problems = {
+        "sft.verl.engine.ulysses_sequence_parallel_size > 1 is not supported: a sequence's weights need all of its tokens; set it to 1": (
+            config.engine.ulysses_sequence_parallel_size > 1
+        ),
+        "sft.verl.engine.strategy must be fsdp2: FSDP1 flattens the parameters that the probe moves": config.engine.strategy != "fsdp2",
+        "sft.verl.model.use_fused_kernels is not supported with init=vcore: the probe reads logits; set it to false": (
+            probed and config.model.use_fused_kernels
+        ),
+        "sft.verl.model.use_liger has no forward-mode derivative: set it to false, or init.probe.derivative=central": (
+            probed and config.model.use_liger and init.probe.derivative == "jvp"
+        ),
+        f"sft.batch_size={config.data.train_batch_size} must be a multiple of the {ranks} ranks": config.data.train_batch_size % ranks,
+        f"init.probe.batch_size={init.probe.batch_size} must be a multiple of the {ranks} ranks": probed
+        and init.probe.gradient == "fresh"
+        and init.probe.batch_size % ranks,
+    }
+    for message, applies in problems.items():
+        if applies:
+            raise ValueError(message)
+    choices = {"gradient": ("fresh", "running"), "update": ("sgd", "adam"), "derivative": ("jvp", "forward", "central")}
+    for key, allowed in choices.items():
+        if getattr(init.probe, key) not in allowed:
+            raise ValueError(f"init.probe.{key}={getattr(init.probe, key)} is not known: choose one of {', '.join(allowed)}")
+
+

@@ -1,0 +1,58 @@
+"""verl's training worker with a probe before the training step."""
+
+import math
+from collections.abc import Callable, Mapping
+
+from peft.tuners.lora import LoraLayer
+from tensordict import TensorDict
+from torch import nn
+from verl.utils import tensordict_utils as tu
+from verl.workers.config import TrainingWorkerConfig
+from verl.workers.engine_workers import TrainingWorker
+
+from vcore_verl.objectives import build
+from vcore_verl.recipe import Init
+from vcore_verl.sft.loss import NonFiniteLossError, WeightedLoss
+from vcore_verl.sft.metrics import step_metrics
+from vcore_verl.sft.probe import Probe
+
+
+class ObjectiveWorker(TrainingWorker):
+    """Trains with the objective `init`; `step` counts the steps done and is to be set when a run resumes."""
+
+    def __init__(self, config: TrainingWorkerConfig, init: Init, seed: int):
+        super().__init__(config=config)
+        settings = {key: getattr(init, key) for key in ("temperature", "kl_budget", "variance_control", "level", "keep")}
+        self.init, self.seed, self.step = init, seed, 0
+        self.probe: Probe | None = None
+        self.on_step: Callable[[int, Mapping[str, float]], None] | None = None
+        self.set_loss_fn(WeightedLoss(build(init.name, settings | {"seed": seed})))
+
+    def reset(self) -> None:
+        """Load the model; give its LoRA layers the dropout that verl's LoRA lacks (transformer_impl.py:358)."""
+        super().reset()
+        dropout = self.model_config.lora.get("dropout", 0.0)
+        for module in self.engine.module.modules():
+            if isinstance(module, LoraLayer) and dropout > 0:
+                module.lora_dropout["default"] = nn.Dropout(dropout)
+
+    def attach_probe(self, draw: Callable[[int], TensorDict]) -> None:
+        """Probe before every training step on batches from `draw(step)`."""
+        self.probe = Probe(self.engine, self.init.probe, draw, self.optimizer_config.clip_grad, self.seed)
+
+    def train_batch(self, data: TensorDict) -> TensorDict:
+        """One optimizer step; its metrics, as scalars over all ranks and micro-batches, go to `on_step` and come back."""
+        self.step += 1
+        self.loss_fn.step = self.step
+        metrics: dict[str, float] = {}
+        if self.probe is not None:
+            with self.engine.train_mode():
+                metrics = self.probe.measure(data, self.step)
+        output = super().train_batch(data)
+        metrics |= step_metrics(tu.get(output, "metrics"))
+        if not math.isfinite(metrics["train/grad_norm"]):
+            raise NonFiniteLossError(f"step {self.step}: the gradient norm is {metrics['train/grad_norm']}; lower sft.learning_rate")
+        if self.on_step is not None:
+            self.on_step(self.step, metrics)
+        tu.assign_non_tensor(output, metrics=metrics)
+        return output

@@ -1,32 +1,168 @@
-"""Is this answer the accepted one? Notation and exact arithmetic here; algebra is the caller's to supply."""
+"""Is this answer the accepted one? Shapes, notation and exact arithmetic here; algebra is the caller's to supply.
 
-from collections.abc import Callable
+Verdicts have three values: True, False, and None for "only algebra can tell".
+"""
+
+from dataclasses import replace
+from typing import Protocol
 
 from reward.normalise import clean, compact
 from reward.numerals import evaluate, parse_numeral
+from reward.structure import Answer, as_interval, parse
+from reward.units import units_agree
 
-ExpressionsEqual = Callable[[str, str], bool | None]
+Verdict = bool | None
 
 
-def grade(gold: str, answer: str, expressions_equal: ExpressionsEqual) -> bool | None:
-    """Whether the answer equals the accepted one; None when `expressions_equal` was asked and did not know."""
+class Algebra(Protocol):
+    """What is asked about LaTeX expressions that exact arithmetic does not settle."""
+
+    def equal(self, gold: str, answer: str) -> Verdict:
+        """Whether two expressions are equal."""
+
+    def proportional(self, gold: str, answer: str, positive: bool) -> Verdict:
+        """Whether answer = c gold for a constant c != 0 (c > 0)."""
+
+
+class NoAlgebra:
+    """Knows nothing: what is left undecided goes to a worker process."""
+
+    def equal(self, gold: str, answer: str) -> Verdict:
+        return None
+
+    def proportional(self, gold: str, answer: str, positive: bool) -> Verdict:
+        return None
+
+
+def grade(gold: str, answer: str, algebra: Algebra) -> Verdict:
+    """Whether the answer equals the accepted one. Raises `reward.structure.Unreadable`."""
     gold, answer = clean(gold), clean(answer)
-    return numbers_equal(gold, answer) if not (gold and answer) else _equal(gold, answer, expressions_equal)
+    if gold and compact(gold) == compact(answer):
+        return True
+    return _same(parse(gold), parse(answer), algebra)
 
 
-def grade_numeral(gold: str, answer: str) -> bool | None:
+def grade_numeral(gold: str, answer: str) -> Verdict:
     """Whether the answer is a written number equal to the accepted one; None when it is no written number."""
     value = parse_numeral(clean(answer))
     return None if value is None else value == evaluate(clean(gold))
 
 
-def numbers_equal(gold: str, answer: str) -> bool | None:
+def _same(gold: Answer, answer: Answer, algebra: Algebra) -> Verdict:
+    if gold.kind == "assignment" or answer.kind == "assignment":
+        return _same_assignment(gold, answer, algebra)
+    if {gold.kind, answer.kind} == {"interval", "tuple"} or "opaque" in (gold.kind, answer.kind):
+        gold, answer = as_interval(gold), as_interval(answer)
+    gold, answer = _alone(gold), _alone(answer)
+    if {gold.kind, answer.kind} == {"set", "list"}:
+        gold, answer = replace(gold, kind="set"), replace(answer, kind="set")
+    if gold.kind != answer.kind:
+        return False
+    match gold.kind:
+        case "expression":
+            return _same_value(gold, answer, algebra)
+        case "text" | "opaque":
+            return gold.text == answer.text
+        case "set":
+            return _all(_included(gold, answer, algebra), _included(answer, gold, algebra))
+        case "list" | "union":
+            return _same_in_any_order(gold.parts, answer.parts, algebra)
+        case "relation":
+            return _same_relation(gold, answer, algebra)
+        case _:  # interval, tuple, matrix: brackets and every part in its place
+            if gold.text != answer.text or len(gold.parts) != len(answer.parts):
+                return False
+            return _all(*(_same(*pair, algebra) for pair in zip(gold.parts, answer.parts, strict=True)))
+
+
+def _alone(answer: Answer) -> Answer:
+    """The solution set of one solution is that solution."""
+    only = answer.parts[0] if answer.kind == "set" and len(answer.parts) == 1 else answer
+    return answer if only.kind == "set" else only
+
+
+def _same_assignment(gold: Answer, answer: Answer, algebra: Algebra) -> Verdict:
+    if gold.kind == answer.kind and gold.text == answer.text:
+        return _same(gold.parts[0], answer.parts[0], algebra)
+    if answer.kind in ("assignment", "relation") and gold.kind in ("assignment", "relation"):
+        return _same_relation(_as_relation(gold), _as_relation(answer), algebra)
+    if gold.kind == "assignment":
+        return _same(gold.parts[0], answer, algebra)
+    return _same(gold, answer.parts[0], algebra)
+
+
+def _as_relation(answer: Answer) -> Answer:
+    if answer.kind == "relation":
+        return answer
+    return Answer("relation", "=", (Answer("expression", answer.text), answer.parts[0]))
+
+
+def _same_relation(gold: Answer, answer: Answer, algebra: Algebra) -> Verdict:
+    sides = (*gold.parts, *answer.parts)
+    if gold.text != answer.text or any(side.kind != "expression" or side.unit for side in sides):
+        return False
+    if any("'" in side.text or r"\text" in side.text for side in sides):
+        return False
+    small, large = (f"({relation.parts[0].text})-({relation.parts[1].text})" for relation in (gold, answer))
+    return algebra.proportional(small, large, positive=gold.text != "=")
+
+
+def _same_value(gold: Answer, answer: Answer, algebra: Algebra) -> Verdict:
+    if "%" in (gold.unit, answer.unit) and gold.unit != answer.unit:
+        if gold.unit and answer.unit:
+            return False
+        # 50% is 50 of the unit "percent", and it is the number 0.5.
+        bare, percent = (answer, gold) if gold.unit else (gold, answer)
+        as_number = rf"\frac{{{percent.text}}}{{100}}"
+        return _any(
+            _equal_expressions(bare.text, percent.text, algebra), _equal_expressions(bare.text, as_number, algebra)
+        )
+    if not units_agree(gold.unit, answer.unit):
+        return False
+    return _equal_expressions(gold.text, answer.text, algebra)
+
+
+def _equal_expressions(gold: str, answer: str, algebra: Algebra) -> Verdict:
     if compact(gold) == compact(answer):
         return True
     gold_value, answer_value = evaluate(gold), evaluate(answer)
-    return None if gold_value is None or answer_value is None else gold_value == answer_value
+    if gold_value is not None and answer_value is not None:
+        return gold_value == answer_value
+    if (gold_value is not None or gold.isalpha()) and (answer_value is not None or answer.isalpha()):
+        if len(gold) == 1 or len(answer) == 1:  # a variable is not a number, nor another variable
+            return False
+    return algebra.equal(gold, answer)
 
 
-def _equal(gold: str, answer: str, expressions_equal: ExpressionsEqual) -> bool | None:
-    known = numbers_equal(gold, answer)
-    return expressions_equal(gold, answer) if known is None else known
+def _included(smaller: Answer, larger: Answer, algebra: Algebra) -> Verdict:
+    return _all(*(_any(*(_same(item, other, algebra) for other in larger.parts)) for item in smaller.parts))
+
+
+def _same_in_any_order(golds: tuple[Answer, ...], answers: tuple[Answer, ...], algebra: Algebra) -> Verdict:
+    if len(golds) != len(answers):
+        return False
+    remaining = list(answers)
+    verdict: Verdict = True
+    for gold in golds:
+        # Of several named values none may be taken for another: `x=1, y=2` is not `1, 2`.
+        verdicts = [
+            False if (gold.kind == "assignment") != (other.kind == "assignment") else _same(gold, other, algebra)
+            for other in remaining
+        ]
+        if True in verdicts:
+            del remaining[verdicts.index(True)]
+        elif None in verdicts:
+            verdict = None
+        else:
+            return False
+    return verdict
+
+
+def _all(*verdicts: Verdict) -> Verdict:
+    return False if False in verdicts else None if None in verdicts else True
+
+
+def _any(*verdicts: Verdict) -> Verdict:
+    return True if True in verdicts else None if None in verdicts else False
+
+

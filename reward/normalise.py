@@ -26,9 +26,9 @@ _RULES = [
         (r"\\(?:boxed|fbox)\s*\{([^{}]*)\}", r"\1"),
         (r"\\(?:displaystyle|textstyle|limits|nolimits|left\.|right\.|[bB]igg?[lrm]?(?![a-zA-Z]))", " "),
         (r"\\(?:left|right|middle)(?![a-zA-Z])", ""),
-        (r"\\!", ""),
-        (r"(?<=\d)\\[,;: ](?=\d{3}(?!\d))|(?<=\d)\{,\}(?=\d{3}(?!\d))", ","),
-        (r"\\[,;:> ]|~|\\q?quad(?![a-zA-Z])|\\(?:thin|en|med|thick)space(?![a-zA-Z])", " "),
+        (r"(?<!\\)\\!", ""),
+        (r"(?<=\d)(?:\\[,;: ]|~|\{,\})(?=\d{3}(?!\d))", ""),
+        (r"(?<!\\)\\[,;:> ]|~|\\q?quad(?![a-zA-Z])|\\(?:thin|en|med|thick)space(?![a-zA-Z])", " "),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\(?:text(?:bf|rm|it|sf|tt|normal|up)|mathrm|mathsf|mathtt|operatorname\*?|mbox|hbox)\s*(?=\{)", r"\\text"),
         (r"\\(?:mathbf|boldsymbol|bm|mathit|mathnormal)\s*\{([^{}]*)\}", r"\1"),
@@ -53,6 +53,8 @@ _RULES = [
         (r"\\frac\s*(\d|[a-zA-Z])\s*\{", r"\\frac{\1}{"),
         (r"(\\frac\s*\{[^{}]*\})\s*(\d|[a-zA-Z])", r"\1{\2}"),
         (r"\\sqrt\s*(\d|[a-zA-Z])", r"\\sqrt{\1}"),
+        (r"(\\sqrt\[[^\[\]{}]*\])\s*(\d|[a-zA-Z])", r"\1{\2}"),
+        (r"\\pmod\s*(\d+)", r"\\pmod{\1}"),
         (r"\\(frac|sqrt)\s+(?=[{\[])", r"\\\1"),
         (r"(\\frac\{[^{}]*\})\s+(?=\{)", r"\1"),
         (r"\s+", " "),
@@ -69,8 +71,9 @@ def clean(answer: str) -> str:
 
 
 def compact(text: str) -> str:
-    """A cleaned answer as a key for comparison: no spaces but those between two letters or two digits."""
-    return re.sub(r"(?<![a-zA-Z0-9]) | (?![a-zA-Z0-9])", "", text)
+    """A cleaned answer as a key for comparison: without spaces (but `1, 234` is not `1,234`), `x^{2}` as `x^2`."""
+    text = re.sub(r"(?<![a-zA-Z0-9,]) | (?![a-zA-Z0-9])|(?<=,) (?!\d)", "", text)
+    return re.sub(r"(?<=[\^_])\{(\w)\}", r"\1", text)
 
 
 def _to_ascii(text: str) -> str:

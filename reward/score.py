@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypedDict
 
 from reward.extraction import answer_style, extract_answer
-from reward.grading import grade, grade_numeral
+from reward.grading import NoAlgebra, grade, grade_numeral
 from reward.pool import Outcome, WorkerPool
+from reward.structure import Unreadable
 
 Status = Literal["correct", "wrong", "no_answer", "parse_error", "timeout"]
 STATUSES: tuple[Status, ...] = ("correct", "wrong", "no_answer", "parse_error", "timeout")
@@ -52,7 +53,10 @@ def judge(data_source: str, response: str, ground_truth: Any, deadline_s: float)
     if style == "numeral":
         verdicts = [grade_numeral(gold, answer) for gold in golds]
         return Outcome("parse_error" if None in verdicts else "correct" if any(verdicts) else "wrong", 0), shown
-    verdicts = [grade(gold, answer, lambda gold, answer: None) for gold in golds]
+    try:
+        verdicts = [grade(gold, answer, NoAlgebra()) for gold in golds]
+    except Unreadable:
+        return Outcome("parse_error", 0), shown
     if any(verdicts):
         return Outcome("correct", 0), shown
     undecided = [gold for gold, verdict in zip(golds, verdicts, strict=True) if verdict is None]

@@ -1,41 +1,79 @@
-"""Algebra on answers with math_verify and sympy. Imported in worker processes only: it is slow, and it may never return."""
+"""Algebra with math_verify and sympy. Imported in worker processes only: importing is slow, and a call may never return."""
 
 import logging
+import re
 from functools import lru_cache
 
 from latex2sympy2_extended import latex2sympy
 from math_verify import verify
-from math_verify.grader import should_treat_as_complex
+from sympy import Expr, I, Rational, Symbol, simplify
+from sympy.core.numbers import Number
 
 from reward.grading import grade
+from reward.structure import Unreadable
 
 # math_verify's own limits use SIGALRM, which C code ignores; the pool's deadline replaces them.
 logging.getLogger("math_verify").setLevel(logging.ERROR)
 
+_DIGITS = 40  # of the numbers compared
+_TOLERANCE = Rational(1, 10**30)
+_POINTS = (Rational(17, 11), Rational(-23, 13), Rational(5, 19))  # where expressions in variables are compared
+_DECIMAL = re.compile(r"(\d*)\.(\d+)")
+
 
 class ParseError(Exception):
-    """An answer that latex2sympy does not understand."""
+    """An expression that latex2sympy does not understand."""
 
 
 def grade_symbolically(golds: list[str], answer: str) -> str:
     """`correct`, `wrong` or `parse_error` for an answer that exact arithmetic could not decide."""
     try:
-        return "correct" if any(grade(gold, answer, expressions_equal) for gold in golds) else "wrong"
-    except ParseError:
+        return "correct" if any(grade(gold, answer, _Sympy()) for gold in golds) else "wrong"
+    except (ParseError, Unreadable):
         return "parse_error"
 
 
-def expressions_equal(gold: str, answer: str) -> bool:
-    return verify(_parse(gold), _parse(answer), timeout_seconds=None)
+class _Sympy:
+    """Equal means: no number tells them apart AND math_verify proves it. Either alone errs on the generous side."""
+
+    def equal(self, gold: str, answer: str) -> bool:
+        gold_expr, answer_expr = _parse(gold), _parse(answer)
+        if _differ_numerically(gold_expr, answer_expr):
+            return False
+        return verify(gold_expr, answer_expr, timeout_seconds=None)
+
+    def proportional(self, gold: str, answer: str, positive: bool) -> bool:
+        ratio = simplify(_parse(answer) / _parse(gold))
+        return bool(ratio.is_number and ratio.is_finite and (ratio.is_positive if positive else ratio.is_nonzero))
+
+
+def _differ_numerically(gold: Expr, answer: Expr) -> bool:
+    """Whether the two have different values at some point, to 30 digits. Far cheaper than failing to prove equality."""
+    symbols = sorted(gold.free_symbols | answer.free_symbols, key=str)
+    for shift in range(len(_POINTS) if symbols else 1):
+        point = {symbol: _POINTS[(shift + index) % len(_POINTS)] + index for index, symbol in enumerate(symbols)}
+        values = [expression.evalf(_DIGITS, subs=point) for expression in (gold, answer)]
+        if all(_is_finite_number(value) for value in values):
+            difference, size = abs(values[0] - values[1]), max(abs(values[0]), abs(values[1]))
+            if difference > _TOLERANCE * size:
+                return True
+    return False
+
+
+def _is_finite_number(value: Expr) -> bool:
+    return all(isinstance(part, Number) and part.is_finite for part in value.as_real_imag())
 
 
 @lru_cache(maxsize=4096)
-def _parse(latex: str):
+def _parse(latex: str) -> Expr:
+    # Floats would be compared after rounding; a decimal is an exact number.
+    exact = _DECIMAL.sub(lambda number: rf"\frac{{{number[1]}{number[2]}}}{{1{'0' * len(number[2])}}}", latex)
     try:
-        return latex2sympy(
-            latex, is_real=not should_treat_as_complex(latex), convert_degrees=False, normalization_config=None
-        )
+        expression = latex2sympy(exact, is_real=True, convert_degrees=False, normalization_config=None)
     except MemoryError:
         raise
-    except Exception as error:
+    except Exception as error:  # antlr, sympy and Python's own: the parser declares none
         raise ParseError(latex) from error
+    if not isinstance(expression, Expr):
+        raise ParseError(latex)
+    return expression.subs({symbol: I for symbol in expression.free_symbols if isinstance(symbol, Symbol) and symbol.name == "i"})

@@ -1,5 +1,28 @@
 """Scores for answers to mathematics problems. See README.md."""
 
-from reward.score import STATUSES, Score, compute_score
+from reward.health import status_rates, warnings_for
+from reward.score import (
+    STATUSES,
+    Options,
+    Score,
+    compute_score,
+    compute_score_async,
+    compute_scores,
+    status_counts,
+    warm_up,
+)
+from reward.shaping import soft_overlong_punishment
 
-__all__ = ["STATUSES", "Score", "compute_score"]
+__all__ = [
+    "STATUSES",
+    "Options",
+    "Score",
+    "compute_score",
+    "compute_score_async",
+    "compute_scores",
+    "soft_overlong_punishment",
+    "status_counts",
+    "status_rates",
+    "warm_up",
+    "warnings_for",
+]

@@ -1,5 +1,33 @@
-"""The file to name in verl's `reward.custom_reward_function.path`. It holds no state: verl executes it anew by its path."""
+"""The file for verl's `reward.custom_reward_function.path`.
 
-from reward.score import compute_score
+verl executes it anew by its path, so it holds no state. What it adds to the score is numeric: in validation verl averages
+the numbers of `reward_extra_info` and skips text (verl 0.9.1 trainer/ppo/metric_utils.py:1004-1008), and it wants the
+same keys in every row (experimental/agent_loop/agent_loop.py:1107-1111).
+"""
 
-__all__ = ["compute_score"]
+from typing import Any
+
+from reward.score import STATUSES, Options, Scored, score_response, score_response_async
+
+
+def compute_score(
+    data_source: str, solution_str: str, ground_truth: Any, extra_info: dict | None = None, **options: Any
+) -> dict[str, Any]:
+    """`reward.compute_score` with counts; called from threads. Options come from verl's `reward_kwargs`."""
+    return _with_counts(score_response(data_source, solution_str, ground_truth, Options(**options)))
+
+
+async def compute_score_async(
+    data_source: str, solution_str: str, ground_truth: Any, extra_info: dict | None = None, **options: Any
+) -> dict[str, Any]:
+    """The same, awaited by verl's reward worker in its event loop instead of in one of a few threads."""
+    return _with_counts(await score_response_async(data_source, solution_str, ground_truth, Options(**options)))
+
+
+def _with_counts(scored: Scored) -> dict[str, Any]:
+    return {
+        **scored.as_dict(),
+        **{f"status_{status}": float(scored.status == status) for status in STATUSES},
+        "workers_replaced": float(scored.workers_replaced),
+        "reward_seconds": scored.seconds,
+    }

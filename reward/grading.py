@@ -3,12 +3,14 @@
 Verdicts have three values: True, False, and None for "only algebra can tell".
 """
 
+import re
 from dataclasses import replace
+from fractions import Fraction
 from typing import Protocol
 
 from reward.normalise import clean, compact
 from reward.numerals import evaluate, parse_numeral
-from reward.structure import Answer, as_interval, parse
+from reward.structure import Answer, Unreadable, as_interval, parse
 from reward.units import units_agree
 
 Verdict = bool | None
@@ -34,7 +36,10 @@ class NoAlgebra:
         return None
 
 
-def grade(gold: str, answer: str, algebra: Algebra) -> Verdict:
+_NO_ALGEBRA = NoAlgebra()
+
+
+def grade(gold: str, answer: str, algebra: Algebra = _NO_ALGEBRA) -> Verdict:
     """Whether the answer equals the accepted one. Raises `reward.structure.Unreadable`."""
     gold, answer = clean(gold), clean(answer)
     if gold and compact(gold) == compact(answer):
@@ -42,10 +47,26 @@ def grade(gold: str, answer: str, algebra: Algebra) -> Verdict:
     return _same(parse(gold), parse(answer), algebra)
 
 
-def grade_numeral(gold: str, answer: str) -> Verdict:
-    """Whether the answer is a written number equal to the accepted one; None when it is no written number."""
+def grade_numeral(gold: str, answer: str) -> bool:
+    """Whether the answer is a written number equal to the accepted one. Raises Unreadable if it is something else."""
     value = parse_numeral(clean(answer))
-    return None if value is None else value == evaluate(clean(gold))
+    if value is None:
+        raise Unreadable(answer)
+    return value == evaluate(clean(gold))
+
+
+def grade_choice(gold: str, answer: str) -> bool:
+    """Whether the answer names the accepted option. Raises Unreadable if it names none, or several."""
+    return _option(gold) == _option(answer)
+
+
+def _option(answer: str) -> str:
+    """The letter of `B`, `(b)`, `\\text{B.}`, `B) 12` or `\\textbf{(B) } 12`."""
+    text = re.sub(r"\\text|[{}]", " ", clean(answer)).strip()
+    match = re.fullmatch(r"\(?\s*([A-Za-z])\s*(?:\)\s*[.:]?.*|[.:].*)?", text, re.DOTALL)
+    if match is None:
+        raise Unreadable(answer)
+    return match[1].upper()
 
 
 def _same(gold: Answer, answer: Answer, algebra: Algebra) -> Verdict:
@@ -128,10 +149,14 @@ def _equal_expressions(gold: str, answer: str, algebra: Algebra) -> Verdict:
     gold_value, answer_value = evaluate(gold), evaluate(answer)
     if gold_value is not None and answer_value is not None:
         return gold_value == answer_value
-    if (gold_value is not None or gold.isalpha()) and (answer_value is not None or answer.isalpha()):
-        if len(gold) == 1 or len(answer) == 1:  # a variable is not a number, nor another variable
-            return False
+    if _is_variable(gold, answer_value) or _is_variable(answer, gold_value):
+        return False
     return algebra.equal(gold, answer)
+
+
+def _is_variable(text: str, other_value: Fraction | None) -> bool:
+    """Whether a single letter is compared with a number."""
+    return other_value is not None and len(text) == 1 and text.isalpha()
 
 
 def _included(smaller: Answer, larger: Answer, algebra: Algebra) -> Verdict:
@@ -164,5 +189,3 @@ def _all(*verdicts: Verdict) -> Verdict:
 
 def _any(*verdicts: Verdict) -> Verdict:
     return True if True in verdicts else None if None in verdicts else False
-
-

@@ -1,7 +1,7 @@
 """Worker processes that can be killed: a deadline counted from dispatch, a memory limit, replacement.
 
 Why not `concurrent.futures.ProcessPoolExecutor`: one killed child breaks it for good, its timeouts include the wait in
-its queue, a child stuck in C code keeps its slot for ever, and `spawn` imports the host's `__main__` again (inside a Ray
+its queue, a child stuck in C code keeps its slot for ever, and `spawn` imports the host's `__main__` again (in a Ray
 worker: Ray's).
 """
 
@@ -54,7 +54,7 @@ class _Worker:
         return self._process.pid
 
     def wait_until_ready(self) -> None:
-        """Returns once it has warmed up. Raises _WorkerDied if it ended instead, RuntimeError if it cannot work here."""
+        """Until it has warmed up. Raises _WorkerDied if it ended instead, RuntimeError if it cannot work here."""
         if self._ready:
             return
         reply = self._receive(self._deadline_to_start - time.monotonic())
@@ -62,8 +62,8 @@ class _Worker:
             raise RuntimeError(f"the reward's worker process did not start within {_START_LIMIT_S:.0f} s")
         if "error" in reply:
             raise RuntimeError(
-                f"the reward's worker process cannot start: {reply['error']}. Install math-verify into {sys.executable},"
-                " or raise the worker's memory limit."
+                f"the reward's worker process cannot start: {reply['error']}. Install math-verify into"
+                f" {sys.executable}, or raise the worker's memory limit."
             )
         self._ready = True
 
@@ -91,7 +91,7 @@ class WorkerPool:
     """Up to `size` workers, started when first needed. Safe to call from any number of threads.
 
     A caller waits in `ask` until a worker is free, so nothing queues inside the pool. After a fork the child must not
-    use its parent's pool (`reward.score` gives it a new one).
+    use its parent's pool.
 
     Args:
         size: the most workers alive at a time.
@@ -101,7 +101,7 @@ class WorkerPool:
     def __init__(self, size: int, memory_bytes: int = 1 << 30):
         if size < 1:
             raise ValueError(f"a worker pool needs at least one worker, got size={size}")
-        self._size = size
+        self.size = size
         self._memory_bytes = memory_bytes
         self._changed = threading.Condition()
         self._idle: list[_Worker] = []
@@ -111,7 +111,7 @@ class WorkerPool:
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reward-worker-starter")
 
     def ask(self, question: dict, deadline_s: float) -> Outcome:
-        """The verdict of a worker on a question; status `timeout` when it took longer than `deadline_s` or too much memory.
+        """The verdict of a worker; status `timeout` when it took longer than `deadline_s` or too much memory.
 
         A worker lost for another reason (killed from outside) is replaced and the question asked again with what is
         left of its time, at most three times in all.
@@ -142,7 +142,7 @@ class WorkerPool:
 
     def warm_up(self) -> None:
         """Start all workers and wait until each has imported sympy and parsed once."""
-        workers = [self._take() for _ in range(self._size)]
+        workers = [self._take() for _ in range(self.size)]
         for worker in workers:
             self._give_back(worker)
 
@@ -175,7 +175,7 @@ class WorkerPool:
 
     def _idle_or_new(self) -> _Worker:
         with self._changed:
-            self._changed.wait_for(lambda: self._idle or self._alive < self._size)
+            self._changed.wait_for(lambda: self._idle or self._alive < self.size)
             if self._idle:
                 return self._idle.pop()
             self._alive += 1

@@ -1,68 +1,213 @@
 """From a response to a score: extract, compare exactly, and only then ask a worker process."""
 
+import asyncio
 import os
-import threading
+import time
 from collections.abc import Sequence
-from typing import Any, Literal, TypedDict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
-from reward.extraction import answer_style, extract_answer
-from reward.grading import NoAlgebra, grade, grade_numeral
+from reward.extraction import AnswerStyle, answer_style, extract_answer
+from reward.grading import grade, grade_choice, grade_numeral
+from reward.health import Monitor
 from reward.pool import Outcome, WorkerPool
+from reward.shaping import soft_overlong_punishment
 from reward.structure import Unreadable
 
-Status = Literal["correct", "wrong", "no_answer", "parse_error", "timeout"]
-STATUSES: tuple[Status, ...] = ("correct", "wrong", "no_answer", "parse_error", "timeout")
+STATUSES = ("correct", "wrong", "no_answer", "parse_error", "timeout")
+DEADLINE_S = 5.0
 
-_MAX_ANSWER_CHARS = 2_000  # no final answer is longer; parsers are superlinear
+_MAX_ANSWER_CHARS = 1_000  # no final answer is longer; parsers are superlinear
 _MAX_EXTRACTED_CHARS = 200
-_DEADLINE_S = 5.0
-
-_pool: WorkerPool | None = None
-_pool_lock = threading.Lock()
 
 
 class Score(TypedDict):
+    """score: the reward; acc: 1.0 if correct, else 0.0; extracted: the answer, cut to 200 characters, "" if none."""
+
     score: float
     acc: float
     status: str
     extracted: str
 
 
+@dataclass(frozen=True)
+class Scored:
+    """A score and what it took: seconds from call to verdict, worker processes lost or killed on the way."""
+
+    score: float
+    status: str
+    extracted: str
+    seconds: float
+    workers_replaced: int
+
+    def as_dict(self) -> Score:
+        return {
+            "score": self.score,
+            "acc": float(self.status == "correct"),
+            "status": self.status,
+            "extracted": self.extracted,
+        }
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an answer is scored.
+
+    Args:
+        deadline_s: seconds an answer may keep a worker process, counted from when the worker gets it.
+        format_weight: added to the score of a response that states an answer in the form asked for, right or wrong.
+        overlong_buffer_tokens: width of DAPO's soft overlong punishment; 0 for none.
+        max_response_tokens: length at which that punishment reaches -1.
+        response_tokens: length of the response, which the text alone does not tell.
+    """
+
+    deadline_s: float = DEADLINE_S
+    format_weight: float = 0.0
+    overlong_buffer_tokens: int = 0
+    max_response_tokens: int = 0
+    response_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.overlong_buffer_tokens and self.response_tokens is None:
+            raise ValueError("overlong_buffer_tokens needs response_tokens (under verl use its `dapo` reward manager)")
+
+    def score(self, status: str) -> float:
+        score = float(status == "correct") + self.format_weight * (status != "no_answer")
+        if self.overlong_buffer_tokens and self.response_tokens is not None:
+            score += soft_overlong_punishment(
+                self.response_tokens, self.max_response_tokens, self.overlong_buffer_tokens
+            )
+        return score
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One response after the in-process steps: an outcome, or the question that only algebra can answer."""
+
+    extracted: str
+    outcome: Outcome | None
+    question: dict
+    started: float
+
+    def settle(self, options: Options) -> Scored:
+        return self.scored(self.outcome or _process.pool.ask(self.question, options.deadline_s), options)
+
+    def scored(self, outcome: Outcome, options: Options) -> Scored:
+        _process.monitor.record(outcome.status)
+        seconds = time.monotonic() - self.started
+        return Scored(options.score(outcome.status), outcome.status, self.extracted, seconds, outcome.replaced)
+
+
+class _Process:
+    """What one process shares between its threads. Starts nothing before an answer needs it; a fork gets its own."""
+
+    def __init__(self) -> None:
+        self.pool = WorkerPool(size=min(4, os.cpu_count() or 1))
+        self.threads = ThreadPoolExecutor(self.pool.size, thread_name_prefix="reward")
+        self.monitor = Monitor()
+
+
+def _renew() -> None:
+    global _process
+    _process = _Process()
+
+
+_process = _Process()
+os.register_at_fork(after_in_child=_renew)
+
+
 def compute_score(
-    data_source: str,
-    solution_str: str,
-    ground_truth: Any,
-    extra_info: dict | None = None,
-    *,
-    deadline_s: float = _DEADLINE_S,
+    data_source: str, solution_str: str, ground_truth: Any, extra_info: dict | None = None, **options: Any
 ) -> Score:
-    outcome, extracted = judge(data_source, solution_str, ground_truth, deadline_s)
-    correct = float(outcome.status == "correct")
-    return {"score": correct, "acc": correct, "status": outcome.status, "extracted": extracted}
+    """Score one response. Safe to call from any number of threads.
+
+    Args:
+        data_source: chooses how answers are written (`reward.extraction.answer_style`).
+        solution_str: the response, special tokens removed.
+        ground_truth: the accepted answer, or a list of them: str, int or float.
+        extra_info: not used; part of verl's signature.
+        options: fields of `Options`.
+
+    Raises:
+        ValueError: the ground truth is empty or of another type.
+        RuntimeError: worker processes cannot be started.
+    """
+    return score_response(data_source, solution_str, ground_truth, Options(**options)).as_dict()
 
 
-def judge(data_source: str, response: str, ground_truth: Any, deadline_s: float) -> tuple[Outcome, str]:
+async def compute_score_async(
+    data_source: str, solution_str: str, ground_truth: Any, extra_info: dict | None = None, **options: Any
+) -> Score:
+    """`compute_score` for an event loop; see `score_response_async`."""
+    return (await score_response_async(data_source, solution_str, ground_truth, Options(**options))).as_dict()
+
+
+def compute_scores(
+    data_sources: Sequence[str], solution_strs: Sequence[str], ground_truths: Sequence[Any], **options: Any
+) -> list[Score]:
+    """Score a batch, in order. What exact arithmetic settles is settled at once; the rest shares the workers."""
+    chosen = Options(**options)
+    cases = [_examine(*row) for row in zip(data_sources, solution_strs, ground_truths, strict=True)]
+    hard = [case for case in cases if case.outcome is None]
+    with ThreadPoolExecutor(_process.pool.size) as threads:
+        verdicts = threads.map(lambda case: case.settle(chosen), hard)
+        return [(next(verdicts) if case.outcome is None else case.settle(chosen)).as_dict() for case in cases]
+
+
+def score_response(data_source: str, response: str, ground_truth: Any, options: Options) -> Scored:
+    return _examine(data_source, response, ground_truth).settle(options)
+
+
+async def score_response_async(data_source: str, response: str, ground_truth: Any, options: Options) -> Scored:
+    """Blocks the event loop for the in-process steps only.
+
+    What exact arithmetic settles never waits behind an answer that needs a worker, as it would in a thread pool.
+    """
+    case = _examine(data_source, response, ground_truth)
+    if case.outcome:
+        return case.settle(options)
+    return await asyncio.get_running_loop().run_in_executor(_process.threads, case.settle, options)
+
+
+def warm_up() -> None:
+    """Start this process's workers now rather than at the first answer that needs one."""
+    _process.pool.warm_up()
+
+
+def status_counts() -> dict[str, int]:
+    """How many answers this process has scored, by status."""
+    return {status: _process.monitor.counts[status] for status in STATUSES}
+
+
+def _examine(data_source: str, response: str, ground_truth: Any) -> _Case:
+    started = time.monotonic()
     golds = accepted_answers(ground_truth)
     style = answer_style(data_source)
     answer = extract_answer(response, style)
     if answer is None:
-        return Outcome("no_answer", 0), ""
-    shown = answer[:_MAX_EXTRACTED_CHARS].encode("utf-8", "replace").decode()
+        return _Case("", Outcome("no_answer", 0), {}, started)
+    # Lone surrogates and NULs are legal in a str and fatal to Arrow, UTF-8 files and C strings.
+    extracted = answer[:_MAX_EXTRACTED_CHARS].encode("utf-8", "replace").decode().replace("\0", " ")
+    status, undecided = _without_algebra(golds, answer, style)
+    if status is None:
+        return _Case(extracted, None, {"golds": undecided, "answer": answer}, started)
+    return _Case(extracted, Outcome(status, 0), {}, started)
+
+
+def _without_algebra(golds: list[str], answer: str, style: AnswerStyle) -> tuple[str | None, list[str]]:
+    """(status, []), or (None, the accepted answers that only algebra can compare with this one)."""
     if len(answer) > _MAX_ANSWER_CHARS:
-        return Outcome("parse_error", 0), shown
-    if style == "numeral":
-        verdicts = [grade_numeral(gold, answer) for gold in golds]
-        return Outcome("parse_error" if None in verdicts else "correct" if any(verdicts) else "wrong", 0), shown
+        return "parse_error", []
+    compare = {"numeral": grade_numeral, "choice": grade_choice}.get(style, grade)
     try:
-        verdicts = [grade(gold, answer, NoAlgebra()) for gold in golds]
+        verdicts = [compare(gold, answer) for gold in golds]
     except Unreadable:
-        return Outcome("parse_error", 0), shown
-    if any(verdicts):
-        return Outcome("correct", 0), shown
+        return "parse_error", []
+    if True in verdicts:
+        return "correct", []
     undecided = [gold for gold, verdict in zip(golds, verdicts, strict=True) if verdict is None]
-    if not undecided:
-        return Outcome("wrong", 0), shown
-    return shared_pool().ask({"golds": undecided, "answer": answer}, deadline_s), shown
+    return (None, undecided) if undecided else ("wrong", [])
 
 
 def accepted_answers(ground_truth: Any) -> list[str]:
@@ -75,20 +220,3 @@ def accepted_answers(ground_truth: Any) -> list[str]:
         if all(golds):
             return golds
     raise ValueError(f"ground_truth must be a non-empty str, int, float or a list of them, got {ground_truth!r}")
-
-
-def shared_pool() -> WorkerPool:
-    """The process's own pool, made on first use."""
-    global _pool
-    with _pool_lock:
-        if _pool is None:
-            _pool = WorkerPool(size=min(4, os.cpu_count() or 1))
-        return _pool
-
-
-def _forget_pool() -> None:
-    global _pool, _pool_lock
-    _pool, _pool_lock = None, threading.Lock()
-
-
-os.register_at_fork(after_in_child=_forget_pool)

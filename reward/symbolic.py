@@ -1,12 +1,12 @@
-"""Algebra with math_verify and sympy. Imported in worker processes only: importing is slow, and a call may never return."""
+"""Algebra with math_verify and sympy. For worker processes only: the import is slow, and a call may never return."""
 
 import logging
 import re
 from functools import lru_cache
 
-from latex2sympy2_extended import latex2sympy
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
 from math_verify import verify
-from sympy import Expr, I, Rational, Symbol, simplify
+from sympy import Expr, I, Rational, simplify
 from sympy.core.numbers import Number
 
 from reward.grading import grade
@@ -18,6 +18,7 @@ logging.getLogger("math_verify").setLevel(logging.ERROR)
 _DIGITS = 40  # of the numbers compared
 _TOLERANCE = Rational(1, 10**30)
 _POINTS = (Rational(17, 11), Rational(-23, 13), Rational(5, 19))  # where expressions in variables are compared
+_CONVERSION = ConversionConfig(lowercase_symbols=False)  # by default pi R^2 is pi r^2
 _DECIMAL = re.compile(r"(\d*)\.(\d+)")
 
 
@@ -69,11 +70,11 @@ def _parse(latex: str) -> Expr:
     # Floats would be compared after rounding; a decimal is an exact number.
     exact = _DECIMAL.sub(lambda number: rf"\frac{{{number[1]}{number[2]}}}{{1{'0' * len(number[2])}}}", latex)
     try:
-        expression = latex2sympy(exact, is_real=True, convert_degrees=False, normalization_config=None)
+        expression = latex2sympy(exact, is_real=True, normalization_config=None, conversion_config=_CONVERSION)
     except MemoryError:
         raise
     except Exception as error:  # antlr, sympy and Python's own: the parser declares none
         raise ParseError(latex) from error
     if not isinstance(expression, Expr):
         raise ParseError(latex)
-    return expression.subs({symbol: I for symbol in expression.free_symbols if isinstance(symbol, Symbol) and symbol.name == "i"})
+    return expression.subs({symbol: I for symbol in expression.free_symbols if symbol.name == "i"})

@@ -21,8 +21,10 @@ _NAMES = {
 }  # fmt: skip
 _CANONICAL = {name: unit for unit, names in _NAMES.items() for name in names.split()}
 _CURRENCY = {r"\$": "$", "£": "gbp", "€": "eur", "₹": "rs"}
-_SUFFIX = re.compile(r"(?P<value>.*?[\d)}a-z])\s*\\text\{\s*(?P<label>[a-zA-Z/ .^0-9]*[a-zA-Z.^0-9])\s*\}(?P<power>.*)")
-_BARE_SUFFIX = re.compile(r"(?P<value>.*\d\}*)\s*(?P<label>[a-zA-Z][a-zA-Z/ ]*?)(?P<power>(?:\^.*)?)")
+_SUFFIX = re.compile(
+    r"(?P<value>.*?[\d)}a-z])\s*\\text\{\s*(?P<label>[a-zA-Z/ .^0-9]{0,40}[a-zA-Z.^0-9])\s*\}(?P<power>.{0,9})"
+)
+_BARE_SUFFIX = re.compile(r"(?P<value>.*\d\}*)\s*(?P<label>[a-zA-Z][a-zA-Z/ ]{0,40}?)(?P<power>(?:\^.{0,9})?)")
 _POWER = re.compile(r"\s*(?:\^\s*\{?\s*([23])\s*\}?)?")
 _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc|arc)")
 _DEGREES = re.compile(r"(?P<value>.+?)\s*\^\{\\circ\}\s*(?:\\text\{)?\s*(?P<scale>[CF]?)\s*\}?")
@@ -65,8 +67,11 @@ def _canonical(label: str, power: str | None) -> str:
         power = "2" if words[-1].lower() == "squared" else "3"
         words = words[:-1]
     phrase = " ".join(words).replace(" per ", "/").replace(" / ", "/")
-    parts = [_singular(part) for part in phrase.split("/")]
-    unit = "/".join(parts) if all(parts) else _CANONICAL.get(phrase) or f"?{phrase.lower().removesuffix('s')}"
+    parts = [known for part in phrase.split("/") if (known := _singular(part))]
+    if len(parts) == phrase.count("/") + 1:
+        unit = "/".join(parts)
+    else:
+        unit = _CANONICAL.get(phrase) or f"?{phrase.lower().removesuffix('s')}"
     return f"{unit}^{power}" if power else unit
 
 

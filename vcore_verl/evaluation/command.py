@@ -1,0 +1,116 @@
+"""Recipe -> the command line of an evaluation, and the check of what it left. Imports neither torch nor vLLM."""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow.parquet as pq
+
+from vcore_verl.evaluation.evaluate import PROGRESS
+from vcore_verl.evaluation.job import Sampling
+from vcore_verl.evaluation.results import RESULTS, SAMPLES, SCHEMA_VERSION, file_sha
+from vcore_verl.process import Command
+from vcore_verl.recipe import Recipe
+from vcore_verl.run import ArtefactError, Run
+
+Stage = Literal["base", "pre_rl", "post_rl"]
+
+
+def evaluate_command(recipe: Recipe, run: Run, stage: Stage) -> Command:
+    """`python -m vcore_verl.evaluation` for the stage's checkpoint on the recipe's data sets."""
+    checkpoint, folder = _places(run)[stage]
+    sampling = sampling_of(recipe)
+    options: dict[str, object] = {
+        "stage": stage,
+        "output": folder,
+        "num-samples": sampling.num_samples,
+        "temperature": sampling.temperature,
+        "top-p": sampling.top_p,
+        "max-tokens": sampling.max_tokens,
+        "seed": sampling.seed,
+        "dtype": recipe.model.dtype,
+        "device": recipe.hardware.device,
+        "workers": num_workers(recipe),
+    }
+    files = dataset_files(recipe, run)
+    num_prompts = sum(_num_rows(path, otherwise=recipe.data.num_test) for path in files.values())
+    return Command(
+        argv=[
+            sys.executable,
+            "-m",
+            "vcore_verl.evaluation",
+            str(checkpoint),
+            *(f"--{name}={value}" for name, value in options.items()),
+            "--greedy" if sampling.greedy else "--no-greedy",
+            *(f"--dataset={name}={path}" for name, path in files.items()),
+        ],
+        env={},
+        progress=folder / PROGRESS,
+        total=num_prompts * sampling.responses_per_prompt,
+        unit="response",
+    )
+
+
+def verify_evaluation(recipe: Recipe, run: Run, stage: Stage) -> None:
+    """Raise `ArtefactError` unless the stage's evaluation is whole, unchanged since, and of this recipe's settings."""
+    _, folder = _places(run)[stage]
+    results = _read_results(folder)
+    if not (folder / SAMPLES).is_file() or file_sha(folder / SAMPLES) != results["samples_sha256"]:
+        raise ArtefactError(f"{folder / SAMPLES} is not the file that {RESULTS} was made from")
+    if results["sampling"] != asdict(sampling_of(recipe)):
+        raise ArtefactError(f"{folder / RESULTS} was made with other sampling settings than the recipe's")
+    for name, path in dataset_files(recipe, run).items():
+        found = results["datasets"].get(name, {}).get("num_prompts", 0)
+        if found != (expected := pq.read_metadata(path).num_rows):
+            raise ArtefactError(f"{folder / RESULTS} covers {found} of {expected} prompts of '{name}'")
+
+
+def _read_results(folder: Path) -> dict[str, Any]:
+    path = folder / RESULTS
+    if not path.is_file():
+        raise ArtefactError(f"{path} is missing: the evaluation did not finish")
+    results = json.loads(path.read_text())
+    if results.get("schema_version") != SCHEMA_VERSION:
+        raise ArtefactError(f"{path} has schema version {results.get('schema_version')}, expected {SCHEMA_VERSION}")
+    return results
+
+
+def sampling_of(recipe: Recipe) -> Sampling:
+    settings = recipe.evaluation
+    return Sampling(
+        num_samples=settings.num_samples,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_tokens=settings.max_tokens,
+        seed=settings.seed,
+        greedy=settings.greedy,
+    )
+
+
+def dataset_files(recipe: Recipe, run: Run) -> dict[str, Path]:
+    """Name -> parquet file in verl's RL row format."""
+    return {name: run.data / f"{name}.parquet" for name in recipe.evaluation.datasets}
+
+
+def num_workers(recipe: Recipe) -> int:
+    """One vLLM engine per GPU of this node; on a CPU no more of them than cores."""
+    if recipe.hardware.device == "cuda":
+        return recipe.hardware.gpus
+    return min(recipe.hardware.gpus, os.cpu_count() or 1)
+
+
+def _num_rows(path: Path, otherwise: int) -> int:
+    """Rows of a data set; before the data stage has made it, as many as the recipe asks for."""
+    return pq.read_metadata(path).num_rows if path.is_file() else otherwise
+
+
+def _places(run: Run) -> dict[str, tuple[Path, Path]]:
+    """Stage -> checkpoint and folder of its evaluation."""
+    return {
+        "base": (run.base_hf, run.eval_base),
+        "pre_rl": (run.rl_start, run.eval_pre),
+        "post_rl": (run.rl_hf, run.eval_post),
+    }

@@ -1,0 +1,55 @@
+"""Scores of responses, by the reward that RL trains with. Imports no torch."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import reward
+from vcore_verl.evaluation.prompts import Prompt
+from vcore_verl.evaluation.responses import Response
+
+_THREADS = 4  # the reward's worker processes; simple answers are decided in the calling thread
+
+
+@dataclass(frozen=True)
+class Graded:
+    """A response and its verdict. `score` is 0 or 1; `status` is one of `reward.STATUSES`."""
+
+    prompt: Prompt
+    response: Response
+    score: float
+    status: str
+    extracted: str
+
+
+class Grader:
+    """Grades responses as they come; used as a context manager, it ends its threads."""
+
+    def __init__(self, prompts: list[Prompt]):
+        self._prompts = {prompt.key: prompt for prompt in prompts}
+        self._threads = ThreadPoolExecutor(_THREADS)
+
+    def __enter__(self) -> "Grader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+    def grade(self, responses: Iterable[Response]) -> Iterator[Graded]:
+        return self._threads.map(self._grade, responses)
+
+    def _grade(self, response: Response) -> Graded:
+        prompt = self._prompts[response.dataset, response.prompt_id]
+        verdict = reward.compute_score(prompt.data_source, response.text, prompt.gold, prompt.extra_info)
+        return Graded(prompt, response, verdict["score"], verdict["status"], verdict["extracted"])
+
+
+def grader_version() -> str:
+    """Changes when the reward's code or its parser does: scores are compared only where this is equal."""
+    digest = hashlib.sha256(version("math-verify").encode())
+    for path in sorted(Path(reward.__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,51 @@
+"""What to evaluate. Imports no torch."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class EvaluationError(ValueError):
+    """An evaluation that cannot run; the message is one line that says what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Decoding: `num_samples` responses a prompt at `temperature`, and one greedy response where `greedy`."""
+
+    num_samples: int
+    temperature: float
+    top_p: float
+    max_tokens: int
+    seed: int
+    greedy: bool
+
+    @property
+    def responses_per_prompt(self) -> int:
+        return self.num_samples + int(self.greedy)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One checkpoint on some data sets.
+
+    `checkpoint` is a local directory in Hugging Face format; `datasets` maps a name to a parquet file in verl's RL row
+    format; `workers` is the number of vLLM engines: one per GPU, or that many processes on a CPU.
+    """
+
+    stage: str
+    checkpoint: str
+    datasets: dict[str, str]
+    sampling: Sampling
+    dtype: str
+    device: str
+    workers: int
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(dataclasses.asdict(self), indent=1))
+
+    @classmethod
+    def read(cls, path: Path) -> "Job":
+        values = json.loads(path.read_text())
+        return cls(**(values | {"sampling": Sampling(**values["sampling"])}))

@@ -1,0 +1,120 @@
+"""One vLLM engine, which generates its share of the responses: `python -m vcore_verl.evaluation.worker FOLDER INDEX`.
+
+FOLDER holds job.json and receives responses-INDEX.jsonl. The process ends when its standard input does, that is, when
+the evaluation that started it is gone.
+"""
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from vllm import LLM, RequestOutput, SamplingParams
+from vllm.inputs import TokensPrompt
+
+from vcore_verl.evaluation.job import EvaluationError, Job, Sampling
+from vcore_verl.evaluation.prompts import read_prompts
+from vcore_verl.evaluation.responses import GREEDY, Request, Response, drop_partial_line, file_of, read_all, requests
+
+_MAX_SEQUENCES = 256
+_MAX_CPU_CACHE_BYTES = 4 << 30
+_CPU_BLOCK_TOKENS = 128  # vllm/platforms/cpu.py:120
+
+
+def main(folder: Path, index: int) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    job = Job.read(folder / "job.json")
+    prompts = read_prompts(job.datasets)[index :: job.workers]
+    done = {response.key for response in read_all(folder)}
+    open_requests = [request for request in requests(prompts, job.sampling) if request.key not in done]
+    if open_requests:
+        tokenizer = AutoTokenizer.from_pretrained(job.checkpoint)
+        rendered = {prompt.key: render(tokenizer, prompt.messages) for prompt in prompts}
+        token_ids = {key: tokenizer.encode(text, add_special_tokens=False) for key, text in rendered.items()}
+        longest = max(map(len, token_ids.values())) + job.sampling.max_tokens
+        engine = LLM(job.checkpoint, max_model_len=longest, **engine_options(job, longest))
+        generate(engine, job.sampling, open_requests, rendered, token_ids, file_of(folder, index))
+
+
+def render(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]]) -> str:
+    """The prompt as verl's agent loop renders it in RL: the checkpoint's own chat template, generation prompt added."""
+    if tokenizer.chat_template is None:
+        raise EvaluationError(
+            f"{tokenizer.name_or_path} has no chat template; give it one (chat_template.jinja) to evaluate it"
+        )
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+
+def engine_options(job: Job, longest: int) -> dict[str, Any]:
+    """vLLM options. On a CPU start-up dominates: no compilation, and a key-value cache no larger than can be used.
+
+    vLLM's default cache there is gigabytes, all of which it zeroes (measured: 3 s a GiB).
+    """
+    if job.device == "cuda":
+        return {"dtype": job.dtype}
+    config = json.loads((Path(job.checkpoint) / "config.json").read_text())
+    head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    kv_heads = config.get("num_key_value_heads") or config["num_attention_heads"]
+    bytes_per_token = 2 * config["num_hidden_layers"] * kv_heads * head_dim * (4 if job.dtype == "float32" else 2)
+    blocks = _MAX_SEQUENCES * -(-longest // _CPU_BLOCK_TOKENS)
+    return {
+        "dtype": job.dtype,
+        "enforce_eager": True,
+        # Winds back a seeded request's generator after each chunk but the last, which CPU generators cannot do
+        # (vllm/v1/worker/gpu_model_runner.py:3750).
+        "enable_chunked_prefill": False,
+        "max_num_seqs": _MAX_SEQUENCES,
+        "kv_cache_memory_bytes": min(blocks * _CPU_BLOCK_TOKENS * bytes_per_token, _MAX_CPU_CACHE_BYTES),
+    }
+
+
+def generate(
+    engine: LLM,
+    sampling: Sampling,
+    open_requests: list[Request],
+    rendered: dict[tuple[str, str], str],
+    token_ids: dict[tuple[str, str], list[int]],
+    path: Path,
+) -> None:
+    """Generate all responses and append each as soon as it is finished: no batch waits for its longest member."""
+    core = engine.llm_engine
+    for position, request in enumerate(open_requests):
+        core.add_request(
+            str(position), TokensPrompt(prompt_token_ids=token_ids[request.prompt.key]), _params(sampling, request)
+        )
+    drop_partial_line(path)
+    with path.open("a") as file:
+        while core.has_unfinished_requests():
+            for output in core.step():
+                if isinstance(output, RequestOutput) and output.finished:
+                    request, completion = open_requests[int(output.request_id)], output.outputs[0]
+                    response = Response(
+                        *request.key,
+                        seed=request.seed,
+                        rendered_prompt=rendered[request.prompt.key],
+                        text=completion.text,
+                        finish_reason=str(completion.finish_reason),
+                        num_tokens=len(completion.token_ids),
+                    )
+                    file.write(response.to_line())
+            file.flush()
+
+
+def _params(sampling: Sampling, request: Request) -> SamplingParams:
+    if request.decoding == GREEDY:
+        return SamplingParams(temperature=0.0, max_tokens=sampling.max_tokens)
+    return SamplingParams(
+        temperature=sampling.temperature, top_p=sampling.top_p, max_tokens=sampling.max_tokens, seed=request.seed
+    )
+
+
+def _end_with_parent() -> None:
+    os.read(0, 1)  # blocks until the far end closes; unlike sys.stdin it holds no lock that an ordinary exit waits for
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,7 +1,24 @@
 """Child processes: what a stage runs, and how it is watched and ended. Imports no torch."""
 
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from vcore_verl.failure import cause
+from vcore_verl.recipe import ROOT
+
+POLL_SECONDS = 0.2
+STARTUP_FACTOR = 2  # imports, Ray, model loading and the vLLM server come before the first step
+
+
+class StageFailed(RuntimeError):
+    """A stage's child process failed; the message says why and where its log is."""
 
 
 @dataclass(frozen=True)
@@ -17,3 +34,82 @@ class Command:
     progress: Path
     total: int
     unit: str
+
+
+def run(command: Command, log: Path, stall_seconds: float, on_progress: Callable[[dict[str, Any]], None]) -> None:
+    """Run `command` to its end under a guard, its output in `log`; call `on_progress` with each new progress line.
+
+    Raises `StageFailed` when it exits non-zero, or makes no progress for `stall_seconds`. Only new progress lines
+    count: while verl waits for ever on a failed weight sync, Ray goes on logging. Before the first one the allowance is
+    `STARTUP_FACTOR` times as long. Whatever ends this call, no process of the command is left behind.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    progress = ProgressFile(command.progress)
+    with log.open("ab") as output:
+        guard = subprocess.Popen(
+            [sys.executable, "-m", "vcore_verl.guard", str(os.getpid()), *command.argv],
+            env=_environment(command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches the launcher alone, which then ends the stage in order
+        )
+    allowance = STARTUP_FACTOR * stall_seconds
+    last_progress = time.monotonic()
+    last_line: dict[str, Any] = {}
+    try:
+        while True:
+            ended = guard.poll() is not None
+            for line in progress.new_lines():
+                on_progress(line)
+                allowance, last_progress, last_line = stall_seconds, time.monotonic(), line
+            if ended:
+                break
+            if time.monotonic() - last_progress > allowance:
+                raise StageFailed(_stalled(command, last_line, allowance, log))
+            time.sleep(POLL_SECONDS)
+    finally:
+        guard.terminate()
+        guard.wait()
+    if guard.returncode != 0:
+        raise StageFailed(f"{cause(log, guard.returncode)}\nlog: {log}")
+
+
+def _environment(command: Command) -> dict[str, str]:
+    python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONUNBUFFERED": "1", **command.env, "PYTHONPATH": python_path}
+
+
+def _stalled(command: Command, last_line: dict[str, Any], allowance: float, log: Path) -> str:
+    reached = f"after {command.unit} {last_line['step']} of {command.total}" if last_line else "before its first step"
+    return (
+        f"no progress for {allowance / 60:.3g} minutes {reached}; stopped\n"
+        f"raise hardware.stall_minutes if the hardware is merely slow\nlog: {log}"
+    )
+
+
+class ProgressFile:
+    """Reads the lines that a child appends to a progress file, starting after what is there already."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.inode, self.offset = self._state()
+
+    def _state(self) -> tuple[int, int]:
+        if not self.path.exists():
+            return 0, 0
+        state = self.path.stat()
+        return state.st_ino, state.st_size
+
+    def new_lines(self) -> list[dict[str, Any]]:
+        """Complete lines since the last call; from the start where the file was replaced or cut."""
+        inode, size = self._state()
+        if inode != self.inode or size < self.offset:
+            self.inode, self.offset = inode, 0
+        if size == self.offset:
+            return []
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            complete, newline, _ = file.read().rpartition(b"\n")
+        self.offset += len(complete) + len(newline)
+        return [json.loads(line) for line in complete.splitlines() if line.startswith(b"{")]

@@ -1,0 +1,149 @@
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from vcore_verl.process import Command, ProgressFile, StageFailed, run
+
+
+def python(code: str, tmp_path: Path, total: int = 3) -> Command:
+    """A child that runs `code`, in which `step(n)` reports progress; its command line holds `tmp_path`."""
+    prelude = f"import os, subprocess, sys, time, json\nPROGRESS = {str(tmp_path / 'progress.jsonl')!r}\n"
+    prelude += (
+        "def step(n, **more):\n    open(PROGRESS, 'a').write(json.dumps({'step': n, 'total': 3, **more}) + '\\n')\n"
+    )
+    return Command(
+        argv=[sys.executable, "-c", prelude + textwrap.dedent(code), str(tmp_path)],
+        env={"GREETING": "hello"},
+        progress=tmp_path / "progress.jsonl",
+        total=total,
+        unit="step",
+    )
+
+
+def marked(tmp_path: Path) -> list[psutil.Process]:
+    """Living processes that have `tmp_path` on their command line."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        if str(tmp_path) in (process.info["cmdline"] or []) and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process)
+    return found
+
+
+def wait_until(condition, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "not within the time allowed"
+        time.sleep(0.05)
+
+
+# A process in a session of its own that ignores SIGTERM and whose parent has ended, as Ray's and vLLM's may.
+DAEMON = """
+import signal
+if os.fork() == 0:
+    os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if os.fork() == 0:
+        time.sleep(600)
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_reports_progress_and_keeps_output_in_the_log(tmp_path):
+    seen = []
+    command = python("step(1, loss=2.5); print(os.environ['GREETING']); step(2, loss=1.5)", tmp_path)
+    run(command, tmp_path / "logs" / "sft.log", 10, seen.append)
+    assert seen == [{"step": 1, "total": 3, "loss": 2.5}, {"step": 2, "total": 3, "loss": 1.5}]
+    assert (tmp_path / "logs" / "sft.log").read_text() == "hello\n"
+
+
+def test_lines_of_an_earlier_attempt_are_not_progress(tmp_path):
+    (tmp_path / "progress.jsonl").write_text('{"step": 1, "total": 3}\n')
+    seen = []
+    run(python("step(2)", tmp_path), tmp_path / "a.log", 10, seen.append)
+    assert [line["step"] for line in seen] == [2]
+
+
+def test_progress_file_waits_for_whole_lines_and_follows_a_replaced_file(tmp_path):
+    path = tmp_path / "p.jsonl"
+    progress = ProgressFile(path)
+    assert progress.new_lines() == []
+    path.write_text('{"step": 1}\n{"st')
+    assert progress.new_lines() == [{"step": 1}]
+    path.write_text('{"step": 1}\n{"step": 2}\n')
+    assert progress.new_lines() == [{"step": 2}]
+    (tmp_path / "new").write_text('{"step": 7}\n')
+    (tmp_path / "new").rename(path)
+    assert progress.new_lines() == [{"step": 7}]
+
+
+def test_a_failure_names_its_exception_frame_and_log(tmp_path):
+    with pytest.raises(StageFailed) as failed:
+        run(python("raise ValueError('bad shape')", tmp_path), tmp_path / "sft.log", 10, lambda line: None)
+    assert str(failed.value).splitlines() == [
+        "exit code 1",
+        "ValueError: bad shape",
+        "at <string>:5",
+        f"log: {tmp_path / 'sft.log'}",
+    ]
+
+
+def test_a_command_that_does_not_exist_fails(tmp_path):
+    command = Command(argv=["/nowhere/torchrun"], env={}, progress=tmp_path / "p", total=1, unit="step")
+    with pytest.raises(StageFailed, match="cannot start /nowhere/torchrun"):
+        run(command, tmp_path / "a.log", 10, lambda line: None)
+
+
+def test_a_stage_without_new_steps_is_stopped_though_it_logs(tmp_path):
+    command = python("step(1)\nwhile True: print('chatter'); time.sleep(0.05)", tmp_path)
+    start = time.monotonic()
+    with pytest.raises(StageFailed, match=r"no progress for 0.0167 minutes after step 1 of 3"):
+        run(command, tmp_path / "a.log", 1.0, lambda line: None)
+    assert time.monotonic() - start < 5
+    assert marked(tmp_path) == []
+
+
+def test_start_up_has_twice_the_allowance(tmp_path):
+    run(python("time.sleep(1.5); step(1)", tmp_path), tmp_path / "a.log", 1.0, lambda line: None)
+    with pytest.raises(StageFailed, match="before its first step"):
+        run(python("time.sleep(60)", tmp_path), tmp_path / "a.log", 0.2, lambda line: None)
+
+
+def test_daemons_do_not_outlive_a_normal_end(tmp_path):
+    run(python(DAEMON, tmp_path), tmp_path / "a.log", 20, lambda line: None)
+    assert marked(tmp_path) == []
+
+
+LAUNCHER = """
+import json, sys
+from pathlib import Path
+from vcore_verl.process import Command, run
+where = Path(sys.argv[2])
+command = Command([sys.executable, "-c", sys.argv[1], str(where)], {}, where / "progress.jsonl", 3, "step")
+run(command, where / "a.log", 60, lambda line: print("step", flush=True))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_outlives_a_launcher_that_is_stopped(tmp_path, number):
+    work = python(DAEMON + "step(1)\ntime.sleep(600)", tmp_path).argv[2]
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER, work, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert launcher.stdout is not None
+    assert launcher.stdout.readline() == b"step\n"
+    assert len(marked(tmp_path)) == 4  # launcher, guard, command, daemon
+    launcher.send_signal(number)
+    launcher.wait()
+    wait_until(lambda: marked(tmp_path) == [])
+
+
+def test_a_command_killed_by_the_system_says_so(tmp_path):
+    with pytest.raises(StageFailed, match="ended by SIGKILL; the usual reason is that memory ran out"):
+        run(python("os.kill(os.getpid(), 9)", tmp_path), tmp_path / "a.log", 10, lambda line: None)

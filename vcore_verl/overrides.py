@@ -1,5 +1,6 @@
 """Nested settings as Hydra overrides, the form in which verl's programs take their configuration. Imports no torch."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,6 +43,7 @@ def _literal(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ",".join(f"{key}:{_literal(item)}" for key, item in value.items()) + "}"
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        # In Hydra's grammar a backslash is literal unless it stands before a quote.
+        escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
         return f"'{escaped}'"
     return repr(value)

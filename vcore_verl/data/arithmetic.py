@@ -40,6 +40,8 @@ class Range:
 IN_DOMAIN = Range(operations=(2, 4), operands=(1, 20))
 LONGER_CHAINS = Range(operations=(5, 6), operands=(1, 20))
 LARGER_NUMBERS = Range(operations=(2, 4), operands=(21, 40))
+# Training after pretraining stays in domain; a base model that had never met the rest would score 0 on it before and after.
+PRETRAINING_SHARES = {IN_DOMAIN: 0.7, LONGER_CHAINS: 0.15, LARGER_NUMBERS: 0.15}
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,8 @@ class Mixture:
     mistake: float
 
 
-# The base model sees every style, cleanly, and prefers to answer at once.
-PRETRAINING = Mixture(direct=0.5, hasty=0.0, filler=0.0, false_start=0.0, mistake=0.0)
+# The base model sees clean answers to every kind of problem, and prefers to answer at once.
+PRETRAINING = Mixture(direct=0.6, hasty=0.0, filler=0.0, false_start=0.0, mistake=0.0)
 # What a teacher's unedited traces look like: mostly worked, often wordy, sometimes wrong.
 SUPERVISED = Mixture(direct=0.15, hasty=0.15, filler=0.15, false_start=0.1, mistake=0.1)
 
@@ -114,7 +116,13 @@ def problems(span: Range, split: str, rng: Random) -> Iterator[Problem]:
 def solve(problem: Problem, mixture: Mixture, rng: Random) -> Trace:
     """A supervised trace for `problem`, its style and blemishes drawn from `mixture`."""
     draw = rng.random()
-    style = Style.DIRECT if draw < mixture.direct else Style.HASTY if draw < mixture.direct + mixture.hasty else Style.WORKED
+    style = (
+        Style.DIRECT
+        if draw < mixture.direct
+        else Style.HASTY
+        if draw < mixture.direct + mixture.hasty
+        else Style.WORKED
+    )
     writer = _Writer()
     writer.add("<think>", "markup")
     value = problem.first

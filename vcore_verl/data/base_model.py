@@ -89,12 +89,13 @@ def pretrain(base: Base, seed: int, progress: Path) -> tuple[Qwen3ForCausalLM, P
     tokens = tokenizer.build()
     model = build_model(base, tokens, seed)
     rng = Random(seed)
-    stream = arithmetic.problems(arithmetic.IN_DOMAIN, "pretrain", rng)
+    streams = {span: arithmetic.problems(span, "pretrain", rng) for span in arithmetic.PRETRAINING_SHARES}
+    shares = list(arithmetic.PRETRAINING_SHARES.values())
     optimizer = torch.optim.AdamW(model.parameters(), lr=base.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     model.train()
     with progress.open("w") as log:
         for step in range(base.steps):
-            batch = [next(stream) for _ in range(base.batch_size)]
+            batch = [next(stream) for stream in rng.choices(list(streams.values()), shares, k=base.batch_size)]
             traces = [arithmetic.solve(problem, arithmetic.PRETRAINING, rng) for problem in batch]
             examples = [encode(p.question, t.text, tokens) for p, t in zip(batch, traces, strict=True)]
             for group in optimizer.param_groups:

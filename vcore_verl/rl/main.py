@@ -1,6 +1,6 @@
 """Child process of the RL stage: verl's `main_ppo` with this project's trainer.
 
-    python -m vcore_verl.rl.main KEY=VALUE ...      (overrides of verl's trainer/config/ppo_trainer.yaml)
+python -m vcore_verl.rl.main KEY=VALUE ...      (overrides of verl's trainer/config/ppo_trainer.yaml)
 """
 
 from importlib.util import find_spec
@@ -30,9 +30,7 @@ class TaskRunner(_TaskRunner):
 
 @hydra.main(config_path=str(VERL_CONFIG), config_name="ppo_trainer", version_base=None)
 def main(config: DictConfig) -> None:
-    validate_config(
-        config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config)
-    )
+    validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
     run_ppo(config, task_runner_class=ray.remote(TaskRunner))
 
 

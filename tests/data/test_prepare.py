@@ -1,0 +1,65 @@
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from vcore_verl.data import command, prepare
+from vcore_verl.recipe import load
+from vcore_verl.run import ArtefactError, Run
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    recipe = load("tiny", [f"output_dir={tmp_path}", "data.num_sft=60", "data.num_rl=50", "data.num_test=40"])
+    run = Run(recipe)
+    prepare.prepare(recipe, run)
+    return recipe, run
+
+
+def test_every_set_has_its_size_and_verifies(prepared):
+    recipe, run = prepared
+    rows = {name: pq.read_table(run.data / f"{name}.parquet").num_rows for name in command.FILES}
+    assert rows == {"sft": 60, "rl": 50, "in_domain": 40, "out_of_domain": 40}
+    command.verify_data(recipe, run)
+
+
+def test_a_test_row_has_verls_format(prepared):
+    _, run = prepared
+    row = pq.read_table(run.data / "in_domain.parquet").to_pylist()[0]
+    assert row["data_source"] == "vcore/arithmetic"
+    assert row["prompt"][0]["role"] == "user"
+    assert row["reward_model"] == {"style": "rule", "ground_truth": str(eval(row["prompt"][0]["content"][:-2]))}
+    assert row["extra_info"] == {"index": 0, "prompt_id": "in_domain-0", "split": "in_domain"}
+
+
+def test_spans_of_a_supervised_row_name_the_parts_of_its_text(prepared):
+    _, run = prepared
+    row = pq.read_table(run.data / "sft.parquet").to_pylist()[0]
+    text = row["messages"][1]["content"]
+    parts = {span["kind"]: text[span["start"] : span["end"]] for span in row["spans"]}
+    assert parts["answer"].startswith("\\boxed{")
+    assert "".join(text[span["start"] : span["end"]] for span in row["spans"]) == text
+
+
+def test_out_of_domain_problems_are_longer_or_larger_than_any_in_training(prepared):
+    _, run = prepared
+    questions = [row["prompt"][0]["content"] for row in pq.read_table(run.data / "out_of_domain.parquet").to_pylist()]
+    operations = [question.count("+") + question.count("-") for question in questions]
+    assert all(count >= 5 or min(_operands(q)) > 20 for count, q in zip(operations, questions, strict=True))
+
+
+def test_a_problem_in_two_sets_is_an_error_that_names_both():
+    with pytest.raises(ValueError, match=r"problem 1\+1=\? stands in rl and in in_domain"):
+        prepare.check_disjoint({"rl": ["1+1=?"], "in_domain": ["1+1=?"]})
+
+
+def test_a_missing_or_short_file_does_not_verify(prepared):
+    recipe, run = prepared
+    summary = json.loads((run.data / "data.json").read_text())
+    (run.data / "data.json").write_text(json.dumps({"rows": summary["rows"] | {"rl": 51}}))
+    with pytest.raises(ArtefactError, match="holds 50 rows, expected 51"):
+        command.verify_data(recipe, run)
+
+
+def _operands(question: str) -> list[int]:
+    return [int(number) for number in question.removesuffix("=?").replace("-", "+").split("+")]

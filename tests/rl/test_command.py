@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from vcore_verl.overrides import to_overrides
+from vcore_verl.recipe import load, names
+from vcore_verl.rl import command
+from vcore_verl.run import ArtefactError, Run
+
+
+def composed(recipe):
+    """verl's own configuration with the recipe's overrides, as `main_ppo` would see it."""
+    import importlib.util
+
+    config_dir = Path(importlib.util.find_spec("verl").origin).parent / "trainer" / "config"
+    overrides = to_overrides(command.verl_settings(recipe, Run(recipe)))
+    with initialize_config_dir(str(config_dir), version_base=None):
+        return compose("ppo_trainer", overrides=overrides)
+
+
+@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("rl", ["grpo", "dapo"])
+@pytest.mark.parametrize("platform", ["cpu", ""])
+def test_every_recipe_composes_against_verls_own_configuration(name, rl, platform, monkeypatch):
+    monkeypatch.setenv("VERL_PLATFORM", platform)
+    config = composed(load(name, [f"rl={rl}"]))
+    assert config.algorithm.adv_estimator == "grpo"
+    assert config.trainer.device == ("cpu" if platform else "cuda")
+
+
+def test_the_papers_grpo_settings_reach_verl(monkeypatch):
+    monkeypatch.delenv("VERL_PLATFORM", raising=False)
+    config = composed(load("qwen3_4b", []))
+    actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
+    assert config.data.train_batch_size == 128
+    assert (config.data.max_prompt_length, config.data.max_response_length) == (4096, 8192)
+    assert (actor.ppo_mini_batch_size, actor.optim.lr, actor.optim.lr_warmup_steps_ratio) == (32, 5e-6, 0.1)
+    assert (actor.use_kl_loss, actor.kl_loss_coef, actor.kl_loss_type) == (True, 0.02, "low_var_kl")
+    assert (actor.entropy_coeff, rollout.n, config.algorithm.use_kl_in_reward) == (0.001, 4, False)
+
+
+def test_dapo_clips_higher_and_can_punish_overlong_responses(monkeypatch):
+    monkeypatch.setenv("VERL_PLATFORM", "cpu")
+    config = composed(load("tiny", ["rl=dapo", "rl.overlong_buffer=32", "rl.dynamic_sampling=true"]))
+    actor = config.actor_rollout_ref.actor
+    assert (actor.clip_ratio_low, actor.clip_ratio_high, actor.loss_agg_mode) == (0.2, 0.28, "token-mean")
+    assert OmegaConf.select(config, "reward.reward_kwargs.overlong_buffer_cfg.len") == 32
+    assert config.algorithm.filter_groups.enable
+
+
+def test_epochs_suffice_for_the_steps():
+    recipe = load("tiny", ["rl.steps=100"])
+    trainer = command.verl_settings(recipe, Run(recipe))["trainer"]
+    steps_per_epoch = recipe.data.num_rl // recipe.rl.prompts_per_step
+    assert trainer["total_epochs"] * steps_per_epoch >= 100 == trainer["total_training_steps"]
+
+
+def test_training_that_stopped_early_is_not_a_result(tmp_path):
+    recipe = load("tiny", [f"output_dir={tmp_path}", "rl.steps=3"])
+    run = Run(recipe)
+    run.rl.mkdir(parents=True)
+    (run.rl / "metrics.jsonl").write_text('{"step": 2, "total": 3}\n')
+    with pytest.raises(ArtefactError, match="RL ended at step 2 of 3"):
+        command.verify_rl(recipe, run)

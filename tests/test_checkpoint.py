@@ -1,0 +1,76 @@
+import json
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from vcore_verl import checkpoint
+from vcore_verl.data import base_model, tokenizer
+from vcore_verl.recipe import Base
+from vcore_verl.run import ArtefactError
+
+SMALL = Base(layers=2, hidden_size=32, heads=2, kv_heads=1, intermediate_size=64)
+
+# Two ranks shard a model as verl's engine does, add 1 to every weight, and save what verl's checkpoint manager saves.
+SHARD = textwrap.dedent("""
+    import sys, torch
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+    from transformers import AutoModelForCausalLM
+
+    start, shards, step = sys.argv[1], sys.argv[2], float(sys.argv[3])
+    torch.distributed.init_process_group("gloo")
+    rank, size = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    model = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
+    for layer in model.model.layers:
+        fully_shard(layer, mesh=init_device_mesh("cpu", (size,)))
+    fully_shard(model, mesh=init_device_mesh("cpu", (size,)))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(step)
+    torch.save(model.state_dict(), f"{shards}/model_world_size_{size}_rank_{rank}.pt")
+    torch.distributed.destroy_process_group()
+""")
+
+
+@pytest.fixture
+def start(tmp_path):
+    tokens = tokenizer.build()
+    base_model.build_model(SMALL, tokens, seed=0).save_pretrained(tmp_path / "start")
+    tokens.save_pretrained(tmp_path / "start")
+    return tmp_path / "start"
+
+
+def shard(start, directory, step):
+    directory.mkdir()
+    script = directory.parent / "shard.py"
+    script.write_text(SHARD)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    subprocess.run([*launcher, str(start), str(directory), str(step)], check=True, capture_output=True, timeout=120)
+
+
+def test_an_export_joins_the_shards_of_all_ranks_without_rounding(start, tmp_path):
+    shard(start, tmp_path / "shards", step=1.0)
+    checkpoint.export(tmp_path / "shards", start, tmp_path / "hf")
+    before = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32).state_dict()
+    after = AutoModelForCausalLM.from_pretrained(tmp_path / "hf", dtype=torch.float32)
+    assert all(torch.equal(tensor, before[name] + 1.0) for name, tensor in after.state_dict().items())
+    assert after.lm_head.weight is after.model.embed_tokens.weight
+    assert after.generation_config.eos_token_id == tokenizer.build().eos_token_id
+    record = json.loads((tmp_path / "hf" / "export.json").read_text())
+    assert record["sha256"]["model.safetensors"] == checkpoint.sha256(tmp_path / "hf" / "model.safetensors")
+
+
+def test_training_that_changed_nothing_is_refused(start, tmp_path):
+    shard(start, tmp_path / "shards", step=0.0)
+    with pytest.raises(ArtefactError, match="training changed nothing"):
+        checkpoint.export(tmp_path / "shards", start, tmp_path / "hf")
+    assert not (tmp_path / "hf").exists()
+
+
+def test_a_directory_without_shards_is_refused(start, tmp_path):
+    with pytest.raises(ArtefactError, match="holds no model shards"):
+        checkpoint.export(tmp_path, start, tmp_path / "hf")

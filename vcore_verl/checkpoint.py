@@ -1,7 +1,7 @@
 """Export of a training checkpoint to Hugging Face format, and the proof that the export is what it should be.
 
-verl's own merger rounds to bfloat16 (verl/model_merger/fsdp_model_merger.py:180) and, under LoRA, writes the base model; so
-the shards are joined here, in the dtype they were trained in, and adapters are merged by PEFT.
+verl's own merger rounds to bfloat16 (verl/model_merger/fsdp_model_merger.py:180) and, under LoRA, writes the base
+model; so the shards are joined here, in the dtype they were trained in, and adapters are merged by PEFT.
 
     python -m vcore_verl.checkpoint SHARDS START HF     (SHARDS: a verl global_step_N directory that holds *_rank_*.pt)
 """
@@ -39,8 +39,9 @@ def verify_export(recipe: Recipe, run: Run, stage: str) -> None:
 def export(shards: Path, start: Path | str, target: Path) -> None:
     """Join the shards of `shards` and write `target`, whole or not at all.
 
-    `start` is the checkpoint that training began from: it gives tokenizer and generation settings, and the export must differ
-    from it. Raises `ArtefactError` when it does not, or when the written model does not reload to the same tensors.
+    `start` is the checkpoint that training began from: it gives tokenizer and generation settings, and the export
+    must differ from it. Raises `ArtefactError` when it does not, or when the written model does not reload to the
+    same tensors.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig

@@ -9,7 +9,10 @@ ADD = "+"
 
 
 def to_overrides(settings: dict[str, Any], prefix: str = "") -> list[str]:
-    """`{"a": {"b": 1, "+c": "x"}}` becomes `["a.b=1", "+a.c='x'"]`; a key that starts with "+" is added to verl's configuration."""
+    """`{"a": {"b": 1, "+c": "x"}}` becomes `["a.b=1", "+a.c='x'"]`.
+
+    A key that starts with "+" is added to verl's configuration.
+    """
     return [f"{key}={_literal(value)}" for key, value in _flatten(settings, prefix)]
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vcore_verl.data import arithmetic
-from vcore_verl.data.arithmetic import IN_DOMAIN, LARGER_NUMBERS, LONGER_CHAINS, PRETRAINING, SPLITS, SUPERVISED
+from vcore_verl.data.arithmetic import HABIT, IN_DOMAIN, LARGER_NUMBERS, LONGER_CHAINS, SPLITS, SUPERVISED
 
 CLEAN = arithmetic.Mixture(direct=0.0, hasty=0.0, filler=0.0, false_start=0.0, mistake=0.0)
 WRONG = arithmetic.Mixture(direct=0.0, hasty=0.0, filler=0.0, false_start=0.0, mistake=1.0)
@@ -59,7 +59,7 @@ def test_splits_share_no_problem(span):
     assert len(set.union(*questions.values())) == 300 * len(SPLITS)
 
 
-@given(st.integers(0, 2**32), st.sampled_from([PRETRAINING, SUPERVISED]), st.sampled_from([IN_DOMAIN, LONGER_CHAINS]))
+@given(st.integers(0, 2**32), st.sampled_from([HABIT, SUPERVISED]), st.sampled_from([IN_DOMAIN, LONGER_CHAINS]))
 def test_spans_cover_a_trace_without_gap_or_overlap(seed, mixture, span):
     rng = Random(seed)
     problem = next(arithmetic.problems(span, "sft", rng))

@@ -1,12 +1,14 @@
 """The built-in task: chains of integer additions and subtractions, with worked solutions of very mixed quality.
 
-A problem is a string such as `23+9-14+7=?`; a response is `<think>...</think>\\boxed{25}`. Everything is a function of a seed.
+A problem is a string such as `23+9-14+7=?`; a response is `<think>...</think>\\boxed{25}`. Everything is a function
+of a seed.
 
 Two properties make the task fit for comparing initialisers:
-- Several ways of answering, whose accuracies differ for a small model (`Style`). Reinforcement learning chooses between modes
-  that a policy already has; it does not repair arithmetic slips within a few dozen steps.
-- Supervised traces hold what long chain-of-thought data hold: good steps, filler, false starts that are corrected, mistakes that
-  are not. The kind of every stretch of text is known (`Span`), so one can ask where an objective puts its weight.
+- Several ways of answering, whose accuracies differ for a small model (`Style`). Reinforcement learning chooses
+between modes that a policy already has; it does not repair arithmetic slips within a few dozen steps.
+- Supervised traces hold what long chain-of-thought data hold: good steps, filler, false starts that are corrected,
+mistakes that are not. The kind of every stretch of text is known (`Span`), so one can ask where an objective puts its
+weight.
 """
 
 import zlib
@@ -40,7 +42,8 @@ class Range:
 IN_DOMAIN = Range(operations=(2, 4), operands=(1, 20))
 LONGER_CHAINS = Range(operations=(5, 6), operands=(1, 20))
 LARGER_NUMBERS = Range(operations=(2, 4), operands=(21, 40))
-# Training after pretraining stays in domain; a base model that had never met the rest would score 0 on it before and after.
+# Training after pretraining stays in domain; a base model that had never met the rest would score 0 on it before and
+# after.
 PRETRAINING_SHARES = {IN_DOMAIN: 0.7, LONGER_CHAINS: 0.15, LARGER_NUMBERS: 0.15}
 
 
@@ -86,8 +89,8 @@ class Trace:
 class Mixture:
     """How supervised traces are written; rates are probabilities in [0, 1].
 
-    direct, hasty: share of traces in that style, the rest is worked. filler: per line. false_start: per line, a wrong value that is
-    taken back at once. mistake: per trace, one wrong value that is carried to the answer.
+    direct, hasty: share of traces in that style, the rest is worked. filler: per line. false_start: per line, a wrong
+    value that is taken back at once. mistake: per trace, one wrong value that is carried to the answer.
     """
 
     direct: float
@@ -97,8 +100,10 @@ class Mixture:
     mistake: float
 
 
-# The base model sees clean answers to every kind of problem, and prefers to answer at once.
-PRETRAINING = Mixture(direct=0.6, hasty=0.0, filler=0.0, false_start=0.0, mistake=0.0)
+# The base model first learns to work problems out, which takes most of the steps, and then to prefer answering at once.
+LEARNING = Mixture(direct=0.1, hasty=0.0, filler=0.0, false_start=0.0, mistake=0.0)
+HABIT = Mixture(direct=0.7, hasty=0.0, filler=0.0, false_start=0.0, mistake=0.0)
+HABIT_BEGINS = 0.75  # of the steps of pretraining
 # What a teacher's unedited traces look like: mostly worked, often wordy, sometimes wrong.
 SUPERVISED = Mixture(direct=0.15, hasty=0.15, filler=0.15, false_start=0.1, mistake=0.1)
 

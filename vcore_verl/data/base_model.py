@@ -17,7 +17,8 @@ IGNORED = -100
 def build_model(base: Base, tokens: PreTrainedTokenizerFast, seed: int) -> Qwen3ForCausalLM:
     """An untrained float32 Qwen3 with tied embeddings; its vocabulary is exactly the tokenizer's.
 
-    vLLM masks vocabulary entries beyond the tokenizer and FSDP does not, so a padded vocabulary would make the policies differ.
+    vLLM masks vocabulary entries beyond the tokenizer and FSDP does not, so a padded vocabulary would make the
+    policies differ.
     """
     torch.manual_seed(seed)
     config = Qwen3Config(
@@ -96,7 +97,8 @@ def pretrain(base: Base, seed: int, progress: Path) -> tuple[Qwen3ForCausalLM, P
     with progress.open("w") as log:
         for step in range(base.steps):
             batch = [next(stream) for stream in rng.choices(list(streams.values()), shares, k=base.batch_size)]
-            traces = [arithmetic.solve(problem, arithmetic.PRETRAINING, rng) for problem in batch]
+            mixture = arithmetic.LEARNING if step < arithmetic.HABIT_BEGINS * base.steps else arithmetic.HABIT
+            traces = [arithmetic.solve(problem, mixture, rng) for problem in batch]
             examples = [encode(p.question, t.text, tokens) for p, t in zip(batch, traces, strict=True)]
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, base)

@@ -1,7 +1,8 @@
 """Writes the parquet files of a run whose data are built in. Imports no torch.
 
 SFT rows: `messages` (user, assistant) and `spans`, the kinds of the assistant's text (see `arithmetic.Span`).
-RL and test rows: verl's format (verl/utils/dataset/rl_dataset.py): data_source, prompt, ability, reward_model, extra_info.
+RL and test rows: verl's format (verl/utils/dataset/rl_dataset.py): data_source, prompt, ability, reward_model,
+extra_info.
 """
 
 import json

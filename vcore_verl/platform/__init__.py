@@ -1,7 +1,7 @@
 """CPU support for verl and vLLM: the whole pipeline on a machine without an accelerator.
 
-The launcher decides once whether a run is on the CPU and hands `cpu_environment()` to every child process. Nothing is guessed
-per process: a Ray actor without GPUs on a GPU machine sees no accelerator either.
+The launcher decides once whether a run is on the CPU and hands `cpu_environment()` to every child process. Nothing is
+guessed per process: a Ray actor without GPUs on a GPU machine sees no accelerator either.
 
 - `plugin`   the `verl.plugins` entry point, loaded by `import verl` in every process (verl/__init__.py:56)
 - `cpu`      the platform class behind verl's device layer

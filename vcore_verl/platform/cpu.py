@@ -1,7 +1,7 @@
 """The CPU as a verl platform (verl/plugin/platform/platform_base.py).
 
-verl counts everything in accelerators, so a CPU run has logical "GPUs": Ray is started with `num_gpus` = number of ranks, and
-the platform keeps Ray's resource name.
+verl counts everything in accelerators, so a CPU run has logical "GPUs": Ray is started with `num_gpus` = number of
+ranks, and the platform keeps Ray's resource name.
 """
 
 import contextlib

@@ -1,4 +1,7 @@
-"""Engines and rollout replica for device "cpu"; verl imports this module through `model.external_lib` (workers/config/model.py:149)."""
+"""Engines and rollout replica for device "cpu".
+
+verl imports this module through `model.external_lib` (verl/workers/config/model.py:149).
+"""
 
 from unittest import mock
 
@@ -9,7 +12,7 @@ from verl.workers.rollout.replica import RolloutReplicaRegistry
 
 
 class _PageableOffload:
-    """FSDP2 engine whose reference policy offloads without pinned memory, which needs an accelerator (transformer_impl.py:462)."""
+    """Offloads the reference policy without pinned memory, which needs an accelerator (transformer_impl.py:462)."""
 
     def _build_fsdp_module(self, module):
         if self.engine_config.strategy != "fsdp2":

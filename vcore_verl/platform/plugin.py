@@ -1,4 +1,7 @@
-"""Entry point `verl.plugins`: importing this module is what loads the plugin (verl/__init__.py:69 calls `EntryPoint.load`)."""
+"""Entry point `verl.plugins`: importing this module is what loads the plugin.
+
+verl calls `EntryPoint.load` and nothing of what it returns (verl/__init__.py:71).
+"""
 
 from vcore_verl.platform import cpu_requested
 

@@ -1,4 +1,4 @@
-"""verl's synchronous PPO trainer with this project's metrics file, a faster poll on the CPU, and bounded dynamic sampling."""
+"""verl's synchronous PPO trainer with a metrics file, a faster poll on the CPU, and bounded dynamic sampling."""
 
 import os
 from collections import Counter
@@ -15,7 +15,8 @@ TRAINER = "vcore_sync"
 
 # Generated batches a step may use up before dynamic sampling gives up; DAPO's own default (its max_num_gen_batches).
 MAX_GENERATED_BATCHES = 10
-# Seconds between looks at the rollouts. verl's 2 s (trainer/ppo/v1/replay_buffer.py:144) are most of a small step on the CPU.
+# Seconds between looks at the rollouts. verl's 2 s (trainer/ppo/v1/replay_buffer.py:144) are most of a small step on
+# the CPU.
 CPU_POLL_INTERVAL = 0.1
 
 

@@ -67,7 +67,7 @@ def clean(answer: str) -> str:
     text = _to_ascii(answer)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
-    return text.strip(" ").rstrip(" .,;:")
+    return re.sub(r"[ ,;:]*\.?[ ,;:]*$", "", text).lstrip(" ")
 
 
 def compact(text: str) -> str:

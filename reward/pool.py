@@ -88,13 +88,14 @@ class _Worker:
 
 
 class WorkerPool:
-    """Up to `size` workers, started when first needed. Safe to call from any number of threads.
+    """Up to `size` workers at work, started when first needed. Safe to call from any number of threads.
 
-    A caller waits in `ask` until a worker is free, so nothing queues inside the pool. After a fork the child must not
-    use its parent's pool.
+    A caller waits in `ask` until it may have a worker, so nothing queues inside the pool. Once a worker has been lost one
+    more is kept warm, so that nobody waits for the next loss to be replaced. After a fork the child must not use its
+    parent's pool.
 
     Args:
-        size: the most workers alive at a time.
+        size: the most workers at work at a time.
         memory_bytes: address space of a worker (RLIMIT_AS; Linux).
     """
 
@@ -103,9 +104,10 @@ class WorkerPool:
             raise ValueError(f"a worker pool needs at least one worker, got size={size}")
         self.size = size
         self._memory_bytes = memory_bytes
-        self._changed = threading.Condition()
-        self._idle: list[_Worker] = []
-        self._alive = 0
+        self._slots = threading.Semaphore(size)
+        self._lock = threading.Lock()
+        self._idle: list[_Worker] = []  # the warmest last
+        self._has_spare = False
         # PR_SET_PDEATHSIG fires when the THREAD that started the child ends (prctl(2)): start them all from one that
         # lives as long as the process, never from a caller's thread.
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reward-worker-starter")
@@ -118,87 +120,74 @@ class WorkerPool:
         """
         replaced = 0
         budget_s = deadline_s
-        while True:
-            worker = self._take()
-            dispatched = time.monotonic()
-            try:
-                reply = worker.ask(question, budget_s)
-            except _WorkerDied:
-                reply = None
-            budget_s -= time.monotonic() - dispatched
-            if reply is None:
+        with self._slots:
+            while True:
+                worker = self._take()
+                dispatched = time.monotonic()
+                try:
+                    reply = worker.ask(question, budget_s)
+                except _WorkerDied:
+                    reply = None
+                budget_s -= time.monotonic() - dispatched
+                if reply is not None and reply["status"] != "timeout":
+                    self._give_back(worker, reply["peak_bytes"])
+                    return Outcome(reply["status"], replaced)
                 self._replace(worker)
                 replaced += 1
-                if budget_s <= 0 or replaced == _MAX_ATTEMPTS:
+                if reply is not None or budget_s <= 0 or replaced == _MAX_ATTEMPTS:
                     return Outcome("timeout", replaced)
-                continue
-            # Memory is never given back, and what one hard question leaves behind must not stifle the next.
-            if reply["status"] == "timeout" or reply["peak_bytes"] > self._memory_bytes // 2:
-                self._replace(worker)
-                replaced += 1
-            else:
-                self._give_back(worker)
-            return Outcome(reply["status"], replaced)
 
     def warm_up(self) -> None:
         """Start all workers and wait until each has imported sympy and parsed once."""
         workers = [self._take() for _ in range(self.size)]
-        for worker in workers:
-            self._give_back(worker)
+        with self._lock:
+            self._idle.extend(workers)
 
     def pids(self) -> list[int]:
-        """Process ids of the idle workers."""
-        with self._changed:
+        """Process ids of the workers not at work."""
+        with self._lock:
             return [worker.pid for worker in self._idle]
 
     def close(self) -> None:
-        """Kill the idle workers; those at work end when their question does."""
-        with self._changed:
-            workers, self._idle = self._idle, []
-            self._alive -= len(workers)
-            self._changed.notify_all()
+        """Kill the workers not at work."""
+        with self._lock:
+            workers, self._idle, self._has_spare = self._idle, [], False
         for worker in workers:
             worker.kill()
 
     def _take(self) -> _Worker:
         for _ in range(_MAX_STARTS):
-            worker = self._idle_or_new()
+            with self._lock:
+                worker = self._idle.pop() if self._idle else None
+            if worker is None:
+                worker = self._start()
             try:
                 worker.wait_until_ready()
                 return worker
             except _WorkerDied:
                 self._replace(worker)
             except RuntimeError:
-                self._discard(worker)
+                worker.kill()
                 raise
         raise RuntimeError(f"{_MAX_STARTS} reward worker processes in a row ended while starting: is memory exhausted?")
-
-    def _idle_or_new(self) -> _Worker:
-        with self._changed:
-            self._changed.wait_for(lambda: self._idle or self._alive < self.size)
-            if self._idle:
-                return self._idle.pop()
-            self._alive += 1
-        return self._start()
 
     def _start(self) -> _Worker:
         return self._starter.submit(_Worker, self._memory_bytes).result()
 
-    def _give_back(self, worker: _Worker) -> None:
-        with self._changed:
+    def _give_back(self, worker: _Worker, peak_bytes: int) -> None:
+        # Memory is never given back, and what one hard question leaves behind must not stifle the next.
+        if peak_bytes > self._memory_bytes // 2:
+            self._replace(worker)
+            return
+        with self._lock:
             self._idle.append(worker)
-            self._changed.notify()
 
     def _replace(self, worker: _Worker) -> None:
-        """Start the successor at once, so that it warms up while others work, and behind those already warm."""
+        """Start the successor at once, so that it warms up while others work."""
         worker.kill()
-        successor = self._start()
-        with self._changed:
-            self._idle.insert(0, successor)
-            self._changed.notify()
-
-    def _discard(self, worker: _Worker) -> None:
-        worker.kill()
-        with self._changed:
-            self._alive -= 1
-            self._changed.notify()
+        with self._lock:
+            count = 1 if self._has_spare else 2
+            self._has_spare = True
+        successors = [self._start() for _ in range(count)]
+        with self._lock:
+            self._idle[:0] = successors

@@ -66,7 +66,8 @@ _SHORT_WORDS = {"no", "on", "up", "it", "or", "if"}
 _OPAQUE = re.compile(
     r"'|!!|[+-]\s*[+-]|\\text|[%:?@#&\"`]|\\[lcvd]?dots|\d_|\\(?:p?mod|bmod|equiv|cong|sim|overline|underline|vec|hat|bar|widehat"
     r"|overrightarrow|perp|parallel|circ|triangle|angle|mid|forall|exists|to|Rightarrow|implies|iff|setminus|cap"
-    r"|begin|operatorname|mathbb|mathcal|star|otimes|oplus|nmid|subset|cdots)(?![a-zA-Z])|\.\.\."
+    r"|begin|operatorname|mathbb|mathcal|star|otimes|oplus|nmid|subset|cdots)(?![a-zA-Z])|\.\."
+    r"|\\partial|\\frac\{d[^{}]*\}\{d"
 )
 _INTERNAL_DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s*\^\{\\circ\}")
 _GROUPED_NUMBER = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,]|\.\d*,)")
@@ -76,7 +77,7 @@ def parse(text: str, depth: int = 0) -> Answer:
     """The shape of a cleaned answer. Raises Unreadable."""
     if depth > _MAX_DEPTH:
         raise Unreadable(text)
-    text = _unwrap(text.strip(" ").rstrip(" .,;"))
+    text = _unwrap(text.strip(" "))
     if parse_numeral(text) is not None:
         return Answer("expression", text)
     if (word := _word(text)) is not None:
@@ -164,7 +165,7 @@ def _alternatives(text: str, parse_part: _Parse) -> Answer | None:
     parts, separators = _split(text, lambda token: token == ";" or _CONNECTIVE.fullmatch(token) is not None)
     if not separators:
         return None
-    answers = tuple(parse_part(part) for part in parts if part)
+    answers = tuple(parse_part(part.strip(" ,")) for part in parts if part)
     if any(answer.kind in ("interval", "union", "relation") for answer in answers):
         if any("and" in separator for separator in separators):
             return _opaque(text)

@@ -15,8 +15,8 @@ from reward.structure import Unreadable
 # math_verify's own limits use SIGALRM, which C code ignores; the pool's deadline replaces them.
 logging.getLogger("math_verify").setLevel(logging.ERROR)
 
-_DIGITS = 40  # of the numbers compared
-_TOLERANCE = Rational(1, 10**30)
+_DIGITS = 120  # of the numbers compared
+_TOLERANCE = Rational(1, 10**100)
 _POINTS = (Rational(17, 11), Rational(-23, 13), Rational(5, 19))  # where expressions in variables are compared
 _CONVERSION = ConversionConfig(lowercase_symbols=False)  # by default pi R^2 is pi r^2
 _DECIMAL = re.compile(r"(\d*)\.(\d+)")
@@ -39,7 +39,7 @@ class _Sympy:
 
     def equal(self, gold: str, answer: str) -> bool:
         gold_expr, answer_expr = _parse(gold), _parse(answer)
-        if _differ_numerically(gold_expr, answer_expr):
+        if _differ_numerically(gold_expr, answer_expr) or (gold_expr - answer_expr).is_zero is False:
             return False
         return verify(gold_expr, answer_expr, timeout_seconds=None)
 
@@ -49,7 +49,7 @@ class _Sympy:
 
 
 def _differ_numerically(gold: Expr, answer: Expr) -> bool:
-    """Whether the two have different values at some point, to 30 digits. Far cheaper than failing to prove equality."""
+    """Whether the two have different values at some point, to 100 digits. Far cheaper than failing to prove equality."""
     symbols = sorted(gold.free_symbols | answer.free_symbols, key=str)
     for shift in range(len(_POINTS) if symbols else 1):
         point = {symbol: _POINTS[(shift + index) % len(_POINTS)] + index for index, symbol in enumerate(symbols)}

@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Have the kernel end this process when its parent dies, kill -9 included. (Elsewhere than on Linux the pipe does.)"""
+    """Have the kernel end this process when its parent dies, kill -9 included. (Not on Linux: the pipe.)"""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the call above

@@ -79,7 +79,7 @@ def join_shards(directory: Path) -> dict:
     Shards are DTensors split along dimension 0; what is not a DTensor is the same on every rank.
     """
     import torch
-    from torch.distributed.tensor import DTensor
+    from torch.distributed.tensor import DTensor, Shard
 
     paths = sorted(directory.glob("model_world_size_*_rank_*.pt"), key=lambda path: int(path.stem.rsplit("_", 1)[1]))
     if not paths:
@@ -87,9 +87,8 @@ def join_shards(directory: Path) -> dict:
     ranks = [torch.load(path, map_location="cpu", weights_only=False) for path in paths]
     joined = {}
     for name, first in ranks[0].items():
-        if isinstance(first, DTensor) and first.placements[-1].is_shard():
-            pieces = [rank[name].to_local() for rank in ranks]
-            joined[name] = torch.cat(pieces, dim=first.placements[-1].dim)
+        if isinstance(first, DTensor) and isinstance(split := first.placements[-1], Shard):
+            joined[name] = torch.cat([rank[name].to_local() for rank in ranks], dim=split.dim)
         else:
             joined[name] = first.to_local() if isinstance(first, DTensor) else first
     return joined

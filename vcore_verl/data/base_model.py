@@ -59,7 +59,9 @@ def collate(examples: list[tuple[list[int], int]], pad: int) -> tuple[torch.Tens
     return input_ids_BT, labels_BT
 
 
-def accumulate_gradient(model: Qwen3ForCausalLM, examples: list[tuple[list[int], int]], splits: int = 4) -> float:
+def accumulate_gradient(
+    model: Qwen3ForCausalLM, examples: list[tuple[list[int], int]], pad: int, splits: int = 4
+) -> float:
     """Backward pass of the mean loss over all supervised tokens; returns that loss.
 
     The batch is split by length, since a third of a randomly composed batch would be padding.
@@ -69,7 +71,7 @@ def accumulate_gradient(model: Qwen3ForCausalLM, examples: list[tuple[list[int],
     size = -(-len(ordered) // splits)
     total = 0.0
     for start in range(0, len(ordered), size):
-        input_ids_BT, labels_BT = collate(ordered[start : start + size], model.config.pad_token_id)
+        input_ids_BT, labels_BT = collate(ordered[start : start + size], pad)
         loss = model(input_ids=input_ids_BT, labels=labels_BT, use_cache=False, num_items_in_batch=supervised).loss
         loss.backward()
         total += loss.item()
@@ -103,7 +105,7 @@ def pretrain(base: Base, seed: int, progress: Path) -> tuple[Qwen3ForCausalLM, P
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, base)
             optimizer.zero_grad()
-            loss = accumulate_gradient(model, examples)
+            loss = accumulate_gradient(model, examples, pad=tokens.pad_token_id)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             if step % 10 == 9 or step + 1 == base.steps:

@@ -3,6 +3,7 @@
 verl imports this module through `model.external_lib` (verl/workers/config/model.py:149).
 """
 
+from typing import Any
 from unittest import mock
 
 from torch.distributed.fsdp import CPUOffloadPolicy
@@ -14,13 +15,15 @@ from verl.workers.rollout.replica import RolloutReplicaRegistry
 class _PageableOffload:
     """Offloads the reference policy without pinned memory, which needs an accelerator (transformer_impl.py:462)."""
 
-    def _build_fsdp_module(self, module):
+    engine_config: Any
+
+    def _build_fsdp_module(self, module: Any) -> Any:
         if self.engine_config.strategy != "fsdp2":
             raise ValueError("on the CPU only strategy=fsdp2 runs: FSDP1 refuses parameters on the CPU")
         with mock.patch.object(
             transformer_impl, "CPUOffloadPolicy", lambda pin_memory: CPUOffloadPolicy(pin_memory=False)
         ):
-            return super()._build_fsdp_module(module)
+            return super()._build_fsdp_module(module)  # type: ignore[misc]
 
 
 @EngineRegistry.register(model_type="language_model", backend=["fsdp2"], device="cpu")

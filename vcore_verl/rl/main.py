@@ -3,8 +3,7 @@
 python -m vcore_verl.rl.main KEY=VALUE ...      (overrides of verl's trainer/config/ppo_trainer.yaml)
 """
 
-from importlib.util import find_spec
-from pathlib import Path
+from typing import Any
 
 import hydra
 import ray
@@ -13,10 +12,8 @@ from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
 from verl.trainer.ppo.utils import need_critic, need_reference_policy
 from verl.utils.config import validate_config
 
-VERL_CONFIG = Path(find_spec("verl").origin).parent / "trainer" / "config"
-
 # The class behind Ray's actor handle (ray/actor.py, ActorClass.__ray_metadata__): an actor class cannot be subclassed.
-_TaskRunner = TaskRunnerV1.__ray_metadata__.modified_class
+_TaskRunner: Any = TaskRunnerV1.__ray_metadata__.modified_class  # type: ignore[attr-defined]
 
 
 class TaskRunner(_TaskRunner):
@@ -28,7 +25,7 @@ class TaskRunner(_TaskRunner):
         super().run(config)
 
 
-@hydra.main(config_path=str(VERL_CONFIG), config_name="ppo_trainer", version_base=None)
+@hydra.main(config_path="pkg://verl.trainer.config", config_name="ppo_trainer", version_base=None)
 def main(config: DictConfig) -> None:
     validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
     run_ppo(config, task_runner_class=ray.remote(TaskRunner))

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_base import register_trainer
@@ -44,7 +45,8 @@ class Trainer(PPOTrainerSync):
         super().on_train_begin()
         # fit() has already moved on to the step it will train next.
         metrics = MetricsFile(Path(os.environ["VCORE_METRICS"]), self.total_training_steps, self.global_steps - 1)
-        self.logger.logger["metrics.jsonl"] = metrics
+        trackers: dict[str, Any] = self.logger.logger
+        trackers["metrics.jsonl"] = metrics
 
     def on_step_begin(self) -> None:
         super().on_step_begin()

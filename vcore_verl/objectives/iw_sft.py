@@ -1,7 +1,8 @@
-"""Importance-weighted SFT (Qin and Springenberg, 2025, arXiv 2507.12856): weights p(y) / p_ref(y), p_ref the initial model.
+"""Importance-weighted SFT (Qin and Springenberg, 2025, arXiv 2507.12856): weights p(y) / p_ref(y), p_ref the initial
+model.
 
-Source: emmyqin/iw_sft, bounding_trainers.py. The released default weights whole sequences by the geometric mean of the token ratios
-(`sum_over_time=True`, temperature 1); its alternative weights single tokens.
+Source: emmyqin/iw_sft, bounding_trainers.py. The released default weights whole sequences by the geometric mean of the
+token ratios (`sum_over_time=True`, temperature 1); its alternative weights single tokens.
 """
 
 from vcore_verl.objectives.packed import expand, sequence_mean
@@ -18,7 +19,7 @@ def weigh(tokens: Tokens, *, level: str = "sequence") -> Weighting:
     `level="sequence"`: clamp(exp(mean_t(log p - log p_ref)), 0, 16), the same for all tokens of a sequence.
     `level="token"`: clamp(p / p_ref, 0.2, 1.8). Raises ValueError for any other level.
     """
-    log_ratio_T = -tokens.loss_T - tokens.reference_T
+    log_ratio_T = -tokens.loss_T - tokens.needed("reference")
     if level == "sequence":
         ratio_S = sequence_mean(log_ratio_T, tokens.cu_seqlens_S1).exp().clamp(*SEQUENCE_BOUNDS)
         return Weighting(expand(ratio_S, tokens.cu_seqlens_S1).float())

@@ -1,8 +1,9 @@
 """Sums, means and softmax over packed sequences.
 
 Legend for this package: T = supervised tokens of a micro-batch, sequence after sequence; S = its sequences;
-`cu_seqlens_S1` = int64 offsets of shape (S + 1,), so that sequence i owns tokens [cu[i], cu[i + 1]). A sequence may be empty.
-Reductions run in float64: they are tiny beside a forward pass, and weights must not depend on how a batch was split.
+`cu_seqlens_S1` = int64 offsets of shape (S + 1,), so that sequence i owns tokens [cu[i], cu[i + 1]). A sequence may be
+empty. Reductions run in float64: they are tiny beside a forward pass, and weights must not depend on how a batch was
+split.
 """
 
 import torch
@@ -52,6 +53,8 @@ def sequence_softmax(scores_T: Tensor, cu_seqlens_S1: Tensor) -> Tensor:
 
 
 def kl_from_uniform(q_T: Tensor, cu_seqlens_S1: Tensor) -> Tensor:
-    """KL(q || u) in nats of each sequence, float64 of shape (S,); q sums to 1 over a sequence, u is uniform over its tokens."""
+    """KL(q || u) in nats of each sequence, float64 of shape (S,); q sums to 1 over a sequence, u is uniform over its
+    tokens.
+    """
     n_T = expand(lengths(cu_seqlens_S1), cu_seqlens_S1)
     return sequence_sum(torch.special.xlogy(q_T.double(), q_T.double() * n_T), cu_seqlens_S1)

@@ -1,4 +1,5 @@
-"""The paper's Random baseline (appendix C.2): a fixed fifth of the supervised tokens, the boxed answer always among them.
+"""The paper's Random baseline (appendix C.2): a fixed fifth of the supervised tokens, the boxed answer always among
+them.
 
 The paper does not say how the loss is normalised; here, as for every objective, by all supervised tokens.
 """
@@ -13,8 +14,9 @@ from vcore_verl.objectives.registry import Tokens, Weighting, register
 def keep_mask(answer: Tensor, keep: float, seed: int, example: int) -> Tensor:
     """Which of one example's n supervised tokens are kept, bool of shape (n,).
 
-    max(round(keep * n), answer tokens) in all: those where `answer` is true, the rest drawn uniformly without replacement from a
-    stream of their own for (seed, example), so that an example keeps the same tokens whenever it is seen.
+    max(round(keep * n), answer tokens) in all: those where `answer` is true, the rest drawn uniformly without
+    replacement from a stream of their own for (seed, example), so that an example keeps the same tokens whenever it is
+    seen.
     """
     generator = torch.Generator().manual_seed((seed * 1_000_003 + example) % 2**63)
     rank = torch.randperm(len(answer), generator=generator)
@@ -31,5 +33,7 @@ def weigh(tokens: Tokens, *, keep: float = 0.2, seed: int = 0) -> Weighting:
     if not 0 < keep <= 1:
         raise ValueError(f"init.keep is {keep}: use a share in (0, 1]")
     answers = tokens.answer_T.split(lengths(tokens.cu_seqlens_S1).tolist())
-    masks = [keep_mask(answer, keep, seed, int(example)) for answer, example in zip(answers, tokens.example_S, strict=True)]
+    masks = [
+        keep_mask(answer, keep, seed, int(example)) for answer, example in zip(answers, tokens.example_S, strict=True)
+    ]
     return Weighting(torch.cat(masks).to(tokens.loss_T))

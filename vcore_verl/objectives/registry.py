@@ -1,8 +1,8 @@
 """What an objective is, and the table of objectives by name.
 
-An objective turns the token log-probabilities of a micro-batch into detached token weights. The training step then minimises
-`sum_i sum_t w_it l_it / N`, with N the supervised tokens of the global batch. Each sequence is weighted by itself, so weights do
-not depend on micro-batches, packing or ranks.
+An objective turns the token log-probabilities of a micro-batch into detached token weights. The training step then
+minimises `sum_i sum_t w_it l_it / N`, with N the supervised tokens of the global batch. Each sequence is weighted by
+itself, so weights do not depend on micro-batches, packing or ranks.
 """
 
 import importlib
@@ -19,10 +19,10 @@ from torch import Tensor
 class Tokens:
     """Supervised tokens of a micro-batch, packed (legend: `vcore_verl.objectives.packed`); all tensors detached.
 
-    loss_T: l = -log p(y_t) in nats, float32. cu_seqlens_S1: int64 offsets. example_S: int64 index of each sequence in the
-    training set. answer_T: bool, the token lies inside the last \\boxed{...}. reference_T: log p_ref(y_t) of the initial model,
-    float32, for objectives that need "reference". utility_T: s_t, the decrease of l_t per unit step along the probe direction,
-    float32, for objectives that need "utility".
+    loss_T: l = -log p(y_t) in nats, float32. cu_seqlens_S1: int64 offsets. example_S: int64 index of each sequence in
+    the training set. answer_T: bool, the token lies inside the last \\boxed{...}. reference_T: log p_ref(y_t) of the
+    initial model, float32, for objectives that need "reference". utility_T: s_t, the decrease of l_t per unit step
+    along the probe direction, float32, for objectives that need "utility".
     """
 
     loss_T: Tensor
@@ -31,6 +31,13 @@ class Tokens:
     answer_T: Tensor
     reference_T: Tensor | None = None
     utility_T: Tensor | None = None
+
+    def needed(self, name: str) -> Tensor:
+        """The optional field `name` ("reference" or "utility"). Raises ValueError where it was not supplied."""
+        field: Tensor | None = getattr(self, f"{name}_T")
+        if field is None:
+            raise ValueError(f"this objective needs {name}_T")
+        return field
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,9 @@ class Weighting:
 
 @dataclass(frozen=True)
 class Objective:
-    """A registered objective with its settings filled in; `needs` names the optional fields of `Tokens` that it reads."""
+    """A registered objective with its settings filled in; `needs` names the optional fields of `Tokens` that it
+    reads.
+    """
 
     name: str
     needs: frozenset[str]
@@ -54,11 +63,17 @@ _weigh: dict[str, Callable[..., Weighting]] = {}
 _needs: dict[str, frozenset[str]] = {}
 
 
-def register(name: str, needs: tuple[str, ...] = ()) -> Callable[[Callable[..., Weighting]], Callable[..., Weighting]]:
-    """Class the decorated `weigh(tokens, *, settings...) -> Weighting` as objective `name`."""
+def register(
+    *names: str, needs: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Weighting]], Callable[..., Weighting]]:
+    """Make the decorated `weigh(tokens, *, settings...) -> Weighting` known by each of `names`.
+
+    A second name is for a preset that is an arm of its own in comparisons.
+    """
 
     def decorate(weigh: Callable[..., Weighting]) -> Callable[..., Weighting]:
-        _weigh[name], _needs[name] = weigh, frozenset(needs)
+        for name in names:
+            _weigh[name], _needs[name] = weigh, frozenset(needs)
         return weigh
 
     return decorate

@@ -1,8 +1,9 @@
 """VCORE (arXiv 2510.27462): weights alpha_i n_i q_it from the tokens' gradient utilities.
 
-s_t = <v, grad l_t> is how fast token t's loss falls when the parameters move against the probe direction v (paper, equation 2). q is
-the distribution over a sequence's tokens that maximises the expected utility at a bounded distance from uniform (section 4.1), and
-alpha keeps the update's variance in bounds (section 4.2). How v and s are obtained is the business of `vcore_verl.sft.probe`.
+s_t = <v, grad l_t> is how fast token t's loss falls when the parameters move against the probe direction v (paper,
+equation 2). q is the distribution over a sequence's tokens that maximises the expected utility at a bounded distance
+from uniform (section 4.1), and alpha keeps the update's variance in bounds (section 4.2). How v and s are obtained is
+the business of `vcore_verl.sft.probe`.
 """
 
 import math
@@ -22,7 +23,8 @@ from vcore_verl.objectives.packed import (
 from vcore_verl.objectives.registry import Tokens, Weighting, register
 
 VARIANCE_RULES = ("loss_ratio", "variance", "none")
-# Bisection over log(inverse temperature), utilities scaled to range 1: from as good as uniform to as good as the maximum.
+# Bisection over log(inverse temperature), utilities scaled to range 1: from as good as uniform to as good as the
+# maximum.
 _LOG_SHARPNESS = (math.log(1e-9), math.log(1e12))
 _BISECTIONS = 60
 
@@ -30,29 +32,33 @@ _BISECTIONS = 60
 def gibbs_weights(
     utility_T: Tensor, cu_seqlens_S1: Tensor, *, temperature: float | None = None, kl_budget: float | None = None
 ) -> Tensor:
-    """Weights n_i q_it with q = softmax of utility / temperature over each sequence; mean 1 per sequence, shape (T,), float32.
+    """Weights n_i q_it with q = softmax of utility / temperature over each sequence; mean 1 per sequence, shape (T,),
+    float32.
 
-    Give either `temperature` > 0, in units of the utility, infinity for uniform weights (the released code's divisor; the paper's
-    tau is its inverse), or `kl_budget` >= 0 in nats: each sequence then gets the temperature at which KL(q || uniform) equals the budget
-    (paper, equation 1). A budget out of reach for a sequence, beyond log n - log(tokens of maximal utility), puts all weight on its best
-    tokens; equal utilities give weight 1. Raises ValueError unless exactly one of the two is given and in range.
+    Give either `temperature` > 0, in units of the utility, infinity for uniform weights (the released code's divisor;
+    the paper's tau is its inverse), or `kl_budget` >= 0 in nats: each sequence then gets the temperature at which KL(q
+    || uniform) equals the budget (paper, equation 1). A budget out of reach for a sequence, beyond log n - log(tokens
+    of maximal utility), puts all weight on its best tokens; equal utilities give weight 1. Raises ValueError unless
+    exactly one of the two is given and in range.
     """
-    if (temperature is None) == (kl_budget is None):
-        raise ValueError("init: give either temperature or kl_budget")
-    if kl_budget is not None:
+    if temperature is not None and kl_budget is None:
+        if not temperature > 0:
+            raise ValueError(f"init.temperature is {temperature}: use a positive number")
+        score_T = utility_T.double() / temperature
+    elif kl_budget is not None and temperature is None:
         if not kl_budget >= 0:
             raise ValueError(f"init.kl_budget is {kl_budget}: use a number of nats >= 0")
         score_T = _scores_at_budget(utility_T, cu_seqlens_S1, kl_budget)
     else:
-        if not temperature > 0:
-            raise ValueError(f"init.temperature is {temperature}: use a positive number")
-        score_T = utility_T.double() / temperature
+        raise ValueError("give either init.temperature or init.kl_budget, and null for the other")
     n_T = expand(lengths(cu_seqlens_S1), cu_seqlens_S1)
     return (n_T * sequence_softmax(score_T, cu_seqlens_S1)).float()
 
 
 def _scores_at_budget(utility_T: Tensor, cu_seqlens_S1: Tensor, kl_budget: float) -> Tensor:
-    """Utilities divided by each sequence's own temperature, by bisection: KL(q || u) grows with the inverse temperature."""
+    """Utilities divided by each sequence's own temperature, by bisection: KL(q || u) grows with the inverse
+    temperature.
+    """
     top_S = sequence_extreme(utility_T, cu_seqlens_S1, largest=True)
     span_S = top_S - sequence_extreme(utility_T, cu_seqlens_S1, largest=False)
     unit_T = (utility_T.double() - expand(top_S, cu_seqlens_S1)) / expand(span_S.where(span_S > 0, 1.0), cu_seqlens_S1)
@@ -67,12 +73,14 @@ def _scores_at_budget(utility_T: Tensor, cu_seqlens_S1: Tensor, kl_budget: float
     return unit_T * expand(low_S.exp(), cu_seqlens_S1)
 
 
-def variance_scale(token_loss_T: Tensor, weights_T: Tensor, utility_T: Tensor, cu_seqlens_S1: Tensor, *, rule: str) -> Tensor:
+def variance_scale(
+    token_loss_T: Tensor, weights_T: Tensor, utility_T: Tensor, cu_seqlens_S1: Tensor, *, rule: str
+) -> Tensor:
     """alpha of each sequence, in (0, 1], shape (S,), float32; `weights_T` are those of `gibbs_weights`.
 
-    "loss_ratio": min(1, sum_t l_t / sum_t w_t l_t) (Algorithm 1, line 6; the released code per micro-batch of one). "variance":
-    min(1, sqrt(Var_t(s_t / n) / Var_t(q_t s_t))) over the sequence's tokens (section 4.2). "none": 1. Where a denominator is 0, alpha is
-    1. Raises ValueError for any other rule.
+    "loss_ratio": min(1, sum_t l_t / sum_t w_t l_t) (Algorithm 1, line 6; the released code per micro-batch of one).
+    "variance": min(1, sqrt(Var_t(s_t / n) / Var_t(q_t s_t))) over the sequence's tokens (section 4.2). "none": 1. Where
+    a denominator is 0, alpha is 1. Raises ValueError for any other rule.
     """
     if rule == "none":
         return torch.ones(len(cu_seqlens_S1) - 1, device=weights_T.device)
@@ -89,7 +97,7 @@ def variance_scale(token_loss_T: Tensor, weights_T: Tensor, utility_T: Tensor, c
     return ratio_S.clamp(max=1.0).float()
 
 
-@register("vcore", needs=("utility",))
+@register("vcore", "vcore_paper", needs=("utility",))
 def weigh(
     tokens: Tokens,
     *,
@@ -98,6 +106,7 @@ def weigh(
     variance_control: str = "loss_ratio",
 ) -> Weighting:
     """w_it = alpha_i n_i q_it."""
-    gibbs_T = gibbs_weights(tokens.utility_T, tokens.cu_seqlens_S1, temperature=temperature, kl_budget=kl_budget)
-    alpha_S = variance_scale(tokens.loss_T, gibbs_T, tokens.utility_T, tokens.cu_seqlens_S1, rule=variance_control)
-    return Weighting(expand(alpha_S, tokens.cu_seqlens_S1) * gibbs_T, alpha_S)
+    utility_T, cu_seqlens_S1 = tokens.needed("utility"), tokens.cu_seqlens_S1
+    gibbs_T = gibbs_weights(utility_T, cu_seqlens_S1, temperature=temperature, kl_budget=kl_budget)
+    alpha_S = variance_scale(tokens.loss_T, gibbs_T, utility_T, cu_seqlens_S1, rule=variance_control)
+    return Weighting(expand(alpha_S, cu_seqlens_S1) * gibbs_T, alpha_S)

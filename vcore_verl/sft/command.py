@@ -1,85 +1,120 @@
 """The SFT stage as a command line, and how its result is verified. Imports no torch."""
 
-import json
+import dataclasses
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vcore_verl.metrics import read
+from vcore_verl.overrides import merge, to_overrides
+from vcore_verl.platform import ENGINE_MODULE, cpu_environment, cpu_requested
 from vcore_verl.process import Command
-from vcore_verl.recipe import Recipe, settings
+from vcore_verl.recipe import Recipe
 from vcore_verl.run import ArtefactError, Run
+from vcore_verl.sft.limits import check
+
+# What a machine without an accelerator needs. Packed rows would need a variable-length attention kernel to pay.
+ON_CPU: dict[str, Any] = {
+    "model": {
+        "external_lib": ENGINE_MODULE,
+        "use_remove_padding": False,
+        "enable_gradient_checkpointing": False,
+        "+override_config": {"attn_implementation": "sdpa"},
+    },
+    "engine": {"use_torch_compile": False},
+    "trainer": {"device": "cpu"},
+}
 
 
 def sft_command(recipe: Recipe, run: Run) -> Command:
-    """torchrun with one process per rank of this node; `recipe.hardware.device` must be resolved to cuda or cpu.
+    """torchrun with one process per rank of this node. Raises `RecipeError` for settings that cannot work together.
 
     On several nodes each node's launcher runs it with torchrun's rendezvous variables MASTER_ADDR and MASTER_PORT set.
     """
-    nodes = recipe.hardware.nodes
+    chosen, nodes = verl_settings(recipe, run), recipe.hardware.nodes
+    check(recipe, chosen)
     rendezvous = ["--standalone"]
     if nodes > 1:
         endpoint = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
-        rendezvous = [f"--nnodes={nodes}", "--rdzv-backend=c10d", f"--rdzv-endpoint={endpoint}", f"--rdzv-id={recipe.name}"]
+        rendezvous = [
+            f"--nnodes={nodes}",
+            "--rdzv-backend=c10d",
+            f"--rdzv-endpoint={endpoint}",
+            f"--rdzv-id={recipe.name}",
+        ]
     launcher = [sys.executable, "-m", "torch.distributed.run", *rendezvous, f"--nproc-per-node={recipe.hardware.gpus}"]
     return Command(
-        argv=[*launcher, "-m", "vcore_verl.sft.main", *overrides(recipe, run)],
-        env={"TOKENIZERS_PARALLELISM": "false"},
+        argv=[*launcher, "-m", "vcore_verl.sft.main", *to_overrides(chosen)],
+        env=cpu_environment(threads=1) if cpu_requested() else {},
         progress=run.sft / "metrics.jsonl",
         total=recipe.sft.steps,
         unit="step",
     )
 
 
-def overrides(recipe: Recipe, run: Run) -> list[str]:
-    """Hydra overrides for verl's configuration `sft_trainer_engine`."""
-    sft, cpu = recipe.sft, recipe.hardware.device == "cpu"
-    precision = "bf16" if recipe.model.dtype == "bfloat16" else "fp32"
-    config: dict[str, Any] = {
-        "model.path": run.sft_start,
-        "model.lora_rank": recipe.model.lora.rank,
-        "model.lora_alpha": recipe.model.lora.alpha,
-        "model.lora.dropout": recipe.model.lora.dropout,
-        "model.use_remove_padding": not cpu,  # packed rows need a variable-length attention kernel to pay
-        "model.enable_gradient_checkpointing": not cpu,
-        "engine.strategy": "fsdp2",
-        "engine.model_dtype": "fp32",  # master weights; computation runs in mixed_precision.param_dtype
-        "+engine.mixed_precision": {"param_dtype": precision, "reduce_dtype": "fp32", "buffer_dtype": "fp32"},
-        "engine.use_torch_compile": not cpu,
-        "optim.lr": sft.learning_rate,
-        "optim.lr_scheduler_type": sft.schedule,
-        "optim.lr_warmup_steps_ratio": sft.warmup_ratio,
-        "optim.betas": sft.betas,
-        "optim.weight_decay": sft.weight_decay,
-        "optim.clip_grad": sft.clip_grad,
-        "data.train_files": [run.data / "sft.parquet"],
-        "data.custom_cls.path": "pkg://vcore_verl.sft.dataset",
-        "data.custom_cls.name": "SupervisedDataset",
-        "data.train_batch_size": sft.batch_size,
-        "data.max_token_len_per_gpu": sft.max_tokens_per_rank,
-        "data.max_length": recipe.data.cutoff_tokens,
-        "data.num_workers": 0,
-        "trainer.default_local_dir": run.sft_checkpoints,
-        "trainer.project_name": recipe.name,
-        "trainer.experiment_name": f"{recipe.init.name}-seed{recipe.seed}",
-        "trainer.total_training_steps": sft.steps,
-        "trainer.total_epochs": sft.steps,  # an upper bound: an epoch has at least one step
-        "trainer.save_freq": sft.save_every,
-        "trainer.max_ckpt_to_keep": 2,  # verl deletes the oldest before it writes the newest
-        "trainer.seed": recipe.seed,
-        "trainer.logger": [],
-        "trainer.device": recipe.hardware.device,
-        "trainer.nnodes": recipe.hardware.nodes,
-        "trainer.n_gpus_per_node": recipe.hardware.gpus,
-        "+metrics_file": run.sft / "metrics.jsonl",
+def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
+    """verl's SFT configuration (trainer/config/sft_trainer_engine.yaml), as far as the recipe decides it, and our own
+    keys.
+    """
+    precision = "fp32" if recipe.model.dtype == "float32" else "bf16"
+    settings = {
+        "model": {
+            "path": str(run.sft_start.resolve() if run.sft_start.exists() else run.sft_start),
+            "lora_rank": recipe.model.lora.rank,
+            "lora_alpha": recipe.model.lora.alpha,
+            "lora": {"dropout": recipe.model.lora.dropout},
+        },
+        "engine": {
+            "strategy": "fsdp2",
+            "model_dtype": "fp32",  # of the trained parameters; computation runs in param_dtype
+            "+mixed_precision": {"param_dtype": precision, "reduce_dtype": "fp32", "buffer_dtype": "fp32"},
+        },
+        "optim": _optimizer(recipe),
+        "data": _data(recipe, run),
+        "trainer": _trainer(recipe, run),
+        "+init": dataclasses.asdict(recipe.init),
+        "+metrics_file": str((run.sft / "metrics.jsonl").resolve()),
     }
-    if cpu:
-        config["model.external_lib"] = "vcore_verl.platform.engine"
-        config["+model.override_config.attn_implementation"] = "sdpa"
-    config |= {f"+{key}": value for key, value in settings(recipe).items() if key.startswith("init.")}
-    given = {"++" + key: value for key, value in _leaves(sft.verl, "")}
-    return [f"{key}={_literal(value)}" for key, value in (config | given).items()]
+    return merge(merge(settings, ON_CPU if cpu_requested() else {}), recipe.sft.verl)
+
+
+def _optimizer(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "lr": recipe.sft.learning_rate,
+        "lr_scheduler_type": recipe.sft.schedule,
+        "lr_warmup_steps_ratio": recipe.sft.warmup_ratio,
+        "betas": list(recipe.sft.betas),
+        "weight_decay": recipe.sft.weight_decay,
+        "clip_grad": recipe.sft.clip_grad,
+    }
+
+
+def _data(recipe: Recipe, run: Run) -> dict[str, Any]:
+    return {
+        "train_files": [str((run.data / "sft.parquet").resolve())],
+        "custom_cls": {"path": "pkg://vcore_verl.sft.dataset", "name": "SupervisedDataset"},
+        "train_batch_size": recipe.sft.batch_size,
+        "max_token_len_per_gpu": recipe.sft.max_tokens_per_rank,
+        "max_length": recipe.data.cutoff_tokens,
+        "num_workers": 0,  # a step of tokenisation is far shorter than a step of training
+    }
+
+
+def _trainer(recipe: Recipe, run: Run) -> dict[str, Any]:
+    return {
+        "default_local_dir": str(run.sft_checkpoints.resolve()),
+        "project_name": recipe.name,
+        "experiment_name": f"{recipe.init.name}-seed{recipe.seed}",
+        "total_training_steps": recipe.sft.steps,
+        "total_epochs": recipe.sft.steps,  # an upper bound: an epoch has at least one step
+        "save_freq": recipe.sft.save_every,
+        "max_ckpt_to_keep": 2,  # verl deletes the oldest before it writes the newest
+        "seed": recipe.seed,
+        "logger": [],  # our metrics.jsonl is always written
+        "nnodes": recipe.hardware.nodes,
+        "n_gpus_per_node": recipe.hardware.gpus,
+    }
 
 
 def verify_sft(recipe: Recipe, run: Run) -> None:
@@ -87,9 +122,11 @@ def verify_sft(recipe: Recipe, run: Run) -> None:
     metrics = run.sft / "metrics.jsonl"
     if not metrics.exists():
         raise ArtefactError(f"SFT left no {metrics}")
-    steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
+    steps = [line["step"] for line in read(metrics)]
     if steps != list(range(1, recipe.sft.steps + 1)):
-        raise ArtefactError(f"{metrics} has {len(steps)} steps ending at {steps[-1:] or 'none'}, expected 1 to {recipe.sft.steps}")
+        raise ArtefactError(
+            f"{metrics} has {len(steps)} steps ending at {steps[-1:] or 'none'}, expected 1 to {recipe.sft.steps}"
+        )
     for shard in final_shards(recipe, run):
         if not shard.is_file() or shard.stat().st_size == 0:
             raise ArtefactError(f"the checkpoint of SFT's last step is incomplete: {shard} is missing")
@@ -104,23 +141,3 @@ def final_shards(recipe: Recipe, run: Run) -> list[Path]:
     """One file per rank: this rank's part of every parameter, as DTensors."""
     ranks = recipe.hardware.gpus * recipe.hardware.nodes
     return [final_checkpoint(recipe, run) / f"model_world_size_{ranks}_rank_{rank}.pt" for rank in range(ranks)]
-
-
-def _leaves(values: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
-
-
-def _literal(value: Any) -> str:
-    """A value in Hydra's override grammar."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_literal(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_literal, value)) + "]"
-    if isinstance(value, str | Path):
-        quoted = str(value).replace("\\", "\\\\").replace("'", "\\'")
-        return f"'{quoted}'"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

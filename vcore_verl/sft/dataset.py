@@ -1,13 +1,13 @@
 """Supervised examples with exact loss masks: the assistant's text and the end-of-sequence token, nothing else.
 
-verl's own dataset renders each message by itself (verl/utils/dataset/multiturn_sft_dataset.py:294). That supervises whatever the
-template puts after the end token, and with Qwen3's template loses the <think> block of a lone assistant message. Here the prompt is what
-generation will see (`add_generation_prompt`), followed by the response's own tokens and the end-of-sequence token: exact for any template.
+verl's own dataset renders each message by itself (verl/utils/dataset/multiturn_sft_dataset.py:294). That supervises
+whatever the template puts after the end token, and with Qwen3's template loses the <think> block of a lone assistant
+message. Here the prompt is what generation will see (`add_generation_prompt`), followed by the response's own tokens
+and the end-of-sequence token: exact for any template.
 """
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet
@@ -19,7 +19,9 @@ BOXED = re.compile(r"\\boxed\s*\{")
 
 
 def boxed_span(text: str) -> tuple[int, int]:
-    """Characters [start, end) between the braces of the last \\boxed{...}, braces balanced; (0, 0) where there is none."""
+    """Characters [start, end) between the braces of the last \\boxed{...}, braces balanced; (0, 0) where there is
+    none.
+    """
     for match in reversed(list(BOXED.finditer(text))):
         depth = 1
         for position in range(match.end(), len(text)):
@@ -30,14 +32,16 @@ def boxed_span(text: str) -> tuple[int, int]:
 
 
 class SupervisedDataset(Dataset):
-    """Rows of Parquet files with `messages` (the last one the assistant's), in the signature of verl's `data.custom_cls`.
+    """Rows of Parquet files with `messages` (the last one the assistant's), in the signature of verl's
+    `data.custom_cls`.
 
-    An item's tensors have the length L of prompt and response: `input_ids`, `position_ids`, `loss_mask` int64, and `answer_mask`
-    int64 for tokens that overlap the inside of the last \\boxed{...}; `index` int64 of shape (1,). `reference_log_probs` float32 is there
-    once `attach_reference` was called: log-probabilities of the NEXT token, like verl's model outputs.
+    An item's tensors have the length L of prompt and response: `input_ids`, `position_ids`, `loss_mask` int64, and
+    `answer_mask` int64 for tokens that overlap the inside of the last \\boxed{...}; `index` int64 of shape (1,).
+    `reference_log_probs` float32 is there once `attach_reference` was called: log-probabilities of the NEXT token, like
+    verl's model outputs.
 
-    Raises ValueError for rows without an assistant's message at the end, and for sequences longer than `config.max_length` unless
-    `config.truncation` is "right".
+    Raises ValueError for rows without an assistant's message at the end, and for sequences longer than
+    `config.max_length` unless `config.truncation` is "right".
     """
 
     def __init__(
@@ -62,7 +66,9 @@ class SupervisedDataset(Dataset):
         self.template_kwargs = dict(config.get("apply_chat_template_kwargs") or {})
         self.files = [parquet_files] if isinstance(parquet_files, str) else [str(file) for file in parquet_files]
         key = config.get("messages_key", "messages")
-        self.messages = [row for file in self.files for row in pyarrow.parquet.read_table(file, columns=[key])[key].to_pylist()]
+        self.messages = [
+            row for file in self.files for row in pyarrow.parquet.read_table(file, columns=[key])[key].to_pylist()
+        ]
         if max_samples > 0:
             self.messages = self.messages[:max_samples]
         self.reference: list[Tensor] | None = None
@@ -77,7 +83,7 @@ class SupervisedDataset(Dataset):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         *prompt, response = self.messages[index]
         if response["role"] != "assistant" or not prompt:
-            raise ValueError(f"{', '.join(map(Path(f).name.__str__, self.files))} row {index}: messages must be a prompt and the assistant's answer")
+            raise ValueError(f"row {index} of {self.files}: messages must be a prompt and then the assistant's answer")
         prompt_text = self.tokenizer.apply_chat_template(
             prompt, add_generation_prompt=True, tokenize=False, **self.template_kwargs
         )
@@ -95,7 +101,8 @@ class SupervisedDataset(Dataset):
         if length > self.max_length:
             if not self.truncate:
                 raise ValueError(
-                    f"row {index} has {length} tokens, more than {self.max_length}: raise data.cutoff_tokens or filter the data"
+                    f"row {index} has {length} tokens, more than {self.max_length}: "
+                    "raise data.cutoff_tokens or filter the data"
                 )
             length = self.max_length
         item = {

@@ -28,8 +28,9 @@ def cosine(first: Direction, second: Direction) -> float:
 def population_cosine(half_cosine: float) -> float:
     """Expected cosine of the mean of two half-batch gradients with the population gradient, given the halves' cosine.
 
-    Independent halves share only the population part: with c = signal / (signal + noise) for a half, the mean of two has 2c / (1 + c) of
-    its energy along the population gradient (Spearman-Brown), and the cosine is the square root. 0 for c <= 0.
+    Independent halves share only the population part: with c = signal / (signal + noise) for a half, the mean of two
+    has 2c / (1 + c) of its energy along the population gradient (Spearman-Brown), and the cosine is the square root. 0
+    for c <= 0.
     """
     shared = max(half_cosine, 0.0)
     return (2 * shared / (1 + shared)) ** 0.5
@@ -43,11 +44,13 @@ def weighted_mean(first: Direction, second: Direction, share: float) -> Directio
 def adam_update(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], gradient: Direction) -> Direction:
     """The update direction d(g) = m(g) / (sqrt(v(g)) + eps) that AdamW would take on `gradient` (paper, appendix H).
 
-    Moments are bias-corrected and start from the optimizer's present state, which stays as it is. Weight decay does not depend on the
-    weights of tokens and is left out. Raises ValueError for an optimizer that is not Adam or AdamW.
+    Moments are bias-corrected and start from the optimizer's present state, which stays as it is. Weight decay does not
+    depend on the weights of tokens and is left out. Raises ValueError for an optimizer that is not Adam or AdamW.
     """
     if not isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW):
-        raise ValueError(f"init.probe.update=adam needs Adam or AdamW, not {type(optimizer).__name__}: set init.probe.update=sgd")
+        raise ValueError(
+            f"init.probe.update=adam needs Adam or AdamW, not {type(optimizer).__name__}: set init.probe.update=sgd"
+        )
     group_of = {id(p): group for group in optimizer.param_groups for p in group["params"]}
     direction = {}
     for name, g in gradient.items():

@@ -1,9 +1,11 @@
 """How far to step for a finite difference: measured, not guessed.
 
-Too short a step drowns in rounding noise, too long a one leaves the linear range. Both show as disagreement between the utilities at two
-neighbouring steps, so the step with the least disagreement is chosen, and the disagreement is the noise that remains.
+Too short a step drowns in rounding noise, too long a one leaves the linear range. Both show as disagreement between the
+utilities at two neighbouring steps, so the step with the least disagreement is chosen, and the disagreement is the
+noise that remains.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,8 +23,8 @@ CHECK_EVERY = 20  # steps
 class StepSize:
     """Keeps `epsilon` (in units of the direction) and the signal-to-noise ratio of the utilities measured with it.
 
-    `chosen` is the user's epsilon, or None for automatic choice: searched over the whole range at first, then among neighbours every
-    `CHECK_EVERY` steps. Not saved with checkpoints: a resumed run searches again.
+    `chosen` is the user's epsilon, or None for automatic choice: searched over the whole range at first, then among
+    neighbours every `CHECK_EVERY` steps. Not saved with checkpoints: a resumed run searches again.
     """
 
     chosen: float | None
@@ -31,7 +33,8 @@ class StepSize:
     countdown: int = 0
 
     def update(self, parameter_norm: float, direction_norm: float, utilities: Callable[[float], Tensor]) -> float:
-        """The epsilon of this step; `utilities(epsilon)` measures s on a few sequences, float tensor equal on all ranks' sizes.
+        """The epsilon of this step; `utilities(epsilon)` measures s on a few sequences, float tensor equal on all
+        ranks' sizes.
 
         Raises ValueError where the direction is zero.
         """
@@ -42,9 +45,11 @@ class StepSize:
             self.countdown = CHECK_EVERY
             self._measure(unit, utilities)
         self.countdown -= 1
+        assert self.relative is not None
         return self.chosen if self.chosen is not None else self.relative * unit
 
     def _measure(self, unit: float, utilities: Callable[[float], Tensor]) -> None:
+        ladder: tuple[float, ...]
         if self.chosen is not None:
             ladder = (self.chosen / unit, self.chosen / unit * FACTOR)
         elif self.relative is None:
@@ -52,7 +57,7 @@ class StepSize:
         else:
             ladder = tuple(self.relative * FACTOR ** (k - 1.5) for k in range(4))
         measured = [utilities(relative * unit).double() for relative in ladder]
-        noise = [_norm(after - before) for before, after in zip(measured, measured[1:], strict=False)]
+        noise = [_norm(after - before) for before, after in itertools.pairwise(measured)]
         best = min(range(len(noise)), key=noise.__getitem__)
         self.relative = math.sqrt(ladder[best] * ladder[best + 1])
         self.signal_to_noise = _norm(measured[best + 1]) / max(noise[best], 1e-300)

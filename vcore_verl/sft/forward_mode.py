@@ -1,9 +1,11 @@
 """Directional derivatives of a model sharded with FSDP2, by forward-mode automatic differentiation.
 
-FSDP2 unshards a module's parameters just before its forward and swaps them into the module. A hook that runs after FSDP2's own replaces
-them by dual tensors (parameter, tangent); another, before FSDP2's own, puts them back. Tangents are sharded like the parameters and
-gathered with them, module by module.
+FSDP2 unshards a module's parameters just before its forward and swaps them into the module. A hook that runs after
+FSDP2's own replaces them by dual tensors (parameter, tangent); another, before FSDP2's own, puts them back. Tangents
+are sharded like the parameters and gathered with them, module by module.
 """
+
+from typing import Any
 
 import torch.autograd.forward_ad as fwAD
 from torch import Tensor, nn
@@ -14,14 +16,16 @@ from torch.distributed.tensor import DTensor
 class ForwardMode:
     """Context: a forward of `model` inside it carries the derivative of its outputs along `tangents`.
 
-    `tangents` maps names of `model.named_parameters()` to DTensors placed like the parameters; others count as constant. Read the
-    derivative of an output with `torch.autograd.forward_ad.unpack_dual`.
+    `tangents` maps names of `model.named_parameters()` to DTensors placed like the parameters; others count as
+    constant. Read the derivative of an output with `torch.autograd.forward_ad.unpack_dual`.
     """
 
     def __init__(self, model: nn.Module, tangents: dict[str, Tensor]):
         self.tangents = tangents
-        self.units = {name: module for name, module in model.named_modules() if isinstance(module, FSDPModule)}
-        self.saved: dict[tuple[str, nn.Module, str], Tensor] = {}
+        self.units: dict[str, nn.Module] = {
+            name: module for name, module in model.named_modules() if isinstance(module, FSDPModule)
+        }
+        self.saved: dict[tuple[str, nn.Module, str], Any] = {}
         name_of = {id(parameter): name for name, parameter in model.named_parameters()}
         # A tied parameter stands in several modules; each place must get the same dual tensor.
         self.places: dict[str, list[tuple[nn.Module, str]]] = {name: [] for name in tangents}
@@ -31,7 +35,9 @@ class ForwardMode:
                     self.places[name_of[id(parameter)]].append((module, leaf))
         self.owned: dict[str, list[str]] = {unit: [] for unit in self.units}
         for name in tangents:
-            self.owned[max((unit for unit in self.units if unit == "" or name.startswith(unit + ".")), key=len)].append(name)
+            self.owned[max((unit for unit in self.units if unit == "" or name.startswith(unit + ".")), key=len)].append(
+                name
+            )
 
     def __enter__(self) -> None:
         self.level = fwAD.dual_level()
@@ -53,7 +59,7 @@ class ForwardMode:
         for name in self.owned[unit]:
             dual = None
             for module, leaf in self.places[name]:
-                parameter = module._parameters[leaf]
+                parameter: Any = module._parameters[leaf]
                 if dual is None:
                     dual = fwAD.make_dual(parameter.detach(), _full(self.tangents[name]).to(parameter.dtype))
                 self.saved[name, module, leaf] = parameter
@@ -76,8 +82,14 @@ class EagerAttention:
     """
 
     def __init__(self, model: nn.Module):
-        self.configs = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}
-        self.chosen = {key: config._attn_implementation for key, config in self.configs.items() if hasattr(config, "_attn_implementation")}
+        self.configs: dict[int, Any] = {
+            id(module.config): module.config for module in model.modules() if hasattr(module, "config")
+        }
+        self.chosen = {
+            key: config._attn_implementation
+            for key, config in self.configs.items()
+            if hasattr(config, "_attn_implementation")
+        }
 
     def __enter__(self) -> None:
         for key in self.chosen:
@@ -94,5 +106,3 @@ def tangent_of(output: Tensor) -> Tensor:
     if tangent is None:
         raise RuntimeError("the model's output carries no derivative: set init.probe.derivative=central")
     return tangent
-
-

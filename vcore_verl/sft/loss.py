@@ -2,9 +2,10 @@
 
 Legend: P = all tokens of a micro-batch packed, prompts included; T = its supervised tokens; S = its sequences.
 
-Two alignments meet here. Masks of the data (`loss_mask`, `answer_mask`) mark the token itself; what a model outputs at position j is
-about token j + 1. Everything below is in the model's alignment: masks are rolled by one, as in verl's `sft_loss`. A sequence's last
-output has no token to predict and is never supervised, since the roll brings the next prompt's first 0 there.
+Two alignments meet here. Masks of the data (`loss_mask`, `answer_mask`) mark the token itself; what a model outputs at
+position j is about token j + 1. Everything below is in the model's alignment: masks are rolled by one, as in verl's
+`sft_loss`. A sequence's last output has no token to predict and is never supervised, since the roll brings the next
+prompt's first 0 there.
 """
 
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ def _rolled(mask: Tensor) -> Tensor:
 class WeightedLoss:
     """`sum_i sum_t w_it l_it / N * dp_size`, N = supervised tokens of the global batch (verl's `batch_num_tokens`).
 
-    FSDP averages gradients over ranks, hence dp_size. With w = 1 the arithmetic is that of verl's `sft_loss`, bit for bit.
+    FSDP averages gradients over ranks, hence dp_size. With w = 1 the arithmetic is that of verl's `sft_loss`, bit for
+    bit.
     """
 
     def __init__(self, objective: Objective):
@@ -61,7 +63,9 @@ class WeightedLoss:
         weighting = self._weigh(tokens)
         weights_P = torch.ones_like(log_prob_P, dtype=torch.float32)
         weights_P[selection.supervised_P] = weighting.weights_T
-        loss = -masked_sum(log_prob_P * weights_P, _rolled(data["loss_mask"])) / data["batch_num_tokens"] * data["dp_size"]
+        loss = (
+            -masked_sum(log_prob_P * weights_P, _rolled(data["loss_mask"])) / data["batch_num_tokens"] * data["dp_size"]
+        )
         return loss, batch_metrics(tokens, weighting)
 
     def _weigh(self, tokens: Tokens) -> Weighting:
@@ -76,8 +80,9 @@ class WeightedLoss:
             at = int((~torch.isfinite(loss_T)).nonzero()[0])
             owner = int(torch.searchsorted(selection.cu_seqlens_S1, at, right=True)) - 1
             raise NonFiniteLossError(
-                f"step {self.step}: the loss of training example {int(example_S[owner])} is {float(loss_T[at])} at supervised token "
-                f"{at - int(selection.cu_seqlens_S1[owner])}; lower sft.learning_rate, or look at that example"
+                f"step {self.step}: the loss of training example {int(example_S[owner])} is {float(loss_T[at])} "
+                f"at supervised token {at - int(selection.cu_seqlens_S1[owner])}; "
+                "lower sft.learning_rate, or look at that example"
             )
         return Tokens(
             loss_T=loss_T,
@@ -99,4 +104,4 @@ class WeightedLoss:
 
 def _field(data: TensorDict, key: str, selection: Selection) -> Tensor | None:
     """A nested field of model outputs at the supervised positions, float32; None where the batch has none."""
-    return data[key].values()[selection.supervised_P].float() if key in data.keys() else None
+    return data[key].values()[selection.supervised_P].float() if key in data else None

@@ -1,4 +1,6 @@
-"""The SFT child process, one per rank: `torchrun -m vcore_verl.sft.main <overrides of verl's sft_trainer_engine config>`."""
+"""The SFT child process, one per rank: `torchrun -m vcore_verl.sft.main <overrides of verl's sft_trainer_engine
+config>`.
+"""
 
 import sys
 

@@ -3,11 +3,8 @@
 Statistics of weights are per sequence, averaged over the global batch's sequences that have supervised tokens.
 """
 
-import json
 import math
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,13 +24,14 @@ def batch_metrics(tokens: Tokens, weighting: Weighting) -> dict[str, float]:
     filled_S = lengths(cu) > 0
     total_S = sequence_sum(weighting.weights_T, cu)
     q_T = weighting.weights_T.double() / expand(total_S.where(total_S > 0, 1.0), cu)
+    effective_S = (1 / sequence_sum(q_T.square(), cu)).where(total_S > 0, 0.0)
     columns = {
         "tokens": lengths(cu).double(),
         "sequences": filled_S.double(),
         "plain_loss": sequence_sum(tokens.loss_T, cu),
         "kl": kl_from_uniform(q_T, cu),
-        "effective_tokens": 1 / sequence_sum(q_T.square(), cu).clamp(min=1e-300) * filled_S * (total_S > 0),
-        "effective_share": 1 / sequence_sum(q_T.square(), cu).clamp(min=1e-300) / lengths(cu).clamp(min=1) * (total_S > 0) * filled_S,
+        "effective_tokens": effective_S,
+        "effective_share": effective_S / lengths(cu).clamp(min=1),
         "top1_share": _top_share(q_T, cu, 0.01),
         "top10_share": _top_share(q_T, cu, 0.10),
         "answer_weight": sequence_sum(q_T * tokens.answer_T, cu),
@@ -73,42 +71,17 @@ def step_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     count = max(sums.pop("sequences"), 1.0)
     scalars["train/plain_loss"] = sums.pop("plain_loss") / sums["tokens"]
     scalars["train/supervised_tokens"] = sums.pop("tokens")
-    utility, square = sums.pop("utility", None), sums.pop("utility_square", None)
-    if utility is not None:
-        scalars["utility/mean"] = utility / count
-        scalars["utility/rms"] = math.sqrt(square / count)
+    if "utility" in sums:
+        scalars["utility/mean"] = sums.pop("utility") / count
+        scalars["utility/rms"] = math.sqrt(sums.pop("utility_square") / count)
     scalars |= {f"weights/{name}": value / count for name, value in sums.items()}
-    scalars |= {f"weights/{key.removeprefix(_MIN)}_min": min(_flat(value)) for key, value in metrics.items() if key.startswith(_MIN)}
+    scalars |= {
+        f"weights/{key.removeprefix(_MIN)}_min": min(_flat(value))
+        for key, value in metrics.items()
+        if key.startswith(_MIN)
+    }
     return scalars
 
 
 def _flat(value: Any) -> list[float]:
     return [x for item in value for x in _flat(item)] if isinstance(value, list) else [value]
-
-
-class MetricsFile:
-    """`metrics.jsonl`: one flat JSON object per step, `{"step": int, "total": int, ...scalars}`.
-
-    Steps after `resume_step` are dropped on opening: a killed run wrote them and they will be run again.
-    """
-
-    def __init__(self, path: Path, total: int, resume_step: int):
-        self.path, self.total = path, total
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kept = path.with_suffix(".tmp")
-        kept.write_text("".join(line + "\n" for line in _lines_until(path, resume_step)))
-        os.replace(kept, path)
-
-    def append(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Write one step. Raises ValueError for a value that is not a finite number: JSON knows none."""
-        line = json.dumps({"step": step, "total": self.total, **scalars}, allow_nan=False)
-        with self.path.open("a") as file:
-            file.write(line + "\n")
-
-
-def _lines_until(path: Path, step: int) -> list[str]:
-    """Complete lines of steps up to `step`; a kill can leave half a line at the end."""
-    if step == 0 or not path.exists():
-        return []
-    complete = path.read_text().rpartition("\n")[0].splitlines()
-    return [line for line in complete if json.loads(line)["step"] <= step]

@@ -1,13 +1,13 @@
 """Passes over a batch beside the training pass: gradient, log-probabilities, directional derivatives.
 
-All take a batch as verl's engine takes it and follow the engine's own micro-batches. `engine` is verl's FSDP engine (FSDP2) in train
-mode; a direction maps parameter names to tensors placed like the parameters.
+All take a batch as verl's engine takes it and follow the engine's own micro-batches. `engine` is verl's FSDP engine
+(FSDP2) in train mode; a direction maps parameter names to tensors placed like the parameters.
 """
 
 import contextlib
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from tensordict import TensorDict
@@ -23,6 +23,8 @@ from verl.workers.utils.losses import sft_loss
 from vcore_verl.sft.forward_mode import EagerAttention, ForwardMode, tangent_of
 
 Direction = dict[str, Tensor]
+# verl's loss reads no setting of its configuration (verl/workers/utils/losses.py:28).
+_uniform_loss: Any = partial(sft_loss, config=cast(Any, None))
 
 
 def trainable(engine: Any) -> dict[str, Tensor]:
@@ -54,10 +56,12 @@ def same_randomness() -> Iterator[None]:
 
 
 def gradient(engine: Any, data: TensorDict) -> Direction:
-    """Gradient of the uniform loss over `data`, averaged over all ranks' supervised tokens; leaves no gradient behind."""
+    """Gradient of the uniform loss over `data`, averaged over all ranks' supervised tokens; leaves no gradient
+    behind.
+    """
     engine.optimizer_zero_grad()
     try:
-        engine.forward_backward_batch(data, partial(sft_loss, config=None), forward_only=False)
+        engine.forward_backward_batch(data, _uniform_loss, forward_only=False)
         return {name: p.grad.detach() for name, p in trainable(engine).items() if p.grad is not None}
     finally:
         engine.optimizer_zero_grad()
@@ -95,8 +99,8 @@ def precise_log_probs(engine: Any, data: TensorDict) -> Tensor:
 def directional_derivatives(engine: Any, data: TensorDict, direction: Direction) -> Tensor:
     """s_t = <direction, grad l_t> = -d/de log p(y_t; theta + e direction) of each next token; nested (B, L), float32.
 
-    Sequences are padded instead of packed for this pass: plain attention over a packed row would be quadratic in the row.
-    Raises RuntimeError where the model uses an operation without a forward-mode rule.
+    Sequences are padded instead of packed for this pass: plain attention over a packed row would be quadratic in the
+    row. Raises RuntimeError where the model uses an operation without a forward-mode rule.
     """
     padded = data.copy()
     tu.assign_non_tensor(padded, use_remove_padding=False)
@@ -123,7 +127,7 @@ def _each_micro_batch(engine: Any, data: TensorDict, read: Any) -> Tensor:
 
 def _packed_log_probs(engine: Any, micro_batch: TensorDict) -> Tensor:
     """log p of each next token, packed (P,), float32."""
-    inputs, arguments = engine.prepare_model_inputs(micro_batch=micro_batch)
+    inputs, _ = engine.prepare_model_inputs(micro_batch=micro_batch)
     logits = engine.module(**inputs, use_cache=False).logits
     if inputs["attention_mask"] is None:
         logits_PV = logits.squeeze(0)[: len(micro_batch["input_ids"].values())]

@@ -1,11 +1,10 @@
 """The probe: what a virtual update along the uniform loss's gradient would do to each token's loss.
 
-A probe adds to the training batch what the loss needs for the utilities s_t, and leaves parameters, gradients, optimizer, random state and
-data order as they were. Its own batches B' are drawn independently of the training batches, as a function of seed and step, so that
-they resume with the step.
+A probe adds to the training batch what the loss needs for the utilities s_t, and leaves parameters, gradients,
+optimizer, random state and data order as they were. Its own batches B' are drawn independently of the training batches,
+as a function of seed and step, so that they resume with the step.
 """
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 from verl.utils import tensordict_utils as tu
+from verl.utils.device import get_device_id
 
 from vcore_verl.recipe import Probe as Settings
 from vcore_verl.sft import direction as directions
@@ -30,13 +30,11 @@ TRIAL_SEQUENCES = 4
 class Probe:
     """Measures utilities for `engine` (verl's FSDP engine on FSDP2).
 
-    `draw(step)` gives this rank's part of B' for a step, a batch in verl's form. `clip_grad` bounds the probe gradient where
-    `settings.clip_grad` does not say otherwise.
+    `draw(step)` gives this rank's part of B' for a step, a batch in verl's form. `clip_grad` bounds the probe gradient
+    where `settings.clip_grad` does not say otherwise.
     """
 
-    def __init__(
-        self, engine: Any, settings: Settings, draw: Callable[[int], TensorDict], clip_grad: float, seed: int
-    ):
+    def __init__(self, engine: Any, settings: Settings, draw: Callable[[int], TensorDict], clip_grad: float, seed: int):
         self.engine, self.settings, self.draw, self.seed = engine, settings, draw, seed
         self.clip_grad = clip_grad if settings.clip_grad is None else settings.clip_grad
         self.step_size = StepSize(None if settings.epsilon == "auto" else float(settings.epsilon))
@@ -45,7 +43,9 @@ class Probe:
             engine.optimizer.register_step_pre_hook(self._observe)
 
     def measure(self, data: TensorDict, step: int) -> dict[str, float]:
-        """Add "utility", or "displaced_log_probs" and "epsilon", to `data`; return metrics. Nothing is added between two probes."""
+        """Add "utility", or "displaced_log_probs" and "epsilon", to `data`; return metrics. Nothing is added between
+        two probes.
+        """
         if (step - 1) % self.settings.every:
             return {}
         started = time.perf_counter()
@@ -69,10 +69,12 @@ class Probe:
             return self._fresh_gradient(self.draw(step))
 
     def _fresh_gradient(self, batch: TensorDict) -> tuple[Direction, dict[str, float]]:
-        """Gradient on B', by halves where it can be halved: their agreement tells how well it estimates the population's."""
+        """Gradient on B', by halves where it can be halved: their agreement tells how well it estimates the
+        population's.
+        """
         if len(batch) % 2:
             return passes.gradient(self.engine, batch), {}
-        halves = batch.chunk(2)
+        halves = tu.chunk_tensordict(batch, 2)
         first, second = (passes.gradient(self.engine, half) for half in halves)
         tokens = [tu.get(half, "batch_num_tokens") for half in halves]
         half_cosine = directions.cosine(first, second)
@@ -88,30 +90,34 @@ class Probe:
             return {}
         difference = self._central if self.settings.derivative == "central" else self._forward
         parameter_norm = directions.norm(passes.trainable(self.engine))
-        trial = data[: min(TRIAL_SEQUENCES, len(data))]
-        supervised_P = trial["loss_mask"].values().roll(-1).bool()
+        trial = tu.index_select_tensor_dict(data, list(range(min(TRIAL_SEQUENCES, len(data)))))
+        supervised_P = trial["loss_mask"].values().roll(-1).bool().to(get_device_id())
         epsilon = self.step_size.update(
             parameter_norm,
             directions.norm(direction),
-            lambda e: difference(trial, direction, e).values()[supervised_P.to(trial.device or "cpu")],
+            lambda e: difference(trial, direction, e)[supervised_P],
         )
         if self.settings.derivative == "central":
-            data["utility"] = self._central(data, direction, epsilon)
+            utility_P = self._central(data, direction, epsilon)
+            data["utility"] = torch.nested.nested_tensor_from_jagged(
+                utility_P, data["input_ids"].offsets().to(utility_P.device)
+            )
         else:
             data["displaced_log_probs"] = self._displaced_log_probs(data, direction, -epsilon, passes.log_probs)
             tu.assign_non_tensor(data, epsilon=epsilon)
         return {"probe/epsilon": epsilon, "utility/signal_to_noise": self.step_size.signal_to_noise}
 
     def _central(self, data: TensorDict, direction: Direction, epsilon: float) -> Tensor:
-        """(l(theta + e v) - l(theta - e v)) / 2e; nested (B, L)."""
-        ahead = self._displaced_log_probs(data, direction, -epsilon, passes.precise_log_probs)
-        behind = self._displaced_log_probs(data, direction, epsilon, passes.precise_log_probs)
-        return (ahead - behind) / (2 * epsilon)
+        """(l(theta + e v) - l(theta - e v)) / 2e, packed (P,)."""
+        ahead_P = self._displaced_log_probs(data, direction, -epsilon, passes.precise_log_probs).values()
+        behind_P = self._displaced_log_probs(data, direction, epsilon, passes.precise_log_probs).values()
+        return (ahead_P - behind_P) / (2 * epsilon)
 
     def _forward(self, data: TensorDict, direction: Direction, epsilon: float) -> Tensor:
-        """(l(theta) - l(theta - e v)) / e; nested (B, L). In training l(theta) is the training pass's own."""
-        here = self._displaced_log_probs(data, direction, 0.0, passes.log_probs)
-        return (self._displaced_log_probs(data, direction, -epsilon, passes.log_probs) - here) / epsilon
+        """(l(theta) - l(theta - e v)) / e, packed (P,). In training l(theta) is the training pass's own."""
+        here_P = self._displaced_log_probs(data, direction, 0.0, passes.log_probs).values()
+        ahead_P = self._displaced_log_probs(data, direction, -epsilon, passes.log_probs).values()
+        return (ahead_P - here_P) / epsilon
 
     def _displaced_log_probs(
         self, data: TensorDict, direction: Direction, step: float, log_probs: Callable[[Any, TensorDict], Tensor]

@@ -1,7 +1,7 @@
 """verl's SFT trainer with a token objective."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -10,22 +10,24 @@ from verl.trainer.sft_trainer import SFTTrainer
 from verl.utils import tensordict_utils as tu
 from verl.workers.config import TrainingWorkerConfig
 
+from vcore_verl.metrics import MetricsFile
 from vcore_verl.recipe import Init
-from vcore_verl.sft.metrics import MetricsFile
 from vcore_verl.sft.reference import reference_log_probs
 from vcore_verl.sft.worker import ObjectiveWorker
 
 
 class ObjectiveTrainer(SFTTrainer):
-    """`config` is verl's SFT configuration with two more keys: `init`, the recipe's section of that name, and `metrics_file`.
+    """`config` is verl's SFT configuration with two more keys: `init`, the recipe's section of that name, and
+    `metrics_file`.
 
-    Beyond verl's trainer: the order of the data follows `trainer.seed`; resuming at an epoch boundary or after the last step works; every
-    step goes to `metrics_file`. Raises ValueError for settings that the objective cannot work with.
+    Beyond verl's trainer: the order of the data follows `trainer.seed`; resuming at an epoch boundary or after the last
+    step works; every step goes to `metrics_file`. Raises ValueError for settings that the objective cannot work with.
     """
 
+    training_client: ObjectiveWorker
+
     def __init__(self, config: DictConfig):
-        self.init: Init = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Init), config.init))
-        refuse(config, self.init)
+        self.init = cast(Init, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Init), config.init)))
         torch.manual_seed(config.trainer.seed)
         super().__init__(config)
         if self.steps_per_epoch and self.resume_global_step % self.steps_per_epoch == 0:
@@ -41,7 +43,7 @@ class ObjectiveTrainer(SFTTrainer):
         """Train until the last step; nothing where a killed run had reached it."""
         if self.rank == 0:
             file = MetricsFile(Path(self.config.metrics_file), self.total_training_steps, self.resume_global_step)
-            self.training_client.on_step = file.append
+            self.training_client.on_step = file.log
         if self.resume_global_step < self.total_training_steps:
             super().fit()
 
@@ -73,7 +75,8 @@ class ObjectiveTrainer(SFTTrainer):
             self.train_dataset.attach_reference(reference_log_probs(self))
 
     def _start_epoch(self) -> None:
-        """Forget the restored state of the data loader, which at an epoch's end says "exhausted" and would skip an epoch.
+        """Forget the restored state of the data loader, which at an epoch's end says "exhausted" and would skip an
+        epoch.
 
         verl restores it unconditionally (verl/utils/checkpoint/checkpoint_handler.py:169, issue 7401).
         """
@@ -81,7 +84,9 @@ class ObjectiveTrainer(SFTTrainer):
         self.ckpt_handler.train_dataloader = self.train_dataloader
 
     def _draw(self, step: int) -> TensorDict:
-        """This rank's part of the probe batch B' of a step: drawn with replacement, a function of seed and step alone."""
+        """This rank's part of the probe batch B' of a step: drawn with replacement, a function of seed and step
+        alone.
+        """
         ranks, rank = self.engine.get_data_parallel_size(), self.engine.get_data_parallel_rank()
         generator = torch.Generator().manual_seed((self.config.trainer.seed * 1_000_003 + step) % 2**63)
         chosen = torch.randint(len(self.train_dataset), (self.init.probe.batch_size,), generator=generator)
@@ -102,34 +107,3 @@ class ObjectiveTrainer(SFTTrainer):
             "pad_token_id": self.model_config.tokenizer.pad_token_id,
         }
         return tu.get_tensordict(tensor_dict=tensors, non_tensor_dict=meta)
-
-
-def refuse(config: DictConfig, init: Init) -> None:
-    """Raise ValueError, one line, for what this trainer would get wrong or silently ignore."""
-    ranks = torch.distributed.get_world_size()
-    probed = init.name == "vcore"
-    problems = {
-        "sft.verl.engine.ulysses_sequence_parallel_size > 1 is not supported: a sequence's weights need all of its tokens; set it to 1": (
-            config.engine.ulysses_sequence_parallel_size > 1
-        ),
-        "sft.verl.engine.strategy must be fsdp2: FSDP1 flattens the parameters that the probe moves": config.engine.strategy != "fsdp2",
-        "sft.verl.model.use_fused_kernels is not supported with init=vcore: the probe reads logits; set it to false": (
-            probed and config.model.use_fused_kernels
-        ),
-        "sft.verl.model.use_liger has no forward-mode derivative: set it to false, or init.probe.derivative=central": (
-            probed and config.model.use_liger and init.probe.derivative == "jvp"
-        ),
-        f"sft.batch_size={config.data.train_batch_size} must be a multiple of the {ranks} ranks": config.data.train_batch_size % ranks,
-        f"init.probe.batch_size={init.probe.batch_size} must be a multiple of the {ranks} ranks": probed
-        and init.probe.gradient == "fresh"
-        and init.probe.batch_size % ranks,
-    }
-    for message, applies in problems.items():
-        if applies:
-            raise ValueError(message)
-    choices = {"gradient": ("fresh", "running"), "update": ("sgd", "adam"), "derivative": ("jvp", "forward", "central")}
-    for key, allowed in choices.items():
-        if getattr(init.probe, key) not in allowed:
-            raise ValueError(f"init.probe.{key}={getattr(init.probe, key)} is not known: choose one of {', '.join(allowed)}")
-
-

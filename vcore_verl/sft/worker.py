@@ -1,7 +1,9 @@
 """verl's training worker with a probe before the training step."""
 
 import math
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
+from typing import Any
 
 from peft.tuners.lora import LoraLayer
 from tensordict import TensorDict
@@ -20,12 +22,17 @@ from vcore_verl.sft.probe import Probe
 class ObjectiveWorker(TrainingWorker):
     """Trains with the objective `init`; `step` counts the steps done and is to be set when a run resumes."""
 
+    engine: Any
+    loss_fn: WeightedLoss  # type: ignore[assignment]
+
     def __init__(self, config: TrainingWorkerConfig, init: Init, seed: int):
         super().__init__(config=config)
-        settings = {key: getattr(init, key) for key in ("temperature", "kl_budget", "variance_control", "level", "keep")}
+        settings = {
+            key: getattr(init, key) for key in ("temperature", "kl_budget", "variance_control", "level", "keep")
+        }
         self.init, self.seed, self.step = init, seed, 0
         self.probe: Probe | None = None
-        self.on_step: Callable[[int, Mapping[str, float]], None] | None = None
+        self.on_step: Callable[[dict[str, float], int], None] | None = None
         self.set_loss_fn(WeightedLoss(build(init.name, settings | {"seed": seed})))
 
     def reset(self) -> None:
@@ -41,7 +48,10 @@ class ObjectiveWorker(TrainingWorker):
         self.probe = Probe(self.engine, self.init.probe, draw, self.optimizer_config.clip_grad, self.seed)
 
     def train_batch(self, data: TensorDict) -> TensorDict:
-        """One optimizer step; its metrics, as scalars over all ranks and micro-batches, go to `on_step` and come back."""
+        """One optimizer step; its metrics, as scalars over all ranks and micro-batches, go to `on_step` and come
+        back.
+        """
+        started = time.perf_counter()
         self.step += 1
         self.loss_fn.step = self.step
         metrics: dict[str, float] = {}
@@ -51,8 +61,11 @@ class ObjectiveWorker(TrainingWorker):
         output = super().train_batch(data)
         metrics |= step_metrics(tu.get(output, "metrics"))
         if not math.isfinite(metrics["train/grad_norm"]):
-            raise NonFiniteLossError(f"step {self.step}: the gradient norm is {metrics['train/grad_norm']}; lower sft.learning_rate")
+            raise NonFiniteLossError(
+                f"step {self.step}: the gradient norm is {metrics['train/grad_norm']}; lower sft.learning_rate"
+            )
+        metrics["train/step_seconds"] = time.perf_counter() - started
         if self.on_step is not None:
-            self.on_step(self.step, metrics)
+            self.on_step(metrics, self.step)
         tu.assign_non_tensor(output, metrics=metrics)
         return output

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pyarrow.parquet as pq
 
 from vcore_verl.evaluation.evaluate import PROGRESS
+from vcore_verl.evaluation.grading import grader_version
 from vcore_verl.evaluation.job import Sampling
 from vcore_verl.evaluation.results import RESULTS, SAMPLES, SCHEMA_VERSION, file_sha
 from vcore_verl.process import Command
@@ -60,6 +61,8 @@ def verify_evaluation(recipe: Recipe, run: Run, stage: Stage) -> None:
     results = _read_results(folder)
     if not (folder / SAMPLES).is_file() or file_sha(folder / SAMPLES) != results["samples_sha256"]:
         raise ArtefactError(f"{folder / SAMPLES} is not the file that {RESULTS} was made from")
+    if results["grader_version"] != grader_version():
+        raise ArtefactError(f"{folder / RESULTS} was graded by another version of reward/")
     if results["sampling"] != asdict(sampling_of(recipe)):
         raise ArtefactError(f"{folder / RESULTS} was made with other sampling settings than the recipe's")
     for name, path in dataset_files(recipe, run).items():

@@ -109,7 +109,7 @@ def _start_workers(partial: Path, job: Job) -> list[subprocess.Popen[bytes]]:
 
 
 def _worker_environment(job: Job, index: int) -> dict[str, str]:
-    # The cache is as large as `kv_cache_memory_bytes` says; this variable would override it (vllm/platforms/cpu.py:139).
+    # `kv_cache_memory_bytes` sizes the cache; this variable would override it (vllm/platforms/cpu.py:139).
     inherited = {name: value for name, value in os.environ.items() if name != "VLLM_CPU_KVCACHE_SPACE"}
     inherited |= {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
     if job.device == "cuda":

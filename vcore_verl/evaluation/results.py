@@ -18,7 +18,7 @@ import reward
 from vcore_verl.evaluation.grading import Graded, grader_version
 from vcore_verl.evaluation.job import Job
 from vcore_verl.evaluation.responses import GREEDY, SAMPLE
-from vcore_verl.evaluation.statistics import Estimate, mean_interval, pass_at_k_interval, powers_of_two
+from vcore_verl.evaluation.statistics import Estimate, bootstrap_mean, mean_interval, pass_at_k, powers_of_two
 
 SCHEMA_VERSION = 1
 RESULTS, SAMPLES = "results.json", "samples.parquet"
@@ -119,7 +119,7 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "dataset_sha": rows[0]["dataset_sha"],
         "avg_at_n": _figure(mean_interval([sum(values) / num_samples for values in scores.values()])),
         "pass_at_k": {
-            str(k): _figure(pass_at_k_interval(num_correct, num_samples, k)) for k in powers_of_two(num_samples)
+            str(k): _figure(bootstrap_mean(pass_at_k(num_correct, num_samples, k))) for k in powers_of_two(num_samples)
         },
         **_counts(samples),
     }

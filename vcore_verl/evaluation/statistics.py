@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 CONFIDENCE = 0.95
-_BOOTSTRAP_RESAMPLES = 2000
+BOOTSTRAP_RESAMPLES = 2000
 _BOOTSTRAP_SEED = 0
 
 
@@ -81,9 +81,9 @@ def pass_at_k(num_correct_P: ArrayLike, num_samples: int, k: int) -> NDArray[np.
     return 1.0 - special.comb(num_wrong_P, k) / special.comb(num_samples, k)
 
 
-def pass_at_k_interval(num_correct_P: ArrayLike, num_samples: int, k: int) -> Estimate:
-    """pass@k over all prompts with a percentile bootstrap interval over prompts."""
-    values_P = pass_at_k(num_correct_P, num_samples, k)
+def bootstrap_mean(values_P: ArrayLike) -> Estimate:
+    """Mean of per-prompt values, such as pass@k, with a percentile bootstrap interval over prompts."""
+    values_P = _checked(values_P)
     mean = float(values_P.mean())
     if np.ptp(values_P) == 0:
         return Estimate(mean, mean, mean)
@@ -91,7 +91,7 @@ def pass_at_k_interval(num_correct_P: ArrayLike, num_samples: int, k: int) -> Es
         (values_P,),
         np.mean,
         confidence_level=CONFIDENCE,
-        n_resamples=_BOOTSTRAP_RESAMPLES,
+        n_resamples=BOOTSTRAP_RESAMPLES,
         method="percentile",
         rng=np.random.default_rng(_BOOTSTRAP_SEED),
     ).confidence_interval

@@ -1,0 +1,47 @@
+"""The report of a recipe's runs: which initialiser is the better start for RL, and how sure is that?
+
+- `scores`    one evaluation from disk, as arrays
+- `collect`   which evaluations belong together, and which are left out and why
+- `compare`   every number, once
+- `wording`   figures in words; the answer in two sentences
+- `rows`      the main table
+- `terminal`, `markdown`, `plots`   its forms
+
+Imports no torch.
+"""
+
+import json
+from pathlib import Path
+
+from rich.console import RenderableType
+
+from vcore_verl.report.collect import Collection, collect
+from vcore_verl.report.compare import Comparison, compare
+from vcore_verl.report.markdown import markdown
+from vcore_verl.report.plots import draw
+from vcore_verl.report.scores import ReportError
+from vcore_verl.report.terminal import terminal_report
+
+__all__ = ["ReportError", "collect", "compare", "terminal_summary", "write", "write_report"]
+
+
+def write_report(root: Path) -> None:
+    """Report on all runs below `root` = runs/<recipe>, into root/report: report.md, comparison.json, pictures.
+
+    Raises `ReportError` where no evaluation has finished; a run that cannot be compared is left out, by name.
+    """
+    collection = collect(root)
+    write(collection, compare(collection), root / "report")
+
+
+def write(collection: Collection, comparison: Comparison, folder: Path) -> None:
+    """Write the report's files into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = draw(collection, comparison, folder)
+    (folder / "comparison.json").write_text(json.dumps(comparison.to_json(), indent=1) + "\n")
+    (folder / "report.md").write_text(markdown(comparison, pictures))
+
+
+def terminal_summary(root: Path) -> RenderableType:
+    """What a terminal shows of the runs below `root`: the answer in two sentences, and the tables."""
+    return terminal_report(compare(collect(root)))

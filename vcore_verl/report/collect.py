@@ -1,0 +1,125 @@
+"""Which evaluations belong together: the runs of a recipe, and why some of them cannot be compared."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vcore_verl.evaluation.results import RESULTS
+from vcore_verl.report.scores import Evaluation, ReportError, read_evaluation
+
+BASE, PRE_RL, POST_RL = "base", "pre_rl", "post_rl"
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """One training run. `pre` is None where RL started from an unevaluated base model, `post` where rl=none."""
+
+    folder: Path
+    init: str
+    rl: str
+    seed: int
+    pre: Evaluation | None
+    post: Evaluation | None
+
+    @property
+    def final(self) -> Evaluation | None:
+        return self.pre if self.rl == "none" else self.post
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """A run left out of every table and plot, and the reason in one line."""
+
+    name: str
+    reason: str
+
+
+@dataclass
+class Collection:
+    """Everything that can be compared, and what cannot."""
+
+    name: str
+    base: Evaluation | None
+    runs: list[TrainedRun] = field(default_factory=list)
+    excluded: list[Excluded] = field(default_factory=list)
+
+    @property
+    def arms(self) -> dict[tuple[str, str], list[TrainedRun]]:
+        """(rl, init) -> runs in order of their seeds; init `sft` first, since the others are compared with it."""
+        arms: dict[tuple[str, str], list[TrainedRun]] = defaultdict(list)
+        for run in sorted(self.runs, key=lambda run: (run.rl, run.init != "sft", run.init, run.seed)):
+            arms[run.rl, run.init].append(run)
+        return dict(arms)
+
+    @property
+    def reference(self) -> Evaluation:
+        """The evaluation whose prompts, decoding and grader the others have to share."""
+        if self.base is not None:
+            return self.base
+        return next(evaluation for run in self.runs if (evaluation := run.final) is not None)
+
+
+def collect(root: Path) -> Collection:
+    """The evaluations below `root` = runs/<recipe>.
+
+    Raises `ReportError` where there is nothing to report on. Everything else that is wrong excludes a run, by name.
+    """
+    return collect_runs(root.name, root / "base" / "eval", sorted(root.glob("*-*/seed*")), root)
+
+
+def collect_runs(name: str, base_folder: Path, run_folders: Iterable[Path], root: Path) -> Collection:
+    """The evaluations of `run_folders`, each `<init>-<rl>/seed<k>`, against the base model's in `base_folder`."""
+    collection = Collection(name, None)
+    if (base_folder / RESULTS).is_file():
+        collection.base = read_evaluation(base_folder)
+    candidates: list[TrainedRun] = []
+    for folder in run_folders:
+        try:
+            candidates.append(_read_run(folder, collection.base))
+        except ReportError as error:
+            collection.excluded.append(Excluded(_name(folder, root), str(error)))
+    for run in candidates:
+        expected = collection.reference if collection.base or collection.runs else run.final
+        reason = next(filter(None, (_mismatch(evaluation, expected) for evaluation in (run.pre, run.post))), None)
+        if reason is None:
+            collection.runs.append(run)
+        else:
+            collection.excluded.append(Excluded(_name(run.folder, root), reason))
+    if collection.base is None and not collection.runs:
+        reasons = "".join(f"; {item.name}: {item.reason}" for item in collection.excluded)
+        raise ReportError(f"nothing to report on below {root}: no finished evaluation{reasons}")
+    return collection
+
+
+def _read_run(folder: Path, base: Evaluation | None) -> TrainedRun:
+    init, _, rl = folder.parent.name.rpartition("-")
+    evaluations = folder / "eval"
+    pre = base if init == "none" and not (evaluations / PRE_RL).exists() else read_evaluation(evaluations / PRE_RL)
+    post = None if rl == "none" else read_evaluation(evaluations / POST_RL)
+    return TrainedRun(folder, init, rl, int(folder.name.removeprefix("seed")), pre, post)
+
+
+def _name(folder: Path, root: Path) -> str:
+    return str(folder.relative_to(root)) if folder.is_relative_to(root) else str(folder)
+
+
+def _mismatch(evaluation: Evaluation | None, reference: Evaluation | None) -> str | None:
+    """Why the two must not be compared, or None."""
+    if evaluation is None or reference is None:
+        return None
+    found, expected = evaluation.results, reference.results
+    for key, what in (("sampling", "decoding"), ("grader_version", "grader"), ("dtype", "data type")):
+        if found.get(key) != expected.get(key):
+            return f"{evaluation.folder.name} has another {what} than {reference.folder}"
+    if set(found["datasets"]) != set(expected["datasets"]):
+        return f"{evaluation.folder.name} covers {_names(found)}, {reference.folder} covers {_names(expected)}"
+    for name, summary in found["datasets"].items():
+        if summary.get("dataset_sha") != expected["datasets"][name].get("dataset_sha"):
+            found_in = f"{evaluation.folder.name} has other prompts, answers or chat template in '{name}'"
+            return f"{found_in} than {reference.folder}"
+    return None
+
+
+def _names(results: dict[str, dict[str, object]]) -> str:
+    return ", ".join(sorted(results["datasets"]))

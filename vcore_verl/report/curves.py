@@ -1,0 +1,41 @@
+"""Training curves: `metrics.jsonl` of every run as series over steps."""
+
+from dataclasses import dataclass
+
+from vcore_verl.metrics import read
+from vcore_verl.report.collect import TrainedRun
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One quantity: where it is logged and what it is called."""
+
+    stage: str
+    key: str
+    title: str
+
+
+# The uniform loss, not the weighted one: it alone means the same for every objective.
+PANELS = (
+    Panel("sft", "train/plain_loss", "SFT: mean token loss (nats)"),
+    Panel("rl", "critic/score/mean", "RL: mean reward"),
+    Panel("rl", "actor/entropy", "RL: policy entropy (nats)"),
+    Panel("rl", "response_length/mean", "RL: response length (tokens)"),
+    Panel("rl", "actor/kl_loss", "RL: KL to the start (nats)"),
+)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A quantity of one run over its training steps."""
+
+    steps: list[int]
+    values: list[float]
+
+
+def curve(run: TrainedRun, panel: Panel) -> Curve | None:
+    """None where the run has no such stage or did not log the quantity."""
+    lines = [line for line in read(run.folder / panel.stage / "metrics.jsonl") if panel.key in line]
+    if not lines:
+        return None
+    return Curve([int(line["step"]) for line in lines], [line[panel.key] for line in lines])

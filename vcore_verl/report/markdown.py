@@ -1,0 +1,126 @@
+"""report.md."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vcore_verl.report.compare import Comparison
+from vcore_verl.report.rows import HEADER, rows
+from vcore_verl.report.wording import SIGNIFICANT, answer, p_value, points, signed_interval
+
+_CAPTIONS = {
+    "accuracy": "Accuracy before and after RL, with 95 % intervals over prompts",
+    "training": "Training curves; with several seeds the mean, their range shaded",
+    "pass_at_k": "Unbiased pass@k of the final checkpoints, with 95 % bootstrap intervals over prompts",
+    "domains": "In-domain against out-of-domain accuracy: original model, after SFT (hollow), after RL (filled)",
+}
+
+
+def markdown(comparison: Comparison, pictures: Sequence[Path]) -> str:
+    """The whole report; `pictures` lie beside it."""
+    parts = [
+        f"# {comparison.name}: what SFT and RL brought",
+        answer(comparison),
+        *_tables(comparison),
+        _notes(comparison),
+    ]
+    parts += [f"![{_CAPTIONS[path.stem]}]({path.name})\n\n*{_CAPTIONS[path.stem]}.*" for path in pictures]
+    parts += _pairwise(comparison) + _seeds(comparison) + _excluded(comparison) + [_conditions(comparison)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _tables(comparison: Comparison) -> list[str]:
+    found = []
+    for name, num_prompts in comparison.conditions["datasets"].items():
+        cells = [row.cells() for row in rows(comparison, name)]
+        found += [f"## {name} ({num_prompts} prompts)", _table(HEADER, cells)]
+    return found
+
+
+def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    head = [f"| {' | '.join(header)} |", "|---|" + "--:|" * (len(header) - 1)]
+    return "\n".join(head + [f"| {' | '.join(line)} |" for line in lines])
+
+
+def _notes(comparison: Comparison) -> str:
+    sampling = comparison.conditions["sampling"]
+    return (
+        f"Accuracy is the mean over {sampling['num_samples']} samples per prompt at temperature"
+        f" {sampling['temperature']:g}; intervals are 95 % t intervals over prompts. Change is against the row before of the"
+        " same arm (against Original for RL only), in percentage points, with the paired 95 % interval and the two-sided p"
+        " of the paired t test. Tokens and truncation are those of the samples; a truncated response counts by what it"
+        f" answered before the limit. {_detectable(comparison)}"
+    )
+
+
+def _detectable(comparison: Comparison) -> str:
+    effects = [
+        f"{100 * change.minimum_detectable:.1f} points ({arm.name}, {name})"
+        for arm in comparison.arms
+        for name, figures in arm.datasets.items()
+        if (change := figures.rl or figures.sft)
+    ]
+    if not effects:
+        return ""
+    return f"The last stage's smallest change that would be found four times in five: {', '.join(effects)}."
+
+
+def _pairwise(comparison: Comparison) -> list[str]:
+    if not comparison.pairs:
+        return []
+    header = ("data set", "RL", "final accuracy", "difference", "95 % interval", "p", "p (Holm)", "told apart")
+    lines = [
+        (
+            pair.dataset,
+            pair.rl,
+            f"{pair.init} - {pair.reference}",
+            points(pair.difference),
+            signed_interval(pair.difference),
+            p_value(pair.difference.p),
+            p_value(pair.p_holm),
+            "yes" if pair.p_holm < SIGNIFICANT else "no",
+        )
+        for pair in comparison.pairs
+    ]
+    note = "Paired by prompt; Holm's correction over the comparisons of one data set and RL algorithm."
+    return ["## Initialisers against each other", _table(header, lines), note]
+
+
+def _seeds(comparison: Comparison) -> list[str]:
+    header = ("arm", "data set", "stage", "seeds", "mean change", "standard deviation", "lowest", "highest")
+    lines = []
+    for arm in comparison.arms:
+        for name, figures in arm.datasets.items():
+            for stage, change in (("SFT", figures.sft), ("RL", figures.rl)):
+                if change and (spread := change.spread):
+                    sizes = (spread.standard_deviation, spread.lowest, spread.highest)
+                    shown = [points(change.difference), *(f"{100 * size:.1f}" for size in sizes)]
+                    lines.append((arm.name, name, stage, str(spread.num_seeds), *shown))
+    if not lines:
+        return []
+    note = "In points: how much another training run may differ. The intervals above, over prompts, do not contain it."
+    return ["## Spread over training seeds", _table(header, lines), note]
+
+
+def _excluded(comparison: Comparison) -> list[str]:
+    if not comparison.excluded:
+        return []
+    return ["## Left out", "\n".join(f"- `{item.name}`: {item.reason}" for item in comparison.excluded)]
+
+
+def _conditions(comparison: Comparison) -> str:
+    conditions = comparison.conditions
+    sampling = conditions["sampling"]
+    decoding = (
+        f"{sampling['num_samples']} samples at temperature {sampling['temperature']:g}, top_p {sampling['top_p']:g},"
+        f"{' one greedy,' if sampling['greedy'] else ''} at most {sampling['max_tokens']} tokens, seed {sampling['seed']}"
+    )
+    arms = ", ".join(f"{arm.name} (seeds {', '.join(map(str, arm.seeds))})" for arm in comparison.arms) or "none"
+    versions = ", ".join(f"{name} {number}" for name, number in conditions["versions"].items())
+    return "\n".join(
+        [
+            "## Conditions\n",
+            f"- arms: {arms}",
+            f"- decoding: {decoding}; {conditions['dtype']} on {conditions['device']}",
+            f"- grader: {conditions['grader_version']}; {versions}",
+        ]
+    )

@@ -1,0 +1,95 @@
+"""One evaluation as arrays, read from disk and checked. Shape suffixes: P prompts, S samples of one prompt."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from vcore_verl.evaluation.responses import GREEDY, SAMPLE
+from vcore_verl.evaluation.results import RESULTS, SAMPLES, SCHEMA_VERSION, TRUNCATED, file_sha
+
+_COLUMNS = ["dataset", "prompt_id", "decoding", "sample_idx", "score", "finish_reason", "num_tokens"]
+
+
+class ReportError(ValueError):
+    """Results that cannot be reported on; the message is one line."""
+
+
+@dataclass(frozen=True)
+class DatasetScores:
+    """Scores on one data set; prompts in order of their ids."""
+
+    prompt_ids: tuple[str, ...]
+    score_PS: NDArray[np.float64]
+    num_tokens_PS: NDArray[np.float64]
+    truncated_PS: NDArray[np.bool_]
+    greedy_P: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A whole evaluation: its results.json and the scores in its samples.parquet."""
+
+    folder: Path
+    results: dict[str, Any]
+    datasets: dict[str, DatasetScores]
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read and check `folder`. Raises `ReportError` for what is missing, malformed, or not of one piece."""
+    results = _read_results(folder / RESULTS)
+    samples = folder / SAMPLES
+    if not samples.is_file() or file_sha(samples) != results["samples_sha256"]:
+        raise ReportError(f"{samples} is not the file that its {RESULTS} was made from")
+    table = pq.read_table(samples, columns=_COLUMNS)
+    datasets = {name: _read_dataset(name, table, samples) for name in results["datasets"]}
+    return Evaluation(folder, results, datasets)
+
+
+def _read_results(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ReportError(f"{path} is missing: the evaluation did not finish")
+    try:
+        results = json.loads(path.read_text())
+    except ValueError as error:
+        raise ReportError(f"{path} is not JSON: {error}") from error
+    if not isinstance(results, dict) or results.get("schema_version") != SCHEMA_VERSION:
+        raise ReportError(f"{path} is not an evaluation of schema version {SCHEMA_VERSION}")
+    missing = {"sampling", "grader_version", "samples_sha256", "datasets"} - set(results)
+    if missing:
+        raise ReportError(f"{path} lacks {', '.join(sorted(missing))}")
+    return results
+
+
+def _read_dataset(name: str, table: pa.Table, path: Path) -> DatasetScores:
+    rows = table.filter(pc.equal(table["dataset"], name)).sort_by(
+        [("prompt_id", "ascending"), ("sample_idx", "ascending")]
+    )
+    samples = rows.filter(pc.equal(rows["decoding"], SAMPLE))
+    greedy = rows.filter(pc.equal(rows["decoding"], GREEDY))
+    prompt_ids = tuple(dict.fromkeys(samples["prompt_id"].to_pylist()))
+    if len(prompt_ids) < 2 or samples.num_rows % len(prompt_ids):
+        raise ReportError(
+            f"{path}: '{name}' has {samples.num_rows} samples of {len(prompt_ids)} prompts: not a whole evaluation"
+        )
+    shape = (len(prompt_ids), samples.num_rows // len(prompt_ids))
+
+    def matrix(column: pa.ChunkedArray) -> NDArray[Any]:
+        return column.to_numpy().reshape(shape)
+
+    ids_PS = np.asarray(samples["prompt_id"].to_pylist()).reshape(shape)
+    if (ids_PS != ids_PS[:, :1]).any() or (greedy.num_rows and tuple(greedy["prompt_id"].to_pylist()) != prompt_ids):
+        raise ReportError(f"{path}: '{name}' does not have equally many samples of every prompt")
+    return DatasetScores(
+        prompt_ids=prompt_ids,
+        score_PS=matrix(samples["score"]).astype(np.float64),
+        num_tokens_PS=matrix(samples["num_tokens"]).astype(np.float64),
+        truncated_PS=matrix(pc.equal(samples["finish_reason"], TRUNCATED)).astype(bool),
+        greedy_P=greedy["score"].to_numpy().astype(np.float64) if greedy.num_rows else None,
+    )

@@ -1,0 +1,110 @@
+"""Figures in words: percentages, intervals, and the answer in two sentences that claims no more than they carry."""
+
+from collections.abc import Sequence
+
+from vcore_verl.evaluation.statistics import Estimate
+from vcore_verl.report.compare import Arm, Change, Comparison, Pair, StageFigures
+
+SIGNIFICANT = 0.05
+ONE_RUN = "one training run per arm"
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def interval(estimate: Estimate) -> str:
+    """`[41.0, 49.6]`, in percent."""
+    return f"[{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+
+
+def signed_interval(estimate: Estimate) -> str:
+    return f"[{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
+
+
+def points(estimate: Estimate) -> str:
+    """`+12.3`, in percentage points."""
+    return f"{100 * estimate.mean:+.1f}"
+
+
+def p_value(p: float | None) -> str:
+    if p is None:
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def answer(comparison: Comparison) -> str:
+    """What the comparison says, in two sentences: the finding, and what it is a finding about."""
+    if not comparison.arms:
+        figures = "; ".join(f"{percent(base.accuracy.mean)} on {name}" for name, base in comparison.base.items())
+        return f"The original model answers {figures} correctly. No training run has been evaluated yet."
+    if len(comparison.arms) == 1:
+        finding = "; ".join(_what_each_stage_brought(comparison.arms[0], name) for name in comparison.datasets)
+    else:
+        finding = "; ".join(_who_is_ahead(comparison, name) for name in comparison.datasets)
+    return f"{finding[0].upper()}{finding[1:]}. {_scope(comparison)}"
+
+
+def _what_each_stage_brought(arm: Arm, dataset: str) -> str:
+    figures = arm.datasets[dataset]
+    clauses = []
+    if figures.sft and figures.base and figures.pre:
+        clauses.append(_clause(f"SFT ({arm.init})", figures.sft, figures.base, figures.pre))
+    if figures.rl and figures.pre and figures.post:
+        clauses.append(_clause(f"RL ({arm.rl})", figures.rl, figures.pre, figures.post))
+    if not clauses and figures.final:
+        clauses.append(f"accuracy is {percent(figures.final.accuracy.mean)}")
+    return f"on {dataset}, " + " and ".join(clauses)
+
+
+def _clause(stage: str, change: Change, before: StageFigures, after: StageFigures) -> str:
+    from_to = f"from {percent(before.accuracy.mean)} to {percent(after.accuracy.mean)}"
+    size = f"{points(change.difference)} points, 95 % interval {signed_interval(change.difference)}"
+    if change.difference.excludes_zero:
+        verb = "raised" if change.difference.mean > 0 else "lowered"
+        return f"{stage} {verb} accuracy {from_to} ({size})"
+    return f"{stage} made no difference that {len(before.mean_P)} prompts can show ({from_to}: {size})"
+
+
+def _who_is_ahead(comparison: Comparison, dataset: str) -> str:
+    groups = [
+        [pair for pair in comparison.pairs if (pair.dataset, pair.rl) == (dataset, rl)] for rl in _rls(comparison)
+    ]
+    return f"on {dataset}, " + ", and ".join(_standing(pairs) for pairs in groups if pairs)
+
+
+def _rls(comparison: Comparison) -> list[str]:
+    return sorted({pair.rl for pair in comparison.pairs})
+
+
+def _standing(pairs: list[Pair]) -> str:
+    stage = "after SFT alone" if pairs[0].rl == "none" else f"after {pairs[0].rl}"
+    ahead = [pair for pair in pairs if pair.p_holm < SIGNIFICANT and pair.difference.mean > 0]
+    behind = [pair for pair in pairs if pair.p_holm < SIGNIFICANT and pair.difference.mean < 0]
+    undecided = [pair.init for pair in pairs if pair.p_holm >= SIGNIFICANT]
+    reference = pairs[0].reference
+    clauses = []
+    if ahead:
+        clauses.append(f"{_list([_with_points(pair) for pair in ahead])} ahead of {reference}")
+    if behind:
+        clauses.append(f"{_list([_with_points(pair) for pair in behind])} behind {reference}")
+    if undecided:
+        clauses.append(f"{_list(undecided)} not told apart from {reference}")
+    return f"{stage}: " + ", ".join(clauses)
+
+
+def _with_points(pair: Pair) -> str:
+    return f"{pair.init} ({points(pair.difference)} points {signed_interval(pair.difference)})"
+
+
+def _list(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _scope(comparison: Comparison) -> str:
+    over_prompts = "the intervals say how these checkpoints would fare on other prompts of the same kind"
+    if comparison.one_seed:
+        return f"This is {ONE_RUN}: {over_prompts}, not what another training run would give."
+    numbers = sorted({len(arm.seeds) for arm in comparison.arms})
+    seeds = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    return f"Means over {seeds} training seeds per arm; {over_prompts}, and the seeds' spread is given apart."

@@ -299,14 +299,16 @@ def _known_keys(kind: type = Recipe, prefix: str = "") -> Iterator[str]:
 
 
 def _nearest(key: str) -> str:
-    """A hint at the known keys that the unknown `key` may stand for: same last name, or nearest as a whole."""
-    known = list(_known_keys())
-    last = key.rpartition(".")[2]
+    """A hint at the known keys that the unknown `key` may stand for: same or similar last name, else its section's."""
+    known = [other for other in _known_keys() if not other.endswith(".verl")]
+    section, _, last = key.rpartition(".")
     same_name = [other for other in known if other.rpartition(".")[2] == last]
-    found = same_name or difflib.get_close_matches(key, known, n=1)
-    if not found:
-        return "; `python -m vcore_verl show <recipe>` lists all keys"
-    return f"; did you mean {' or '.join(found)}?"
+    siblings = [other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == section]
+    similar = [f"{section}.{name}".lstrip(".") for name in difflib.get_close_matches(last, siblings, n=1)]
+    found = similar or same_name or difflib.get_close_matches(key, known, n=1, cutoff=0.8)
+    if found:
+        return f"; did you mean {' or '.join(found)}?"
+    return f"; keys of {section or 'a recipe'}: {', '.join(siblings)}"
 
 
 def _check(recipe: Recipe, overridden: list[str]) -> None:

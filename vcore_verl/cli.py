@@ -1,0 +1,131 @@
+"""The command line: `python -m vcore_verl VERB ...`. Imports no torch."""
+
+import argparse
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.table import Table
+
+from vcore_verl import hardware
+from vcore_verl.lock import Locked
+from vcore_verl.process import StageFailed
+from vcore_verl.recipe import Recipe, RecipeError, load, names, to_yaml
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+console = Console()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; its exit code. What went wrong is said on stderr."""
+    words = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(
+        prog="python -m vcore_verl",
+        description="Supervised fine-tuning, then reinforcement learning, from one recipe.",
+        epilog="\n".join(f"{name:8} {verb.__doc__}" for name, verb in VERBS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("verb", choices=VERBS, metavar="VERB", help=", ".join(VERBS))
+    verb = parser.parse_args(words[:1]).verb
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
+    try:
+        return VERBS[verb](words[1:])
+    except (RecipeError, Locked) as error:
+        return _fail(str(error), BAD_INPUT)
+    except StageFailed as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("stopped; the same command continues from here", INTERRUPTED)
+
+
+def run(words: list[str]) -> int:
+    """run a recipe: base, data, SFT, RL, evaluations, report"""
+    parser = _parser("run", run)
+    parser.add_argument("--dry-run", action="store_true", help="print plan and resolved recipe, start nothing")
+    parser.add_argument("--fresh", action="store_true", help="run every stage anew; former results are kept aside")
+    args, recipe = _recipe(parser, words)
+    from vcore_verl.pipeline import Pipeline
+
+    hardware.hand_down(recipe)
+    if args.dry_run:
+        console.print(to_yaml(recipe), markup=False, highlight=False, soft_wrap=True)
+        _print_plan(Pipeline(recipe, console), args.fresh)
+        if reason := hardware.shortage(recipe):
+            console.print(f"would not start: {reason}", style="yellow", highlight=False, soft_wrap=True)
+        return 0
+    hardware.check(recipe)
+    pipeline = Pipeline(recipe, console)
+    pipeline.execute(args.fresh)
+    console.print(f"all of it: {pipeline.run_dir.dir}, {pipeline.run_dir.report}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def show(words: list[str]) -> int:
+    """print the resolved recipe and the command of every stage"""
+    _, recipe = _recipe(_parser("show", show), words)
+    from vcore_verl.run import Run
+    from vcore_verl.stages import stages
+
+    hardware.hand_down(recipe)
+    console.print(to_yaml(recipe), markup=False, highlight=False, soft_wrap=True)
+    for stage in stages(recipe, Run(recipe)):
+        console.print(f"# {stage.name}: {stage.purpose}", markup=False, highlight=False, style="bold")
+        console.print(shlex.join(stage.command().argv), markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def report(words: list[str]) -> int:
+    """compare all runs of a recipe, from what they left on disk"""
+    parser = argparse.ArgumentParser(prog="python -m vcore_verl report", description=report.__doc__)
+    parser.add_argument("recipe", help="a recipe, or its directory of runs")
+    place = Path(parser.parse_args(words).recipe)
+    from vcore_verl.report import write_report
+
+    root = place if place.is_dir() else Path(load(str(place), []).output_dir) / place
+    if not root.is_dir():
+        raise RecipeError(f"{root} does not exist: run the recipe first")
+    write_report(root)
+    console.print(f"{root / 'report'}", highlight=False, soft_wrap=True)
+    return 0
+
+
+VERBS: dict[str, Callable[[list[str]], int]] = {"run": run, "show": show, "report": report}
+
+
+def _parser(verb: str, function: Callable[[list[str]], int]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m vcore_verl {verb}", description=function.__doc__)
+    parser.add_argument("recipe", nargs="?", help=f"one of: {', '.join(names())}")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="for example init=dft seed=1 sft.steps=50")
+    return parser
+
+
+def _recipe(parser: argparse.ArgumentParser, words: list[str]) -> tuple[argparse.Namespace, Recipe]:
+    """The parsed words, and the recipe they name with its device decided."""
+    args = parser.parse_intermixed_args(words)
+    if args.recipe is None:
+        raise RecipeError(f"which recipe? known recipes: {', '.join(names())}")
+    return args, hardware.resolve(load(args.recipe, args.overrides))
+
+
+def _print_plan(pipeline, fresh: bool) -> None:
+    table = Table("stage", "purpose", "plan", "why", box=None, title_justify="left")
+    for step in pipeline.plan(fresh):
+        table.add_row(step.stage.name, step.stage.purpose, step.action, step.reason)
+    console.print(table)
+
+
+def _fail(message: str, code: int) -> int:
+    Console(stderr=True).print(f"error: {message}", markup=False, highlight=False, soft_wrap=True)
+    return code
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

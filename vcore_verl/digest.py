@@ -1,0 +1,51 @@
+"""Content hashes of files and directories, remembered by size and modification time. Imports no torch."""
+
+import glob
+import hashlib
+import json
+from pathlib import Path
+
+
+class Digests:
+    """SHA-256 by path. Like git's index: a file is read again only when its size or modification time has changed."""
+
+    def __init__(self, cache: Path) -> None:
+        self.cache = cache
+        self.known: dict[str, list] = json.loads(cache.read_text()) if cache.exists() else {}
+
+    def of(self, path: Path) -> str | None:
+        """Digest of a file, of all files below a directory or matching a pattern; None where there are none."""
+        if path.is_file():
+            return self._of_file(path)
+        if path.is_dir():
+            files = [file for file in path.rglob("*") if file.is_file()]
+            origin = path
+        else:
+            files = [Path(name) for name in glob.glob(str(path))]
+            origin = Path()
+        if not files:
+            return None
+        lines = [f"{file.relative_to(origin)} {self._of_file(file)}" for file in sorted(files)]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def save(self) -> None:
+        self.cache.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(self.cache, json.dumps(self.known))
+
+    def _of_file(self, path: Path) -> str:
+        state = path.stat()
+        key, stamp = str(path.absolute()), [state.st_size, state.st_mtime_ns]
+        if key not in self.known or self.known[key][:2] != stamp:
+            with path.open("rb") as file:
+                digest = hashlib.sha256()
+                while block := file.read(1 << 20):
+                    digest.update(block)
+            self.known[key] = [*stamp, digest.hexdigest()]
+        return self.known[key][2]
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `path` so that a reader, or a crash, meets the old content or the new and nothing between."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    partial.replace(path)

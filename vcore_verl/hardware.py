@@ -1,0 +1,56 @@
+"""What the recipe runs on, decided once for all processes. Asks the system, not torch, so that it costs nothing."""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+from vcore_verl.recipe import Recipe, RecipeError
+
+
+def num_gpus() -> int:
+    """NVIDIA devices that a CUDA process started here would see."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([entry for entry in visible.split(",") if entry.strip() not in ("", "-1")])
+    devices = [path for path in Path("/dev").glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)]
+    if devices or shutil.which("nvidia-smi") is None:
+        return len(devices)
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)  # devices of WSL2
+    return len(re.findall(r"^GPU \d+:", listed.stdout, re.MULTILINE))
+
+
+def resolve(recipe: Recipe) -> Recipe:
+    """The recipe with `hardware.device` as cuda or cpu."""
+    if recipe.hardware.device != "auto":
+        return recipe
+    device = "cuda" if num_gpus() else "cpu"
+    return replace(recipe, hardware=replace(recipe.hardware, device=device))
+
+
+def shortage(recipe: Recipe) -> str | None:
+    """What the resolved recipe needs that this machine does not have, in one line; None where it has all."""
+    if recipe.hardware.device == "cpu":
+        return None
+    needed, present = recipe.hardware.gpus, num_gpus()
+    if present >= needed:
+        return None
+    needs = f"recipe {recipe.name} needs {needed} NVIDIA GPU{'s' * (needed > 1)}"
+    if recipe.hardware.nodes > 1:
+        needs += f" on each of {recipe.hardware.nodes} nodes"
+    if present == 0:
+        return f"{needs}; this machine has none. The recipe tiny runs on a CPU: bash scripts/sft_then_grpo.sh tiny"
+    return f"{needs}; this machine has {present}. Add hardware.gpus={present} (global batch sizes stay as they are)"
+
+
+def hand_down(recipe: Recipe) -> None:
+    """Tell all child processes the device: a Ray actor without GPUs sees none on a machine that has them."""
+    os.environ["VERL_PLATFORM"] = recipe.hardware.device
+
+
+def check(recipe: Recipe) -> None:
+    """Raise `RecipeError` where this machine does not have what the resolved recipe needs."""
+    if reason := shortage(recipe):
+        raise RecipeError(reason)

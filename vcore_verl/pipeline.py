@@ -1,0 +1,216 @@
+"""Runs the stages of a recipe: skips what is done, resumes what was killed, runs anew what a change affects.
+
+What a stage left behind when it must run anew is moved to `stale/<stage>-<n>` beside the manifest, at the moment the
+stage starts, and never deleted: it may be a week of GPU time, and the change that made it stale a slip of the keyboard.
+Imports no torch.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from vcore_verl import lock, process
+from vcore_verl.digest import Digests
+from vcore_verl.manifest import Manifest
+from vcore_verl.process import Command, StageFailed
+from vcore_verl.progress import duration, shown
+from vcore_verl.recipe import Recipe, save
+from vcore_verl.run import ArtefactError, Run
+from vcore_verl.stages import Stage, dependencies, stages
+
+MAX_CHANGES = 3  # named in the reason for a stage to run anew
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is to happen to a stage, and why: `skip`, `resume`, `run` (never ran) or `rerun` (its result is stale)."""
+
+    stage: Stage
+    action: str
+    reason: str
+
+
+class Pipeline:
+    """One run of one recipe, whose `hardware.device` is resolved."""
+
+    def __init__(self, recipe: Recipe, console: Console, stage_list: list[Stage] | None = None) -> None:
+        self.recipe = recipe
+        self.run_dir = Run(recipe)
+        self.console = console
+        self.stages = stages(recipe, self.run_dir) if stage_list is None else stage_list
+        self.digests = Digests(self.run_dir.root / ".digests.json")
+        self.manifests = {shared: Manifest(self._home(shared) / "manifest.json") for shared in (True, False)}
+        self.log_dir: Path | None = None
+
+    def plan(self, fresh: bool = False) -> list[Step]:
+        """What `execute` would do now; changes nothing. A stage after one that runs follows it."""
+        steps: list[Step] = []
+        for stage in self.stages:
+            step = Step(stage, "rerun", "--fresh") if fresh else self._decide(stage)
+            moving = [other.stage.name for other in steps if other.action != "skip" and other.stage.name in stage.after]
+            if step.action == "skip" and moving:
+                step = Step(stage, "rerun", f"if {' or '.join(moving)} changes its input")
+            steps.append(step)
+        return steps
+
+    def execute(self, fresh: bool = False) -> None:
+        """Bring every stage up to date.
+
+        Raises `StageFailed` when a stage fails or leaves a result that does not verify, `Locked` when another process
+        writes the same run. Shared stages are made under a lock of the recipe, which is kept while they are read.
+        """
+        with lock.exclusive(self._home(False) / ".lock"):
+            save(self.recipe, self.run_dir.dir / "recipe.yaml")
+            if fresh:
+                self._forget_all()
+            with lock.shared(self._home(True) / ".lock", self._say_waiting) as base_lock:
+                self._make_shared(base_lock)
+                for stage in self.stages:
+                    if not stage.shared:
+                        self._bring_up_to_date(stage)
+            self._copy_shared_records()
+
+    def _forget_all(self) -> None:
+        for stage in self.stages:
+            self._manifest(stage).forget(stage.name)
+
+    def _make_shared(self, base_lock: lock.Shared) -> None:
+        """Bring the stages that all runs share up to date, and keep others from changing them while this run lasts."""
+        shared = [stage for stage in self.stages if stage.shared]
+        made = False
+        while True:  # flock gives up one kind of hold before it takes the other, so look again after each change
+            base_lock.read()
+            self._reread_shared()
+            if all(self._decide(stage).action == "skip" for stage in shared):
+                break
+            base_lock.write()
+            self._reread_shared()
+            for stage in shared:
+                self._bring_up_to_date(stage)
+            made = True
+        if not made:
+            for stage in shared:
+                self._bring_up_to_date(stage)
+
+    def _bring_up_to_date(self, stage: Stage) -> None:
+        step = self._decide(stage)
+        if step.action == "skip":
+            self._say(stage, f"[dim]skipped: {step.reason}[/dim]")
+            return
+        self._say(stage, f"{stage.purpose} [dim]({step.reason})[/dim]")
+        if step.action != "resume" and stage.keep:
+            self._move_aside(stage)
+        manifest = self._manifest(stage)
+        manifest.start(stage.name, self._depends(stage))
+        seconds = self._run(stage, stage.command())
+        try:
+            stage.verify()
+        except ArtefactError as error:
+            raise StageFailed(f"{stage.name} ended, but {error}\nlog: {self._log(stage)}") from error
+        manifest.finish(stage.name, self._artefacts(stage))
+        self.digests.save()
+        self._say(stage, f"[green]done[/green] in {duration(seconds)}")
+
+    def _decide(self, stage: Stage) -> Step:
+        record = self._manifest(stage).stages.get(stage.name)
+        depends = self._depends(stage)
+        if record is None:
+            return Step(stage, "run", "not run yet")
+        if changes := _changes(record["depends"], depends):
+            return Step(stage, "rerun", changes)
+        if record["status"] != "done":
+            return Step(stage, "resume", "continues where it was stopped")
+        try:
+            stage.verify()
+        except ArtefactError as error:
+            return Step(stage, "rerun", str(error))
+        if changes := _changes(record["artefacts"], self._artefacts(stage)):
+            return Step(stage, "rerun", f"its result is not as it was left: {changes}")
+        return Step(stage, "skip", f"done before in {duration(record['seconds'])}")
+
+    def _depends(self, stage: Stage) -> dict[str, Any]:
+        return dependencies(stage, self.recipe, self.run_dir, self.digests)
+
+    def _artefacts(self, stage: Stage) -> dict[str, Any]:
+        return {path.name: self.digests.of(path) for path in stage.artefacts}
+
+    def _run(self, stage: Stage, command: Command) -> float:
+        """Run the stage's command; seconds it took. They are recorded even when it fails, as part of what it cost."""
+        start = time.monotonic()
+        try:
+            with shown(self.console, self._title(stage), command) as on_progress:
+                process.run(command, self._log(stage), 60 * self.recipe.hardware.stall_minutes, on_progress)
+        except StageFailed as error:
+            raise StageFailed(f"{stage.name} failed: {error}") from error
+        finally:
+            seconds = time.monotonic() - start
+            self._manifest(stage).add_seconds(stage.name, seconds)
+        return seconds
+
+    def _move_aside(self, stage: Stage) -> None:
+        if not stage.folder.exists():
+            return
+        stale = self._home(stage.shared) / "stale"
+        stale.mkdir(exist_ok=True)
+        target = stale / f"{stage.name}-{_next_number(stale, stage.name + '-')}"
+        stage.folder.rename(target)
+        self._say(stage, f"[dim]its former result is kept in {target}[/dim]")
+
+    def _log(self, stage: Stage) -> Path:
+        """The stage's log in this attempt's directory, which is made when the first stage really starts."""
+        if self.log_dir is None:
+            logs = self.run_dir.logs
+            logs.mkdir(parents=True, exist_ok=True)
+            self.log_dir = logs / f"attempt_{_next_number(logs, 'attempt_')}"
+            self.log_dir.mkdir()
+            latest = logs / "latest"
+            latest.unlink(missing_ok=True)
+            latest.symlink_to(self.log_dir.name)
+        return self.log_dir / f"{stage.name}.log"
+
+    def _home(self, shared: bool) -> Path:
+        return self.run_dir.root if shared else self.run_dir.dir
+
+    def _manifest(self, stage: Stage) -> Manifest:
+        return self.manifests[stage.shared]
+
+    def _reread_shared(self) -> None:
+        self.manifests[True] = Manifest(self._home(True) / "manifest.json")
+
+    def _copy_shared_records(self) -> None:
+        """So that a run's own manifest tells the whole of it."""
+        own = self.manifests[False]
+        records = self.manifests[True].stages | own.stages
+        own.stages = {stage.name: records[stage.name] for stage in self.stages}
+        own.save()
+
+    def _title(self, stage: Stage) -> str:
+        return f"[{self.stages.index(stage) + 1}/{len(self.stages)}] {stage.name}"
+
+    def _say(self, stage: Stage, text: str) -> None:
+        self.console.print(f"{escape(self._title(stage))}: {text}", highlight=False, soft_wrap=True)
+
+    def _say_waiting(self) -> None:
+        self.console.print(f"waiting for another run that is using {self.run_dir.base} and {self.run_dir.data} ...")
+
+
+def _changes(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """What differs, in words; empty where nothing does."""
+    changed = [key for key in old | new if old.get(key) != new.get(key)]
+    words = [_change(key, old.get(key), new.get(key)) for key in changed[:MAX_CHANGES]]
+    more = [f"and {len(changed) - MAX_CHANGES} more"] if len(changed) > MAX_CHANGES else []
+    return ", ".join(words + more)
+
+
+def _change(key: str, old: Any, new: Any) -> str:
+    is_digest = any(isinstance(value, str) and len(value) == 64 for value in (old, new))
+    return f"{key} changed" if is_digest else f"{key} was {old}, is {new}"
+
+
+def _next_number(directory: Path, prefix: str) -> int:
+    numbers = [path.name.removeprefix(prefix) for path in directory.glob(f"{prefix}*")]
+    return max((int(number) for number in numbers if number.isdigit()), default=0) + 1

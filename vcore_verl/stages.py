@@ -1,0 +1,200 @@
+"""The stages of a run, in order, and what each depends on. Imports no torch.
+
+A stage is current while nothing it depends on has changed: its recipe keys, the versions of the packages that compute
+it, and the content of its input files. Content, not the fact that an earlier stage ran again: a base model that is made
+again and comes out the same leaves the stages after it as they are.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vcore_verl import __version__
+from vcore_verl.checkpoint import export_command, verify_export
+from vcore_verl.data.command import base_command, data_command, verify_base, verify_data
+from vcore_verl.digest import Digests
+from vcore_verl.evaluation.command import evaluate_command, verify_evaluation
+from vcore_verl.manifest import package_version
+from vcore_verl.process import Command
+from vcore_verl.recipe import BUILTIN, Recipe, settings
+from vcore_verl.rl.command import rl_command, verify_rl
+from vcore_verl.run import ArtefactError, Run
+from vcore_verl.sft.command import sft_command, verify_sft
+
+# They change where and how often, not what.
+IMMATERIAL = ("hardware.stall_minutes", "sft.save_every", "rl.save_every")
+TRAINING = ("model", "seed", "hardware")  # checkpoints are sharded by rank: other ranks cannot take one up
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the pipeline. It writes into `folder` alone; `artefacts` in it are hashed when it is done.
+
+    `keys` are recipe keys or sections; `inputs` may hold wildcards; `after` names the stages that make the inputs.
+    `verify` raises `ArtefactError` unless the result is whole. A `shared` stage belongs to all runs of the recipe; the
+    former result of one that has nothing to `keep` is overwritten.
+    """
+
+    name: str
+    purpose: str
+    folder: Path
+    artefacts: tuple[Path, ...]
+    command: Callable[[], Command]
+    verify: Callable[[], None]
+    keys: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    inputs: tuple[Path, ...] = ()
+    after: tuple[str, ...] = ()
+    shared: bool = False
+    keep: bool = True
+
+
+def stages(recipe: Recipe, run: Run) -> list[Stage]:
+    """The stages that `recipe` asks for."""
+    return [
+        *_shared(recipe, run),
+        *_sft(recipe, run),
+        _evaluation(recipe, run, "pre_rl"),
+        *_rl(recipe, run),
+        _report(run),
+    ]
+
+
+def dependencies(stage: Stage, recipe: Recipe, run: Run, digests: Digests) -> dict[str, Any]:
+    """Everything the result of `stage` follows from, by a name that a person understands."""
+    keys = {
+        key: value
+        for key, value in settings(recipe).items()
+        if key not in IMMATERIAL and any(key == part or key.startswith(part + ".") for part in stage.keys)
+    }
+    packages = {f"package {name}": package_version(name) for name in stage.packages}
+    inputs = {os.path.relpath(path, run.root): digests.of(path) for path in stage.inputs}
+    return {"package vcore-verl": __version__, **keys, **packages, **inputs}
+
+
+def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
+    if recipe.model.path.startswith(BUILTIN):
+        yield Stage(
+            name="base",
+            purpose="make the built-in base model",
+            folder=run.base,
+            artefacts=(run.base_hf,),
+            command=partial(base_command, recipe, run),
+            verify=partial(verify_base, recipe, run),
+            keys=("base", "model.path", "model.dtype"),
+            packages=("torch", "transformers"),
+            shared=True,
+        )
+    yield Stage(
+        name="data",
+        purpose="prepare training and test sets",
+        folder=run.data,
+        artefacts=(run.data / "*.parquet",),
+        command=partial(data_command, recipe, run),
+        verify=partial(verify_data, recipe, run),
+        keys=("data", "model.path"),  # lengths are counted with the model's tokenizer
+        shared=True,
+    )
+    yield _evaluation(recipe, run, "base")
+
+
+def _sft(recipe: Recipe, run: Run) -> Iterator[Stage]:
+    if recipe.init.name == "none":
+        return
+    yield Stage(
+        name="sft",
+        purpose=f"supervised fine-tuning with {recipe.init.name}",
+        folder=run.sft,
+        artefacts=(run.sft / "metrics.jsonl",),
+        command=partial(sft_command, recipe, run),
+        verify=partial(verify_sft, recipe, run),
+        keys=(*TRAINING, "init", "sft", "data.cutoff_tokens"),
+        packages=("verl", "torch", "transformers"),
+        inputs=(run.sft_start, run.data / "sft.parquet"),
+        after=("base", "data"),
+    )
+    yield _export(recipe, run, "sft", run.sft, run.sft_hf)
+
+
+def _rl(recipe: Recipe, run: Run) -> Iterator[Stage]:
+    if recipe.rl.name == "none":
+        return
+    yield Stage(
+        name="rl",
+        purpose=f"reinforcement learning with {recipe.rl.name}",
+        folder=run.rl,
+        artefacts=(run.rl / "metrics.jsonl",),
+        command=partial(rl_command, recipe, run),
+        verify=partial(verify_rl, recipe, run),
+        keys=(*TRAINING, "rl", "data.max_prompt_tokens"),
+        packages=("verl", "torch", "transformers", "vllm", "math-verify"),
+        inputs=(run.rl_start, run.data / "rl.parquet"),
+        after=("base", "data", "export_sft"),
+    )
+    yield _export(recipe, run, "rl", run.rl, run.rl_hf)
+    yield _evaluation(recipe, run, "post_rl")
+
+
+def _export(recipe: Recipe, run: Run, stage: str, training: Path, target: Path) -> Stage:
+    return Stage(
+        name=f"export_{stage}",
+        purpose=f"export the {stage.upper()} checkpoint and reload it",
+        folder=target,
+        artefacts=(target,),
+        command=partial(export_command, recipe, run, stage),
+        verify=partial(verify_export, recipe, run, stage),
+        keys=("model",),
+        packages=("torch", "transformers"),
+        inputs=(training / "metrics.jsonl",),  # stands for the training, whose checkpoints are too large to hash
+        after=(stage,),
+    )
+
+
+def _evaluation(recipe: Recipe, run: Run, stage: Any) -> Stage:
+    """The stage that evaluates the base model, or the checkpoint before or after RL."""
+    checkpoint, folder, purpose, after = {
+        "base": (run.base_hf, run.eval_base, "evaluate the base model", "base"),
+        "pre_rl": (run.rl_start, run.eval_pre, "evaluate before RL", "export_sft"),
+        "post_rl": (run.rl_hf, run.eval_post, "evaluate after RL", "export_rl"),
+    }[stage]
+    return Stage(
+        name=f"evaluate_{stage}",
+        purpose=purpose,
+        folder=folder,
+        artefacts=(folder / "results.json", folder / "samples.parquet"),
+        command=partial(evaluate_command, recipe, run, stage),
+        verify=partial(verify_evaluation, recipe, run, stage),
+        keys=("evaluation", "model.path", "model.dtype", "hardware.device"),
+        packages=("vllm", "math-verify"),
+        inputs=(checkpoint, *(run.data / f"{name}.parquet" for name in recipe.evaluation.datasets)),
+        after=(after, "data", "base"),
+        shared=stage == "base",
+    )
+
+
+def _report(run: Run) -> Stage:
+    written = run.report / "comparison.json"
+
+    def verify() -> None:
+        if not written.is_file():
+            raise ArtefactError(f"{written} is missing")
+
+    def command() -> Command:
+        argv = [sys.executable, "-m", "vcore_verl", "report", str(run.root)]
+        return Command(argv=argv, env={}, progress=run.report / "progress.jsonl", total=1, unit="report")
+
+    return Stage(
+        name="report",
+        purpose="compare all runs of the recipe",
+        folder=run.report,
+        artefacts=(written,),
+        command=command,
+        verify=verify,
+        inputs=(run.eval_base / "results.json", run.root / "*" / "seed*" / "eval" / "*" / "results.json"),
+        after=("evaluate_base", "evaluate_pre_rl", "evaluate_post_rl"),
+        keep=False,
+    )

@@ -90,9 +90,9 @@ class _Worker:
 class WorkerPool:
     """Up to `size` workers at work, started when first needed. Safe to call from any number of threads.
 
-    A caller waits in `ask` until it may have a worker, so nothing queues inside the pool. Once a worker has been lost one
-    more is kept warm, so that nobody waits for the next loss to be replaced. After a fork the child must not use its
-    parent's pool.
+    A caller waits in `ask` until it may have a worker, so nothing queues inside the pool. Once a worker has been lost
+    one more is kept warm, so that nobody waits for the next loss to be replaced. After a fork the child must not use
+    its parent's pool.
 
     Args:
         size: the most workers at work at a time.

@@ -49,7 +49,7 @@ class _Sympy:
 
 
 def _differ_numerically(gold: Expr, answer: Expr) -> bool:
-    """Whether the two have different values at some point, to 100 digits. Far cheaper than failing to prove equality."""
+    """Whether the two have different values at some point, to 100 digits. Far cheaper than a failed proof."""
     symbols = sorted(gold.free_symbols | answer.free_symbols, key=str)
     for shift in range(len(_POINTS) if symbols else 1):
         point = {symbol: _POINTS[(shift + index) % len(_POINTS)] + index for index, symbol in enumerate(symbols)}

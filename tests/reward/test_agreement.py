@@ -1,0 +1,37 @@
+import re
+
+import pytest
+from math_verify.grader import verify
+from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig, parse
+
+from reward import compute_scores
+
+
+def test_every_pair_is_decided_as_written_in_the_corpus(agreement):
+    assert len(agreement) >= 1000
+    scores = compute_scores(
+        ["math"] * len(agreement), [rf"\boxed{{{pair.answer}}}" for pair in agreement], [p.gold for p in agreement]
+    )
+    decided = list(zip(agreement, scores, strict=True))
+    assert [pair for pair, score in decided if score["acc"] and not pair.equal] == []  # false positives
+    assert [pair for pair, score in decided if pair.equal and not score["acc"]] == []  # false negatives
+    assert all(score["status"] != "timeout" for score in scores)
+
+
+def _plain_math_verify(gold: str, answer: str) -> bool:
+    """verl 0.9.1 utils/reward_score/math_verify.py:41-54, in this process."""
+    golds = parse(f"\\boxed{{{gold}}}", (LatexExtractionConfig(),))
+    answers = parse(f"\\boxed{{{answer}}}", (ExprExtractionConfig(), LatexExtractionConfig()))
+    return any(verify(gold, answer) for gold in golds for answer in answers)
+
+
+@pytest.mark.slow
+def test_differences_from_plain_math_verify_are_those_marked_in_the_corpus(agreement):
+    found = [pair for pair in agreement if _plain_math_verify(pair.gold, pair.answer) != pair.equal]
+    assert found == [pair for pair in agreement if pair.difference]
+
+
+def test_readme_explains_every_kind_of_difference(agreement, repository):
+    kinds = {pair.difference for pair in agreement} - {""}
+    explained = re.findall(r"^\| `(\w+)` \| (\d+) \|", (repository / "reward/README.md").read_text(), re.MULTILINE)
+    assert dict(explained) == {kind: str(sum(pair.difference == kind for pair in agreement)) for kind in kinds}

@@ -1,0 +1,74 @@
+import pytest
+
+from reward.extraction import answer_style, extract_answer, last_box
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        (r"\boxed{5}", "5"),
+        (r"first \boxed{3}, then \boxed{4}", "4"),
+        (r"\boxed{3}\boxed{4}", "4"),
+        (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
+        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
+        (r"\boxed {5}", "5"),
+        (r"\boxed{\boxed{5}}", r"\boxed{5}"),
+        (r"\boxed{1+\boxed{2}}", r"1+\boxed{2}"),
+        (r"\boxed{5", None),
+        (r"\boxed{4} so \boxed{5", None),
+        (r"\boxed{4} so \boxed{\frac{1}{2}", None),
+        (r"\boxed{4 so \boxed{5}", "5"),
+        (r"} \boxed{5} {", "5"),
+        (r"{ \boxed{5}", "5"),
+        (r"\boxed{ }", None),
+        (r"\boxed{}", None),
+        (r"\boxed 5", None),
+        ("the answer is 5", None),
+        (r"\fbox{5}", None),
+        (r"\\boxed{5}", None),  # a line break and the word "boxed"
+        ("", None),
+    ],
+)
+def test_last_complete_box(text, content):
+    assert last_box(text) == content
+
+
+@pytest.mark.parametrize(
+    ("response", "answer"),
+    [
+        (r"<think>\boxed{1}</think> \boxed{2}", "2"),
+        (r"<think>\boxed{1}</think> so it is 1", None),
+        (r"\boxed{1}</think>\boxed{2}</think>\boxed{3}", "3"),
+        (r"<think> I have \boxed{1} and", None),
+    ],
+)
+def test_only_what_follows_the_thinking_counts(response, answer):
+    assert extract_answer(response) == answer
+
+
+def test_gsm8k_line_counts_before_a_box():
+    assert extract_answer("\\boxed{1}\n#### 42\n", "gsm8k") == "42"
+    assert extract_answer("#### 1\n#### 1,234", "gsm8k") == "1,234"
+    assert extract_answer(r"\boxed{42}", "gsm8k") == "42"
+    assert extract_answer("#### 42") is None
+
+
+@pytest.mark.parametrize(
+    ("data_source", "style"),
+    [
+        ("vcore/arithmetic", "numeral"),
+        ("openai/gsm8k", "gsm8k"),
+        ("m-a-p/SuperGPQA", "choice"),
+        ("R-Bench", "choice"),
+        ("SynthLabsAI/Big-Math-RL-Verified", "boxed"),
+        ("", "boxed"),
+    ],
+)
+def test_style_follows_the_data_source(data_source, style):
+    assert answer_style(data_source) == style
+
+
+def test_deep_nesting_and_megabytes_take_linear_time():
+    assert last_box("\\boxed{" * 100_000 + "}" * 99_999) is not None
+    assert last_box("\\boxed{" * 100_000) is None
+    assert last_box("x" * 2_000_000 + r"\boxed{7}") == "7"

@@ -1,0 +1,246 @@
+"""The pipeline with real child processes: small programs behind the same `Stage` type that the real stages use."""
+
+import io
+import json
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from vcore_verl import lock
+from vcore_verl.pipeline import Pipeline
+from vcore_verl.process import Command, StageFailed
+from vcore_verl.recipe import Recipe, load, read
+from vcore_verl.run import ArtefactError, Run
+from vcore_verl.stages import Stage, stages
+
+STEPS = ("hardware.device=cpu", "base.steps=600", "sft.steps=40", "rl.steps=10")
+
+# Writes argv[2] into folder argv[1], adds a line of progress at each call, and fails once where a file `fail` is.
+PROGRAM = """
+import json, pathlib, sys
+folder = pathlib.Path(sys.argv[1])
+folder.mkdir(parents=True, exist_ok=True)
+with open(folder / "metrics.jsonl", "a") as progress:
+    progress.write(json.dumps({"step": 1, "total": 2, "loss": 0.5}) + "\\n")
+if pathlib.Path("fail").exists():
+    pathlib.Path("fail").unlink()
+    raise RuntimeError("out of luck")
+(folder / "result").write_text(sys.argv[2])
+"""
+
+
+def verify(folder: Path) -> None:
+    if not (folder / "result").is_file():
+        raise ArtefactError(f"{folder / 'result'} is missing")
+
+
+def stage(name: str, folder: Path, content: object, **more) -> Stage:
+    argv = [sys.executable, "-c", PROGRAM, str(folder), str(content)]
+    return Stage(
+        name=name,
+        purpose=name,
+        folder=folder,
+        artefacts=(folder / "result",),
+        command=lambda: Command(argv, {}, folder / "metrics.jsonl", 2, "step"),
+        verify=partial(verify, folder),
+        **more,
+    )
+
+
+def three_stages(recipe: Recipe) -> list[Stage]:
+    """base -> sft -> rl; the base's content is `base.steps` in tens, so that some changes do not change it."""
+    run = Run(recipe)
+    return [
+        stage("base", run.base, recipe.base.steps // 10, keys=("base",), shared=True),
+        stage("sft", run.sft, recipe.sft.steps, keys=("sft",), inputs=(run.base / "result",), after=("base",)),
+        stage("rl", run.rl, recipe.rl.steps, keys=("rl",), inputs=(run.sft / "result",), after=("sft",)),
+    ]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def pipeline(*overrides: str, build=three_stages) -> tuple[Pipeline, io.StringIO]:
+    recipe = load("tiny", [*STEPS, *overrides])
+    output = io.StringIO()
+    return Pipeline(recipe, Console(file=output, width=200), build(recipe)), output
+
+
+def run(*overrides: str, fresh: bool = False) -> list[str]:
+    """Execute; what was said, one line per event."""
+    instance, output = pipeline(*overrides)
+    instance.execute(fresh)
+    return [line for line in output.getvalue().splitlines() if " step 1/2" not in line]
+
+
+def ran(lines: list[str]) -> list[str]:
+    """Names of the stages that ran."""
+    return [line.split("] ")[1].split(":")[0] for line in lines if ": done in " in line]
+
+
+def actions(*overrides: str) -> list[str]:
+    return [step.action for step in pipeline(*overrides)[0].plan()]
+
+
+def test_the_second_call_skips_every_stage_with_a_line_each(here):
+    assert ran(run()) == ["base", "sft", "rl"]
+    lines = run()
+    assert [line.split(": done before in")[0] for line in lines] == [
+        "[1/3] base: skipped",
+        "[2/3] sft: skipped",
+        "[3/3] rl: skipped",
+    ]
+
+
+def test_a_changed_key_reruns_the_stages_it_affects_and_says_why(here):
+    run()
+    lines = run("sft.steps=41")
+    assert ran(lines) == ["sft", "rl"]
+    assert "[2/3] sft: sft (sft.steps was 40, is 41)" in lines
+    assert "[3/3] rl: rl (vcore-grpo/seed0/sft/result changed)" in lines
+    assert ran(run("sft.steps=41", "rl.steps=11")) == ["rl"]
+
+
+def test_keys_that_change_no_result_rerun_nothing(here):
+    run()
+    assert ran(run("sft.save_every=7", "hardware.stall_minutes=3")) == []
+
+
+def test_a_stage_that_comes_out_the_same_leaves_those_after_it(here):
+    run("base.steps=600")
+    assert ran(run("base.steps=601")) == ["base"]
+
+
+def test_a_former_result_is_kept_aside(here):
+    run()
+    lines = run("sft.steps=41")
+    assert "[2/3] sft: its former result is kept in runs/tiny/vcore-grpo/seed0/stale/sft-1" in lines
+    run("sft.steps=42")
+    kept = Path("runs/tiny/vcore-grpo/seed0/stale")
+    assert {path.name: (path / "result").read_text() for path in kept.glob("sft-*")} == {"sft-1": "40", "sft-2": "41"}
+    assert Path("runs/tiny/vcore-grpo/seed0/sft/result").read_text() == "42"
+
+
+def test_a_failed_stage_resumes_where_it_was_with_its_files(here):
+    Path("fail").touch()
+    instance, _ = pipeline()
+    with pytest.raises(StageFailed) as failed:
+        instance.execute()
+    assert str(failed.value).splitlines() == [
+        "base failed: exit code 1",
+        "RuntimeError: out of luck",
+        "at <string>:9",
+        "log: runs/tiny/vcore-grpo/seed0/logs/attempt_1/base.log",
+    ]
+    lines = run()
+    assert "[1/3] base: base (continues where it was stopped)" in lines
+    assert len(Path("runs/tiny/base/metrics.jsonl").read_text().splitlines()) == 2
+    assert Path("runs/tiny/vcore-grpo/seed0/logs/latest").readlink() == Path("attempt_2")
+
+
+def test_a_failed_stage_starts_over_when_the_recipe_changed_meanwhile(here):
+    Path("fail").touch()
+    with pytest.raises(StageFailed):
+        run()
+    lines = run("base.steps=700")
+    assert "[1/3] base: base (base.steps was 600, is 700)" in lines
+    assert len(Path("runs/tiny/base/metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_process_that_exits_0_without_its_result_is_a_failure(here):
+    recipe = load("tiny", ["hardware.device=cpu"])
+    idle = replace(
+        three_stages(recipe)[0], command=lambda: Command([sys.executable, "-c", ""], {}, Path("p"), 1, "step")
+    )
+    with pytest.raises(StageFailed, match="base ended, but runs/tiny/base/result is missing"):
+        Pipeline(recipe, Console(file=io.StringIO()), [idle]).execute()
+
+
+def test_a_result_that_was_lost_or_altered_is_made_again(here):
+    run()
+    Path("runs/tiny/vcore-grpo/seed0/rl/result").unlink()
+    Path("runs/tiny/vcore-grpo/seed0/sft/result").write_text("tampered")
+    lines = run()
+    assert "[2/3] sft: sft (its result is not as it was left: result changed)" in lines
+    assert "[3/3] rl: rl (runs/tiny/vcore-grpo/seed0/rl/result is missing)" in lines
+
+
+def test_fresh_runs_everything_again(here):
+    run()
+    assert ran(run(fresh=True)) == ["base", "sft", "rl"]
+    assert Path("runs/tiny/stale/base-1/result").is_file()
+
+
+def test_shared_stages_are_not_made_again_for_another_arm_or_seed(here):
+    run()
+    assert ran(run("init=dft")) == ["sft", "rl"]
+    assert ran(run("seed=1")) == ["sft", "rl"]
+    own = json.loads(Path("runs/tiny/dft-grpo/seed0/manifest.json").read_text())
+    assert list(own["stages"]) == ["base", "sft", "rl"]
+
+
+def test_a_plan_changes_nothing_and_says_what_would_follow(here):
+    assert actions() == ["run", "run", "run"]
+    assert list(here.iterdir()) == []
+    run()
+    before = sorted(here.rglob("*"))
+    assert actions() == ["skip", "skip", "skip"]
+    assert actions("sft.steps=41") == ["skip", "rerun", "rerun"]
+    assert actions("rl.steps=11") == ["skip", "skip", "rerun"]
+    assert sorted(here.rglob("*")) == before
+
+
+def test_the_manifest_records_what_a_stage_followed_from(here):
+    run()
+    record = json.loads(Path("runs/tiny/vcore-grpo/seed0/manifest.json").read_text())["stages"]["sft"]
+    assert record["status"] == "done"
+    assert record["depends"]["sft.steps"] == 40
+    assert "sft.save_every" not in record["depends"]
+    assert len(record["depends"]["base/result"]) == len(record["artefacts"]["result"]) == 64
+    assert len(record["fingerprint"]) == 16
+    assert record["seconds"] > 0
+    assert read(Path("runs/tiny/vcore-grpo/seed0/recipe.yaml")) == load("tiny", list(STEPS))
+
+
+def test_two_pipelines_do_not_write_one_run(here):
+    with lock.exclusive(Path("runs/tiny/vcore-grpo/seed0/.lock")):
+        instance, _ = pipeline()
+        with pytest.raises(lock.Locked, match=r"another pipeline .* is writing runs/tiny/vcore-grpo/seed0"):
+            instance.execute()
+    assert ran(run()) == ["base", "sft", "rl"]
+
+
+def names(*overrides: str) -> list[str]:
+    recipe = load("tiny", ["hardware.device=cpu", *overrides])
+    return [item.name for item in stages(recipe, Run(recipe))]
+
+
+def test_the_real_stages_are_in_order():
+    assert names() == [
+        "base",
+        "data",
+        "evaluate_base",
+        "sft",
+        "export_sft",
+        "evaluate_pre_rl",
+        "rl",
+        "export_rl",
+        "evaluate_post_rl",
+        "report",
+    ]
+    assert names("init=none") == [name for name in names() if name not in ("sft", "export_sft")]
+    assert names("rl=none") == [name for name in names() if name not in ("rl", "export_rl", "evaluate_post_rl")]
+
+
+def test_each_real_stage_follows_stages_before_it():
+    order = names()
+    recipe = load("tiny", ["hardware.device=cpu"])
+    for item in stages(recipe, Run(recipe)):
+        assert all(order.index(name) < order.index(item.name) for name in item.after)

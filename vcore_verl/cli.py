@@ -64,7 +64,10 @@ def run(words: list[str]) -> int:
     hardware.check(recipe)
     pipeline = Pipeline(recipe, console)
     pipeline.execute(args.fresh)
-    console.print(f"all of it: {pipeline.run_dir.dir}, {pipeline.run_dir.report}", highlight=False, soft_wrap=True)
+    from vcore_verl.report import terminal_summary
+
+    console.print(terminal_summary(pipeline.run_dir.root))
+    console.print(f"run: {pipeline.run_dir.dir}\nreport: {pipeline.run_dir.report}", highlight=False, soft_wrap=True)
     return 0
 
 
@@ -87,13 +90,17 @@ def report(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m vcore_verl report", description=report.__doc__)
     parser.add_argument("recipe", help="a recipe, or its directory of runs")
     place = Path(parser.parse_args(words).recipe)
-    from vcore_verl.report import write_report
+    from vcore_verl.report import ReportError, terminal_summary, write_report
 
     root = place if place.is_dir() else Path(load(str(place), []).output_dir) / place
     if not root.is_dir():
         raise RecipeError(f"{root} does not exist: run the recipe first")
-    write_report(root)
-    console.print(f"{root / 'report'}", highlight=False, soft_wrap=True)
+    try:
+        write_report(root)
+    except ReportError as error:
+        raise RecipeError(str(error)) from error
+    console.print(terminal_summary(root))
+    console.print(f"report: {root / 'report'}", highlight=False, soft_wrap=True)
     return 0
 
 

@@ -48,7 +48,7 @@ class Collection:
     def arms(self) -> dict[tuple[str, str], list[TrainedRun]]:
         """(rl, init) -> runs in order of their seeds; init `sft` first, since the others are compared with it."""
         arms: dict[tuple[str, str], list[TrainedRun]] = defaultdict(list)
-        for run in sorted(self.runs, key=lambda run: (run.rl, run.init != "sft", run.init, run.seed)):
+        for run in sorted(self.runs, key=_order):
             arms[run.rl, run.init].append(run)
         return dict(arms)
 
@@ -58,6 +58,10 @@ class Collection:
         if self.base is not None:
             return self.base
         return next(evaluation for run in self.runs if (evaluation := run.final) is not None)
+
+
+def _order(run: TrainedRun) -> tuple[object, ...]:
+    return run.rl != "grpo", run.rl, run.init != "sft", run.init, run.seed
 
 
 def collect(root: Path) -> Collection:

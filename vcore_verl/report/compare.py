@@ -54,7 +54,7 @@ class StageFigures:
 
 @dataclass(frozen=True)
 class Change:
-    """From one stage to the next, paired by prompt; `greedy`: of greedy answers; `by_seed`: mean change of each seed."""
+    """From one stage to the next, paired by prompt; `greedy`: of greedy answers; `by_seed`: mean of each seed."""
 
     difference: Estimate
     greedy: Estimate | None
@@ -171,11 +171,12 @@ def compare(collection: Collection) -> Comparison:
     names = list(reference["datasets"])
     base = {name: _figures([collection.base], name) for name in names} if collection.base else {}
     arms = [_arm(runs, base, names) for runs in collection.arms.values()]
+    algorithms = list(dict.fromkeys(arm.rl for arm in arms))
     return Comparison(
         name=collection.name,
         base=base,
         arms=arms,
-        pairs=[pair for name in names for rl in sorted({arm.rl for arm in arms}) for pair in _pairs(arms, name, rl)],
+        pairs=[pair for name in names for rl in algorithms for pair in _pairs(arms, name, rl)],
         excluded=collection.excluded,
         conditions={
             "sampling": reference["sampling"],

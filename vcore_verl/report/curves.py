@@ -25,17 +25,7 @@ PANELS = (
 )
 
 
-@dataclass(frozen=True)
-class Curve:
-    """A quantity of one run over its training steps."""
-
-    steps: list[int]
-    values: list[float]
-
-
-def curve(run: TrainedRun, panel: Panel) -> Curve | None:
-    """None where the run has no such stage or did not log the quantity."""
-    lines = [line for line in read(run.folder / panel.stage / "metrics.jsonl") if panel.key in line]
-    if not lines:
-        return None
-    return Curve([int(line["step"]) for line in lines], [line[panel.key] for line in lines])
+def curve(run: TrainedRun, panel: Panel) -> dict[int, float] | None:
+    """Step -> value; None where the run has no such stage or did not log the quantity."""
+    lines = read(run.folder / panel.stage / "metrics.jsonl")
+    return {int(line["step"]): line[panel.key] for line in lines if panel.key in line} or None

@@ -45,23 +45,25 @@ def _notes(comparison: Comparison) -> str:
     sampling = comparison.conditions["sampling"]
     return (
         f"Accuracy is the mean over {sampling['num_samples']} samples per prompt at temperature"
-        f" {sampling['temperature']:g}; intervals are 95 % t intervals over prompts. Change is against the row before of the"
-        " same arm (against Original for RL only), in percentage points, with the paired 95 % interval and the two-sided p"
-        " of the paired t test. Tokens and truncation are those of the samples; a truncated response counts by what it"
-        f" answered before the limit. {_detectable(comparison)}"
+        f" {sampling['temperature']:g}; intervals are 95 % t intervals over prompts. Change is against the row before"
+        " of the same arm (against Original for RL only), in percentage points, with the paired 95 % interval and the"
+        " two-sided p of the paired t test. Tokens and truncation are those of the samples; a truncated response counts"
+        f" by what it answered before the limit. {_detectable(comparison)}"
     )
 
 
 def _detectable(comparison: Comparison) -> str:
     effects = [
-        f"{100 * change.minimum_detectable:.1f} points ({arm.name}, {name})"
+        100 * change.minimum_detectable
         for arm in comparison.arms
-        for name, figures in arm.datasets.items()
+        for figures in arm.datasets.values()
         if (change := figures.rl or figures.sft)
     ]
     if not effects:
         return ""
-    return f"The last stage's smallest change that would be found four times in five: {', '.join(effects)}."
+    low, high = f"{min(effects):.1f}", f"{max(effects):.1f}"
+    size = low if low == high else f"{low} to {high}"
+    return f"With these prompts a true change of {size} points at the last stage would be found four times in five."
 
 
 def _pairwise(comparison: Comparison) -> list[str]:
@@ -112,7 +114,8 @@ def _conditions(comparison: Comparison) -> str:
     sampling = conditions["sampling"]
     decoding = (
         f"{sampling['num_samples']} samples at temperature {sampling['temperature']:g}, top_p {sampling['top_p']:g},"
-        f"{' one greedy,' if sampling['greedy'] else ''} at most {sampling['max_tokens']} tokens, seed {sampling['seed']}"
+        f"{' one greedy,' if sampling['greedy'] else ''} at most {sampling['max_tokens']} tokens,"
+        f" seed {sampling['seed']}"
     )
     arms = ", ".join(f"{arm.name} (seeds {', '.join(map(str, arm.seeds))})" for arm in comparison.arms) or "none"
     versions = ", ".join(f"{name} {number}" for name, number in conditions["versions"].items())

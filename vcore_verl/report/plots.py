@@ -1,8 +1,7 @@
-"""The pictures of a report. Each is readable in grey: shape and line style tell what colour tells."""
+"""The pictures of a report."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 
@@ -14,35 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from vcore_verl.evaluation.statistics import Estimate
 from vcore_verl.report.collect import Collection, TrainedRun
 from vcore_verl.report.compare import Arm, Comparison, StageFigures
 from vcore_verl.report.curves import PANELS, Panel, curve
-
-# Okabe and Ito's palette, distinguishable with any colour vision; an initialiser looks the same in every picture.
-_STYLES = {
-    "vcore": ("#D55E00", "o", "-"),
-    "sft": ("#0072B2", "s", "--"),
-    "dft": ("#009E73", "^", "-."),
-    "iw_sft": ("#CC79A7", "D", ":"),
-    "random": ("#E69F00", "v", (0, (5, 1))),
-    "none": ("#404040", "P", (0, (3, 1, 1, 1))),
-}
-_OTHER = ("#56B4E9", "X", "-")
-_GREY = "#707070"
-_WIDTH = 7.0  # inches: a page's text width
-_RC: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#E6E6E6",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "figure.dpi": 160,
-    "savefig.bbox": "tight",
-}
+from vcore_verl.report.style import GREY, ORIGINAL, RC, WIDTH, Style, style_of
 
 
 def draw(collection: Collection, comparison: Comparison, folder: Path) -> list[Path]:
@@ -54,7 +29,7 @@ def draw(collection: Collection, comparison: Comparison, folder: Path) -> list[P
         "domains": lambda: in_against_out(comparison),
     }
     paths = []
-    with plt.rc_context(_RC):
+    with plt.rc_context(RC):
         for name, picture in pictures.items():
             figure = picture()
             if figure is not None:
@@ -68,49 +43,47 @@ def dumbbell(comparison: Comparison) -> Figure | None:
     """Accuracy before and after RL of every arm, with 95 % intervals over prompts; the original model as a band."""
     if not comparison.arms:
         return None
-    datasets = comparison.datasets
-    height = 1.1 + 0.42 * len(comparison.arms)
-    figure, axes_row = plt.subplots(1, len(datasets), figsize=(_WIDTH, height), sharey=True, squeeze=False)
-    for axes, dataset in zip(axes_row[0], datasets, strict=True):
+    datasets, arms = comparison.datasets, comparison.arms
+    figure, grid = plt.subplots(
+        1, len(datasets), figsize=(WIDTH, 1.1 + 0.42 * len(arms)), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, dataset in zip(grid[0], datasets, strict=True):
         if dataset in comparison.base:
-            _band(axes, comparison.base[dataset])
-        for row, arm in enumerate(comparison.arms):
+            _band(axes, comparison.base[dataset].accuracy)
+        for row, arm in enumerate(arms):
             _dumbbell_row(axes, -row, arm, dataset)
         axes.set_title(f"{dataset} ({comparison.conditions['datasets'][dataset]} prompts)")
         axes.set_xlabel("accuracy (%)")
         axes.grid(axis="y", visible=False)
         axes.margins(x=0.08)
-    axes_row[0][0].set_yticks([-row for row in range(len(comparison.arms))], [arm.name for arm in comparison.arms])
-    axes_row[0][0].set_ylim(-len(comparison.arms) + 0.4, 0.6)
-    figure.legend(handles=_stage_legend(comparison), loc="lower center", ncols=3, bbox_to_anchor=(0.5, 1.0))
-    figure.tight_layout()
+    grid[0][0].set_yticks([-row for row in range(len(arms))], [arm.name for arm in arms])
+    grid[0][0].set_ylim(-len(arms) + 0.4, 0.6)
+    figure.legend(handles=_stage_legend(comparison), loc="outside upper center", ncols=3)
     return figure
 
 
-def _band(axes: Axes, base: StageFigures) -> None:
-    axes.axvspan(100 * base.accuracy.low, 100 * base.accuracy.high, color="#E0E0E0", zorder=0)
-    axes.axvline(100 * base.accuracy.mean, color=_GREY, linestyle="--", linewidth=1)
+def _band(axes: Axes, accuracy: Estimate) -> None:
+    axes.axvspan(100 * accuracy.low, 100 * accuracy.high, color="#E0E0E0", zorder=0)
+    axes.axvline(100 * accuracy.mean, color=GREY, linestyle="--", linewidth=1)
 
 
 def _dumbbell_row(axes: Axes, y: float, arm: Arm, dataset: str) -> None:
-    colour, _, _ = _style(arm.init)
+    style = style_of(arm.init, arm.rl)
     figures = arm.datasets[dataset]
     start = figures.pre if arm.init != "none" else None
     if start and figures.post:
         ends = [100 * start.accuracy.mean, 100 * figures.post.accuracy.mean]
-        axes.plot(ends, [y + 0.13, y - 0.13], color=colour, linewidth=0.8, alpha=0.6)
-    for stage, offset, face in ((start, 0.13, "white"), (figures.post, -0.13, colour)):
+        axes.plot(ends, [y + 0.13, y - 0.13], color=style.colour, linewidth=0.8, alpha=0.5)
+    for stage, offset, face in ((start, 0.13, "white"), (figures.post, -0.13, style.colour)):
         if stage:
-            _point(axes, stage, y + offset, colour, face)
+            _point(axes, stage.accuracy, y + offset, style.colour, face)
 
 
-def _point(axes: Axes, stage: StageFigures, y: float, colour: str, face: str) -> None:
-    estimate = stage.accuracy
-    errors = [[100 * (estimate.mean - estimate.low)], [100 * (estimate.high - estimate.mean)]]
+def _point(axes: Axes, accuracy: Estimate, y: float, colour: str, face: str) -> None:
     axes.errorbar(
-        100 * estimate.mean,
+        100 * accuracy.mean,
         y,
-        xerr=errors,
+        xerr=_arms([accuracy]),
         fmt="o",
         color=colour,
         markerfacecolor=face,
@@ -120,10 +93,15 @@ def _point(axes: Axes, stage: StageFigures, y: float, colour: str, face: str) ->
     )
 
 
+def _arms(estimates: list[Estimate]) -> np.ndarray:
+    """Lengths of error bars in percent, shape (2, number of estimates)."""
+    return np.array([[100 * (item.mean - item.low), 100 * (item.high - item.mean)] for item in estimates]).T
+
+
 def _stage_legend(comparison: Comparison) -> list[Line2D]:
     handles = []
     if comparison.base:
-        handles.append(Line2D([], [], color=_GREY, linestyle="--", linewidth=1, label="original model"))
+        handles.append(Line2D([], [], color=GREY, linestyle="--", linewidth=1, label="original model"))
     if any(arm.init != "none" for arm in comparison.arms):
         handles.append(_marker("white", "after SFT"))
     if any(arm.rl != "none" for arm in comparison.arms):
@@ -142,149 +120,128 @@ def training_curves(collection: Collection) -> Figure | None:
         return None
     columns = min(3, len(panels))
     num_rows = -(-len(panels) // columns)
-    figure, grid = plt.subplots(num_rows, columns, figsize=(_WIDTH, 0.5 + 1.9 * num_rows), squeeze=False)
+    figure, grid = plt.subplots(
+        num_rows, columns, figsize=(WIDTH, 0.5 + 1.9 * num_rows), squeeze=False, layout="constrained"
+    )
     for axes, panel in zip(grid.flat, panels, strict=False):
         for (rl, init), runs in collection.arms.items():
-            _arm_curve(axes, runs, panel, init, f"{init}-{rl}")
+            _arm_curve(axes, runs, panel, style_of(init, rl), f"{init}-{rl}")
         axes.set_title(panel.title)
         axes.set_xlabel("step")
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     lines = {line.get_label(): line for axes in grid.flat for line in axes.get_lines()}
-    figure.legend(lines.values(), lines.keys(), loc="lower center", ncols=min(6, len(lines)), bbox_to_anchor=(0.5, 1.0))
-    figure.tight_layout()
+    if len(lines) > 1:
+        figure.legend(lines.values(), lines.keys(), loc="outside upper center", ncols=min(4, len(lines)))
     return figure
 
 
-def _arm_curve(axes: Axes, runs: list[TrainedRun], panel: Panel, init: str, label: str) -> None:
+def _arm_curve(axes: Axes, runs: list[TrainedRun], panel: Panel, style: Style, label: str) -> None:
     curves = [found for run in runs if (found := curve(run, panel)) is not None]
-    if not curves:
+    steps = sorted(set.intersection(*(set(item) for item in curves))) if curves else []
+    if not steps:
         return
-    colour, _, line = _style(init)
-    steps = sorted(set.intersection(*(set(item.steps) for item in curves)))
-    values = np.array([[dict(zip(item.steps, item.values, strict=True))[step] for step in steps] for item in curves])
-    alpha = 0.55 if label.endswith("-dapo") else 1.0
-    marker = "o" if len(steps) == 1 else None
+    values = np.array([[item[step] for step in steps] for item in curves])
     axes.plot(
-        steps, values.mean(axis=0), color=colour, linestyle=line, marker=marker, linewidth=1.3, alpha=alpha, label=label
+        steps,
+        values.mean(axis=0),
+        color=style.colour,
+        linestyle=style.line,
+        marker="o" if len(steps) == 1 else None,
+        alpha=style.alpha,
+        linewidth=1.3,
+        label=label,
     )
     if len(curves) > 1:
-        axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=style.colour, alpha=0.15, linewidth=0)
 
 
 def pass_at_k_curves(comparison: Comparison) -> Figure | None:
-    """Unbiased pass@k with bootstrap intervals: final checkpoints solid, the original model grey."""
-    if (
-        len(next(iter(comparison.conditions["datasets"]), "")) == 0
-        or comparison.conditions["sampling"]["num_samples"] < 2
-    ):
+    """Unbiased pass@k with bootstrap intervals over prompts, of the final checkpoints and the original model."""
+    if comparison.conditions["sampling"]["num_samples"] < 2:
         return None
-    figure, axes_row = plt.subplots(1, len(comparison.datasets), figsize=(_WIDTH, 2.6), sharey=True, squeeze=False)
-    for axes, dataset in zip(axes_row[0], comparison.datasets, strict=True):
-        if dataset in comparison.base:
-            _pass_line(axes, comparison.base[dataset], (_GREY, "*", ":"), "original model", 0.0)
-        for position, arm in enumerate(comparison.arms):
-            final = arm.datasets[dataset].final
-            if final:
-                _pass_line(axes, final, _style(arm.init), arm.name, 0.012 * (position + 1))
+    figure, grid = plt.subplots(
+        1, len(comparison.datasets), figsize=(WIDTH, 3.0), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, dataset in zip(grid[0], comparison.datasets, strict=True):
+        lines = [("original model", comparison.base.get(dataset), ORIGINAL)]
+        lines += [(arm.name, arm.datasets[dataset].final, style_of(arm.init, arm.rl)) for arm in comparison.arms]
+        shown = [(label, figures.pass_at_k, style) for label, figures, style in lines if figures]
+        for position, (label, estimates, style) in enumerate(shown):
+            _pass_line(axes, estimates, style, label, shift=0.02 * (position - len(shown) / 2))
+        ks = list(shown[0][1])
         axes.set_xscale("log", base=2)
-        ticks = powers(comparison, dataset)
-        axes.set_xticks(ticks, [str(k) for k in ticks])
+        axes.set_xticks(ks, [str(k) for k in ks])
         axes.minorticks_off()
         axes.set_title(dataset)
         axes.set_xlabel("k")
-    axes_row[0][0].set_ylabel("pass@k (%)")
-    handles, labels = axes_row[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncols=min(5, len(labels)), bbox_to_anchor=(0.5, 1.0))
-    figure.tight_layout()
+    grid[0][0].set_ylabel("pass@k (%)")
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(5, len(labels)))
     return figure
 
 
-def powers(comparison: Comparison, dataset: str) -> list[int]:
-    """The k that pass@k was computed for."""
-    finals = [arm.datasets[dataset].final for arm in comparison.arms]
-    return list(next(figures for figures in [comparison.base.get(dataset), *finals] if figures).pass_at_k)
-
-
-def _pass_line(axes: Axes, figures: StageFigures, style: tuple[str, str, object], label: str, shift: float) -> None:
-    """`shift` (share of an octave) keeps intervals of different arms from covering each other."""
-    colour, marker, line = style
-    ks = np.array(list(figures.pass_at_k)) * 2**shift
-    estimates = list(figures.pass_at_k.values())
-    mean = np.array([100 * item.mean for item in estimates])
-    low, high = (
-        np.array([100 * value for value in side]) for side in zip(*((e.low, e.high) for e in estimates), strict=True)
-    )
+def _pass_line(axes: Axes, estimates: dict[int, Estimate], style: Style, label: str, shift: float) -> None:
+    """`shift`, in octaves, keeps the intervals of different arms from covering each other."""
     axes.errorbar(
-        ks,
-        mean,
-        yerr=[mean - low, high - mean],
-        color=colour,
-        marker=marker,
-        linestyle=line,
+        np.array(list(estimates)) * 2**shift,
+        [100 * item.mean for item in estimates.values()],
+        yerr=_arms(list(estimates.values())),
+        color=style.colour,
+        marker=style.marker,
+        linestyle=style.line,
+        alpha=style.alpha,
         markersize=4,
-        linewidth=1.2,
-        capsize=2,
+        linewidth=1.0,
+        elinewidth=0.8,
         label=label,
     )
 
 
 def in_against_out(comparison: Comparison) -> Figure | None:
-    """Accuracy on the first data set against that on the second: the path of every arm from the original model on."""
+    """Accuracy on the first data set against that on the second: every arm's path from the original model on."""
     if len(comparison.datasets) < 2 or not comparison.arms:
         return None
     first, second = comparison.datasets[:2]
-    figure, axes = plt.subplots(figsize=(4.2, 3.4))
-    if comparison.base:
-        _cross(axes, comparison.base[first], comparison.base[second], _GREY, "*", "white", "original model")
+    figure, axes = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
     for arm in comparison.arms:
-        colour, marker, line = _style(arm.init)
-        stages = [(arm.datasets[first].base, arm.datasets[second].base)]
-        if arm.init != "none":
-            stages.append((arm.datasets[first].pre, arm.datasets[second].pre))
-        stages.append((arm.datasets[first].post, arm.datasets[second].post))
-        path = [(x, y) for x, y in stages if x and y]
+        style = style_of(arm.init, arm.rl)
+        x, y = arm.datasets[first], arm.datasets[second]
+        start = (x.pre, y.pre) if arm.init != "none" else (None, None)
+        stages = [(x.base, y.base), start, (x.post, y.post)]
+        path = [(a.accuracy, b.accuracy) for a, b in stages if a and b]
         axes.plot(
-            [100 * x.accuracy.mean for x, _ in path],
-            [100 * y.accuracy.mean for _, y in path],
-            color=colour,
-            linestyle=line,
-            linewidth=0.9,
+            [100 * a.mean for a, _ in path],
+            [100 * b.mean for _, b in path],
+            color=style.colour,
+            linestyle=style.line,
+            linewidth=0.8,
+            alpha=style.alpha,
         )
-        for position, (x, y) in enumerate(path[1:] if comparison.base else path):
-            last = position == len(path) - (2 if comparison.base else 1)
-            _cross(axes, x, y, colour, marker, colour if last else "white", arm.name if last else None)
+        if start[0] and start[1]:
+            _cross(axes, start[0], start[1], style, "white", None)
+        if x.post and y.post:
+            _cross(axes, x.post, y.post, style, style.colour, arm.name)
+    if comparison.base:
+        _cross(axes, comparison.base[first], comparison.base[second], ORIGINAL, "white", "original model")
     axes.set_xlabel(f"{first}: accuracy (%)")
     axes.set_ylabel(f"{second}: accuracy (%)")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.tight_layout()
+    figure.legend(loc="outside right upper")
     return figure
 
 
-def _cross(
-    axes: Axes, x: StageFigures, y: StageFigures, colour: str, marker: str, face: str, label: str | None
-) -> None:
-    centre = 100 * x.accuracy.mean, 100 * y.accuracy.mean
-    spread = [
-        [
-            [100 * (figures.accuracy.mean - figures.accuracy.low)],
-            [100 * (figures.accuracy.high - figures.accuracy.mean)],
-        ]
-        for figures in (x, y)
-    ]
+def _cross(axes: Axes, x: StageFigures, y: StageFigures, style: Style, face: str, label: str | None) -> None:
     axes.errorbar(
-        *centre,
-        xerr=spread[0],
-        yerr=spread[1],
-        color=colour,
-        marker=marker,
+        100 * x.accuracy.mean,
+        100 * y.accuracy.mean,
+        xerr=_arms([x.accuracy]),
+        yerr=_arms([y.accuracy]),
+        color=style.colour,
+        marker=style.marker,
         markerfacecolor=face,
-        markersize=6,
+        alpha=style.alpha,
+        markersize=5,
         linestyle="",
-        linewidth=0.8,
+        linewidth=0.6,
         label=label,
     )
-
-
-def _style(init: str) -> tuple[str, str, object]:
-    return _STYLES.get(init, _OTHER)

@@ -33,6 +33,6 @@ def _table(comparison: Comparison, dataset: str) -> Table:
 def _caption(comparison: Comparison) -> str:
     sampling = comparison.conditions["sampling"]
     return (
-        f"Accuracy: mean of {sampling['num_samples']} samples at temperature {sampling['temperature']:g}. Change: against"
-        " the row before of the same arm (after RL only: against Original), in points, paired by prompt."
+        f"Accuracy: mean of {sampling['num_samples']} samples at temperature {sampling['temperature']:g}. Change: in"
+        " points, paired by prompt, against the row before of the same arm (after RL only: against Original)."
     )

@@ -74,7 +74,7 @@ def _who_is_ahead(comparison: Comparison, dataset: str) -> str:
 
 
 def _rls(comparison: Comparison) -> list[str]:
-    return sorted({pair.rl for pair in comparison.pairs})
+    return list(dict.fromkeys(pair.rl for pair in comparison.pairs))
 
 
 def _standing(pairs: list[Pair]) -> str:

@@ -47,7 +47,7 @@ def shortage(recipe: Recipe) -> str | None:
 
 def hand_down(recipe: Recipe) -> None:
     """Tell all child processes the device: a Ray actor without GPUs sees none on a machine that has them."""
-    # verl's name for CUDA's platform is "nvidia" (verl/plugin/platform/platform_nvidia.py); it knows none called "cuda".
+    # verl's name for CUDA's platform is "nvidia" (verl/plugin/platform/platform_cuda.py); it knows none called "cuda".
     os.environ["VERL_PLATFORM"] = "nvidia" if recipe.hardware.device == "cuda" else "cpu"
 
 

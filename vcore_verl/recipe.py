@@ -68,7 +68,6 @@ class Base:
     steps: int = 600
     batch_size: int = 64
     learning_rate: float = 1e-3
-    num_problems: int = 50_000
 
 
 @dataclass

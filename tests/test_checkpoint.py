@@ -5,6 +5,7 @@ import textwrap
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from vcore_verl import checkpoint
@@ -54,7 +55,7 @@ def shard(start, directory, step):
 
 def test_an_export_joins_the_shards_of_all_ranks_without_rounding(start, tmp_path):
     shard(start, tmp_path / "shards", step=1.0)
-    checkpoint.export(tmp_path / "shards", start, tmp_path / "hf")
+    checkpoint.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
     before = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32).state_dict()
     after = AutoModelForCausalLM.from_pretrained(tmp_path / "hf", dtype=torch.float32)
     assert all(torch.equal(tensor, before[name] + 1.0) for name, tensor in after.state_dict().items())
@@ -67,10 +68,30 @@ def test_an_export_joins_the_shards_of_all_ranks_without_rounding(start, tmp_pat
 def test_training_that_changed_nothing_is_refused(start, tmp_path):
     shard(start, tmp_path / "shards", step=0.0)
     with pytest.raises(ArtefactError, match="training changed nothing"):
-        checkpoint.export(tmp_path / "shards", start, tmp_path / "hf")
+        checkpoint.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
     assert not (tmp_path / "hf").exists()
 
 
 def test_a_directory_without_shards_is_refused(start, tmp_path):
     with pytest.raises(ArtefactError, match="holds no model shards"):
-        checkpoint.export(tmp_path, start, tmp_path / "hf")
+        checkpoint.export(tmp_path, start, tmp_path / "hf", "float32")
+
+
+def test_adapters_are_merged_into_the_model_they_were_trained_on(start, tmp_path):
+    torch.manual_seed(0)
+    base = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
+    adapted = get_peft_model(base, LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM"))
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    (tmp_path / "shards").mkdir()
+    torch.save(adapted.state_dict(), tmp_path / "shards" / "model_world_size_1_rank_0.pt")
+    (tmp_path / "shards" / "lora_train_meta.json").write_text('{"r": 4, "lora_alpha": 8, "task_type": "CAUSAL_LM"}')
+    checkpoint.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
+    token_ids = torch.randint(0, 256, (2, 20))
+    with torch.no_grad():
+        expected = adapted(input_ids=token_ids).logits
+        found = AutoModelForCausalLM.from_pretrained(tmp_path / "hf")(input_ids=token_ids).logits
+        untrained = AutoModelForCausalLM.from_pretrained(start)(input_ids=token_ids).logits
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert (found - untrained).abs().max() > 0.1

@@ -3,7 +3,9 @@
 verl's own merger rounds to bfloat16 (verl/model_merger/fsdp_model_merger.py:180) and, under LoRA, writes the base
 model; so the shards are joined here, in the dtype they were trained in, and adapters are merged by PEFT.
 
-    python -m vcore_verl.checkpoint SHARDS START HF     (SHARDS: a verl global_step_N directory that holds *_rank_*.pt)
+    python -m vcore_verl.checkpoint SHARDS START TARGET DTYPE
+
+SHARDS is the directory of a verl checkpoint that holds model_world_size_*_rank_*.pt.
 """
 
 import argparse
@@ -12,16 +14,20 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vcore_verl.process import Command
 from vcore_verl.recipe import Recipe
 from vcore_verl.run import ArtefactError, Run
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 
 def export_command(recipe: Recipe, run: Run, stage: str) -> Command:
     """Export the last checkpoint of `stage` ("sft" or "rl")."""
     shards, start, target = _places(recipe, run, stage)
-    argv = [sys.executable, "-m", "vcore_verl.checkpoint", str(shards), str(start), str(target)]
+    argv = [sys.executable, "-m", "vcore_verl.checkpoint", str(shards), str(start), str(target), recipe.model.dtype]
     return Command(argv=argv, env={}, progress=target.parent / "export.jsonl", total=1, unit="checkpoint")
 
 
@@ -36,23 +42,18 @@ def verify_export(recipe: Recipe, run: Run, stage: str) -> None:
             raise ArtefactError(f"{target / name} is not the file that was exported")
 
 
-def export(shards: Path, start: Path | str, target: Path) -> None:
-    """Join the shards of `shards` and write `target`, whole or not at all.
+def export(shards: Path, start: Path | str, target: Path, dtype: str) -> None:
+    """Restore the model from `shards` and write it to `target` in `dtype` ("float32", "bfloat16"), whole or not at all.
 
-    `start` is the checkpoint that training began from: it gives tokenizer and generation settings, and the export
-    must differ from it. Raises `ArtefactError` when it does not, or when the written model does not reload to the
-    same tensors.
+    `start` is the checkpoint that training began from: it gives configuration, tokenizer and generation settings, and
+    the export must differ from it. Raises `ArtefactError` when it does not, or when the written model does not reload
+    to the same tensors.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-    tensors = join_shards(shards)
-    config = AutoConfig.from_pretrained(start)
-    dtype = next(iter(tensors.values())).dtype
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, dtype=dtype)
-    model.load_state_dict(tensors, strict=True, assign=True)
-    model.tie_weights()
+    precision = getattr(torch, dtype)
+    model = restore(shards, start).to(precision)
     model.generation_config = GenerationConfig.from_pretrained(start)
     tokenizer = AutoTokenizer.from_pretrained(start)
     # Evaluation and RL must stop at the token that training taught as the end.
@@ -61,16 +62,43 @@ def export(shards: Path, start: Path | str, target: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
-    reloaded = AutoModelForCausalLM.from_pretrained(partial, dtype=dtype).state_dict()
+    reloaded = AutoModelForCausalLM.from_pretrained(partial, dtype=precision).state_dict()
     if any(not torch.equal(tensor, reloaded[name]) for name, tensor in model.state_dict().items()):
         raise ArtefactError(f"{target} does not reload to the weights of {shards}")
-    before = AutoModelForCausalLM.from_pretrained(start, dtype=dtype).state_dict()
+    before = AutoModelForCausalLM.from_pretrained(start, dtype=precision).state_dict()
     if all(torch.equal(tensor, before[name]) for name, tensor in reloaded.items()):
         raise ArtefactError(f"the weights of {shards} are those of {start}: training changed nothing")
     digests = {path.name: sha256(path) for path in sorted(partial.iterdir())}
     (partial / "export.json").write_text(json.dumps({"source": str(shards), "sha256": digests}, indent=2) + "\n")
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
+
+
+def restore(shards: Path, start: Path | str) -> "PreTrainedModel":
+    """The trained model in float32, adapters merged. Raises `ArtefactError` when merging changes what it computes."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    tensors = join_shards(shards)
+    model = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
+    adapted = sorted({name.split(".lora_A.")[0] for name in tensors if ".lora_A." in name})
+    if not adapted:
+        model.load_state_dict(tensors, strict=True)
+        return model
+    meta = json.loads((shards / "lora_train_meta.json").read_text())
+    modules = [name.removeprefix("base_model.model.") for name in adapted]
+    lora = LoraConfig(r=meta["r"], lora_alpha=meta["lora_alpha"], target_modules=modules, task_type="CAUSAL_LM")
+    wrapped = get_peft_model(model, lora).eval()
+    wrapped.load_state_dict(tensors, strict=True)
+    token_ids = torch.arange(1, 17).unsqueeze(0)
+    with torch.no_grad():
+        expected = wrapped(input_ids=token_ids).logits
+        merged: Any = wrapped.merge_and_unload()
+        found = merged(input_ids=token_ids).logits
+    if not torch.allclose(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max())):
+        raise ArtefactError(f"the merged model computes other logits than base and adapter of {shards}")
+    return merged
 
 
 def join_shards(directory: Path) -> dict:
@@ -115,8 +143,9 @@ def main() -> None:
     parser.add_argument("shards", type=Path)
     parser.add_argument("start")
     parser.add_argument("target", type=Path)
+    parser.add_argument("dtype", choices=["float32", "bfloat16"])
     args = parser.parse_args()
-    export(args.shards, args.start, args.target)
+    export(args.shards, args.start, args.target, args.dtype)
     with (args.target.parent / "export.jsonl").open("w") as progress:
         progress.write(json.dumps({"step": 1, "total": 1}) + "\n")
 

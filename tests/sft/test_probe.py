@@ -1,0 +1,81 @@
+"""Utilities on verl's engine against one backward pass per token, and what a probe leaves behind."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from tests.sft import exact
+
+pytestmark = pytest.mark.slow
+
+# Spearman correlation with the exact utilities that each derivative must reach.
+FLOORS = {
+    ("jvp", "float32"): 0.999,
+    ("jvp", "bfloat16"): 0.99,
+    ("central", "float32"): 0.99,
+    ("central", "bfloat16"): 0.9,
+    ("forward", "float32"): 0.99,
+    ("forward", "bfloat16"): 0.9,
+}
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("form", ["padded", "packed"])
+@pytest.mark.parametrize("model", ["full", "lora"])
+def test_utilities_are_the_exact_directional_derivatives(
+    start: Path, laboratory: dict, model: str, form: str, ranks: int
+):
+    for dtype in ("float32", "bfloat16"):
+        measured = laboratory[ranks]["utilities"][f"{model}-{form}-{dtype}"]
+        plain = exact.load(start, measured["state"], lora=model == "lora")
+        direction = exact.flatten(plain, measured["direction"])
+        expected = np.concatenate([e.gradients @ direction for e in exact.examples(start, plain, exact.BATCH)])
+        for derivative in ("jvp", "central", "forward"):
+            found = np.concatenate([row.double().cpu().numpy() for row in measured[derivative][0]])
+            assert spearmanr(found, expected)[0] >= FLOORS[derivative, dtype], (derivative, dtype)
+            if (derivative, dtype) == ("jvp", "float32"):
+                np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_finite_differences_log_epsilon_and_signal_to_noise(laboratory: dict, ranks: int):
+    metrics = laboratory[ranks]["utilities"]["full-padded-float32"]["central"][1]
+    assert metrics["probe/epsilon"] > 0
+    assert metrics["utility/signal_to_noise"] > 100
+    coarse = laboratory[ranks]["utilities"]["full-padded-bfloat16"]["central"][1]
+    assert 1 < coarse["utility/signal_to_noise"] < metrics["utility/signal_to_noise"]
+    # Rounding noise is larger in bfloat16, so a longer step is chosen.
+    assert coarse["probe/epsilon"] > 10 * metrics["probe/epsilon"]
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("derivative", ["jvp", "central", "forward"])
+def test_probe_leaves_no_trace(laboratory: dict, derivative: str, ranks: int):
+    assert laboratory[ranks]["traces"][derivative]
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("derivative", ["jvp", "central", "forward"])
+def test_probe_that_fails_in_the_middle_leaves_no_trace(laboratory: dict, derivative: str, ranks: int):
+    assert laboratory[ranks]["traces"][f"{derivative}-failed"]
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_both_losses_of_a_difference_see_the_same_dropout_masks(laboratory: dict, ranks: int):
+    assert laboratory[ranks]["same_masks"]
+
+
+def test_probe_batches_do_not_depend_on_ranks_and_differ_between_steps(laboratory: dict):
+    draws = laboratory[1]["draws"]
+    assert draws == laboratory[2]["draws"]
+    assert draws[0] != draws[1] != draws[2]
+    assert all(len(batch) == 8 for batch in draws)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_running_average_starts_after_the_first_step(laboratory: dict, ranks: int):
+    first, second, _ = laboratory[ranks]["running"]
+    assert first["weights/kl"] == pytest.approx(0, abs=1e-12)
+    assert second["weights/kl"] == pytest.approx(0.1, abs=1e-4)

@@ -1,0 +1,113 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from vcore_verl import hardware
+from vcore_verl.recipe import RecipeError, load
+
+ROOT = Path(__file__).parent.parent
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
+
+
+def vcore(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "vcore_verl", *words],
+        cwd=cwd,
+        env={**os.environ, **NO_GPU, "PYTHONPATH": str(ROOT), **env},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "tinny"], "error: unknown recipe 'tinny'; known recipes:"),
+        (["run"], "error: which recipe? known recipes:"),
+        (["run", "tiny", "sft.stepz=3"], "did you mean sft.steps?"),
+        (["run", "tiny", "--fresh", "sft.steps=x"], "sft.steps is of the wrong type"),
+        (["run", "qwen3_4b"], "error: recipe qwen3_4b needs 8 NVIDIA GPUs; this machine has none."),
+        (["report", "tiny"], "error: runs/tiny does not exist: run the recipe first"),
+    ],
+)
+def test_bad_input_is_one_line_and_starts_nothing(words, message, tmp_path):
+    ended = vcore(*words, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr.count("\n") == 1
+    assert message in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_prints_recipe_and_plan_and_starts_nothing(tmp_path):
+    ended = vcore("run", "tiny", "--dry-run", "init=dft", cwd=tmp_path)
+    assert ended.returncode == 0
+    assert "  device: cpu\n" in ended.stdout
+    assert "evaluate_post_rl" in ended.stdout
+    assert "supervised fine-tuning with dft" in ended.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_of_a_large_recipe_says_what_is_missing(tmp_path):
+    ended = vcore("run", "qwen3_4b", "--dry-run", cwd=tmp_path)
+    assert ended.returncode == 0
+    assert "would not start: recipe qwen3_4b needs 8 NVIDIA GPUs" in ended.stdout
+
+
+def test_show_prints_the_command_of_every_stage(tmp_path):
+    ended = vcore("show", "tiny", cwd=tmp_path)
+    assert ended.returncode == 0
+    for module in ("vcore_verl.sft.main", "vcore_verl.rl.main", "vcore_verl.evaluation", "vcore_verl.checkpoint"):
+        assert module in ended.stdout
+
+
+def test_help_names_every_verb(tmp_path):
+    shown = vcore("--help", cwd=tmp_path).stdout
+    assert all(verb in shown for verb in ("run ", "show ", "report "))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_says_how_to_go_on_and_leaves_no_process(number, tmp_path):
+    """In the real base stage, within seconds of its start."""
+    launcher = subprocess.Popen(
+        [sys.executable, "-m", "vcore_verl", "run", "tiny"],
+        cwd=tmp_path,
+        env={**os.environ, **NO_GPU, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log = tmp_path / "runs/tiny/vcore-grpo/seed0/logs/latest/base.log"
+    deadline = time.monotonic() + 30
+    while not log.exists():
+        assert time.monotonic() < deadline and launcher.poll() is None
+        time.sleep(0.1)
+    time.sleep(1)
+    children = psutil.Process(launcher.pid).children(recursive=True)
+    assert children
+    launcher.send_signal(number)
+    _, complaint = launcher.communicate(timeout=30)
+    assert launcher.returncode == 130
+    assert complaint == "error: stopped; the same command continues from here\n"
+    assert psutil.wait_procs(children, timeout=0)[1] == []
+
+
+def test_the_device_is_decided_once(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert hardware.resolve(load("tiny", [])).hardware.device == "cpu"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert hardware.resolve(load("tiny", [])).hardware.device == "cuda"
+    assert hardware.resolve(load("tiny", ["hardware.device=cpu"])).hardware.device == "cpu"
+
+
+def test_fewer_gpus_than_asked_for_name_the_key_that_helps(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    with pytest.raises(RecipeError, match=r"needs 8 NVIDIA GPUs; this machine has 2\. Add hardware\.gpus=2"):
+        hardware.check(load("qwen3_4b", []))
+    hardware.check(load("qwen3_4b", ["hardware.gpus=2"]))

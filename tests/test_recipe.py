@@ -1,0 +1,152 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vcore_verl.recipe import RECIPES, Recipe, RecipeError, load, names, read, save, settings
+
+INITS = sorted(path.stem for path in (RECIPES / "init").glob("*.yaml"))
+RLS = sorted(path.stem for path in (RECIPES / "rl").glob("*.yaml"))
+COMBINATIONS = [(init, rl) for init in INITS for rl in RLS if (init, rl) != ("none", "none")]
+
+
+def error(*overrides: str, name: str = "tiny") -> str:
+    with pytest.raises(RecipeError) as raised:
+        load(name, list(overrides))
+    message = str(raised.value)
+    assert "\n" not in message
+    return message
+
+
+def test_all_initialisers_and_algorithms_of_the_design_are_there():
+    assert {"dft", "iw_sft", "none", "random", "sft", "vcore"} <= set(INITS)
+    assert {"dapo", "grpo", "none"} <= set(RLS)
+
+
+@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize(("init", "rl"), COMBINATIONS)
+def test_every_recipe_composes_with_every_initialiser_and_algorithm(name, init, rl):
+    recipe = load(name, [f"init={init}", f"rl={rl}"])
+    assert (recipe.name, recipe.rl.name) == (name, rl)
+    assert init.startswith(recipe.init.name)  # vcore_paper is vcore with the paper's settings
+
+
+def test_an_override_wins_over_the_recipe_and_the_recipe_over_the_base():
+    assert load("qwen3_4b", []).hardware.device == "cuda"
+    assert load("qwen3_4b", ["hardware.device=cpu"]).hardware.device == "cpu"
+
+
+def test_grpo_has_the_values_of_table_10():
+    rl, data = load("qwen3_4b", []).rl, load("qwen3_4b", []).data
+    assert (rl.prompts_per_step, rl.samples_per_prompt, rl.mini_batch_prompts) == (128, 4, 32)
+    assert (data.max_prompt_tokens, rl.max_response_tokens) == (4096, 8192)
+    assert (rl.learning_rate, rl.warmup_ratio, rl.schedule) == (5e-6, 0.1, "cosine")
+    assert (rl.entropy_coef, rl.kl_coef) == (0.001, 0.02)
+
+
+def test_dapo_differs_from_grpo_in_the_upper_clip_alone():
+    grpo, dapo = settings(load("qwen3_4b", [])), settings(load("qwen3_4b", ["rl=dapo"]))
+    assert {key: dapo[key] for key in grpo if grpo[key] != dapo[key]} == {"rl.name": "dapo", "rl.clip_high": 0.28}
+
+
+def test_sft_has_the_values_of_table_6():
+    recipe = load("qwen3_4b", [])
+    assert (recipe.sft.steps, recipe.sft.batch_size, recipe.sft.learning_rate) == (100, 32, 2e-5)
+    assert (recipe.model.lora.rank, recipe.model.lora.alpha, recipe.model.lora.dropout) == (8, 16, 0.1)
+    assert recipe.data.cutoff_tokens == 16384
+
+
+def test_anything_of_verls_own_configuration_can_be_set():
+    recipe = load(
+        "qwen3_4b", ["rl.verl.actor.optim.betas=[0.9,0.95]", "rl.verl.actor.x=1", "sft.verl={engine: {y: 2}}"]
+    )
+    assert recipe.rl.verl == {"actor": {"optim": {"betas": [0.9, 0.95]}, "x": 1}}
+    assert recipe.sft.verl == {"engine": {"y": 2}}
+
+
+def test_a_saved_recipe_reads_back_the_same(tmp_path):
+    recipe = load("tiny", ["init=dft", "sft.verl.optim.eps=1e-6"])
+    save(recipe, tmp_path / "recipe.yaml")
+    assert read(tmp_path / "recipe.yaml") == recipe
+    assert isinstance(recipe, Recipe)
+
+
+def test_an_unknown_recipe_lists_the_known():
+    assert error(name="qwen4") == f"unknown recipe 'qwen4'; known recipes: {', '.join(names())}"
+
+
+def test_an_unknown_initialiser_lists_the_known():
+    assert error("init=vcor") == f"init=vcor is not known; choose one of {', '.join(INITS)}"
+
+
+@pytest.mark.parametrize(
+    ("override", "hint"),
+    [
+        ("sft.stepz=3", "did you mean sft.steps?"),
+        ("sfft.steps=3", "did you mean sft?"),
+        ("temperatur=3", "did you mean rl.temperature?"),
+        ("foo.bar=0", "keys of a recipe: name, seed,"),
+        ("kl_coef=0", "did you mean rl.kl_coef?"),
+        ("learning_rate=1e-3", "did you mean base.learning_rate or sft.learning_rate or rl.learning_rate?"),
+        ("sft.lr=1e-3", "keys of sft: steps, batch_size,"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(override, hint):
+    assert hint in error(override)
+
+
+def test_a_wrong_type_is_named_with_its_key():
+    assert error("sft.steps=many").startswith("'sft.steps=many': sft.steps is of the wrong type")
+    assert error("sft.steps=2.5").startswith("'sft.steps=2.5': sft.steps is of the wrong type")
+    assert error("sft=3").startswith("'sft=3': sft is of the wrong type")
+    assert error("seed=true").startswith("'seed=true': seed is of the wrong type")
+
+
+@pytest.mark.parametrize("override", ["steps", "=3", "+sft.steps=3", "~seed", "sft.steps=1,2", "a b", "sft.steps=[1"])
+def test_what_is_not_key_equals_value_is_refused(override):
+    assert "write key=value" in error(override)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        (["rl=none", "rl.steps=3"], "rl.steps"),
+        (["init=none", "sft.steps=3"], "sft.steps"),
+        (["init=none", "init.keep=0.5"], "init.keep"),
+        (["model.path=Qwen/Qwen3-0.6B", "base.steps=3"], "base.steps"),
+    ],
+)
+def test_a_setting_that_would_be_ignored_is_an_error(overrides, key):
+    assert error(*overrides).startswith(f"{key} would be ignored")
+
+
+@pytest.mark.parametrize("key", ["model.path", "data.sft", "data.rl"])
+def test_a_missing_local_file_is_an_error(key, tmp_path):
+    missing = tmp_path / "rows.parquet"
+    assert error(f"{key}={missing}") == f"{key}={missing} does not exist; give a path that does, or a hub id"
+    missing.touch()
+    load("tiny", [f"{key}={missing}"])
+
+
+@pytest.mark.parametrize(
+    "override", ["sft.steps=0", "hardware.gpus=-1", "hardware.device=tpu", "init.probe.epsilon=big", "model.dtype=int8"]
+)
+def test_a_value_that_makes_no_sense_is_an_error(override):
+    assert error(override).startswith(override)
+
+
+def test_a_value_that_nothing_sets_is_an_error(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("name: half\n")
+    with pytest.raises(RecipeError, match=r"model\.path is not set"):
+        read(tmp_path / "recipe.yaml")
+
+
+def test_nothing_at_all_to_train_is_an_error():
+    assert error("init=none", "rl=none") == "init=none and rl=none together leave nothing to train"
+
+
+@pytest.mark.parametrize("module", ["recipe", "run", "process", "pipeline", "stages", "cli"])
+def test_the_launcher_imports_no_torch(module):
+    code = f"import sys, vcore_verl.{module}; sys.exit(any(name in sys.modules for name in ('torch', 'verl', 'ray')))"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)

@@ -1,0 +1,35 @@
+from pathlib import Path
+
+from vcore_verl.recipe import load
+from vcore_verl.run import Run
+
+
+def run(*overrides: str) -> Run:
+    return Run(load("tiny", list(overrides)))
+
+
+def test_a_run_lies_where_the_design_says():
+    here = run("init=dft", "rl=dapo", "seed=3", "output_dir=/results")
+    assert here.dir == Path("/results/tiny/dft-dapo/seed3")
+    assert here.sft_hf == here.dir / "sft" / "hf"
+    assert here.rl_hf == here.dir / "rl" / "hf"
+    assert here.eval_pre == here.dir / "eval" / "pre_rl"
+    assert here.eval_post == here.dir / "eval" / "post_rl"
+    assert here.eval_base == Path("/results/tiny/base/eval")
+    assert here.report == Path("/results/tiny/report")
+
+
+def test_seeds_and_arms_share_base_and_data():
+    first, second = run(), run("init=dft", "seed=1")
+    assert (first.base, first.data, first.report) == (second.base, second.data, second.report)
+    assert first.dir != second.dir
+
+
+def test_the_base_is_the_built_in_one_or_what_the_recipe_names():
+    assert run().base_hf == Path("runs/tiny/base/hf")
+    assert run("model.path=Qwen/Qwen3-4B").base_hf == Path("Qwen/Qwen3-4B")
+
+
+def test_rl_starts_from_sft_or_without_it_from_the_base():
+    assert run().rl_start == run().sft_hf
+    assert run("init=none").rl_start == run().base_hf

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from vcore_verl.evaluation.statistics import Estimate
 from vcore_verl.report.collect import Collection, TrainedRun
@@ -128,6 +129,7 @@ def training_curves(collection: Collection) -> Figure | None:
             _arm_curve(axes, runs, panel, style_of(init, rl), f"{init}-{rl}")
         axes.set_title(panel.title)
         axes.set_xlabel("step")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     lines = {line.get_label(): line for axes in grid.flat for line in axes.get_lines()}
@@ -219,7 +221,7 @@ def in_against_out(comparison: Comparison) -> Figure | None:
             alpha=style.alpha,
         )
         if start[0] and start[1]:
-            _cross(axes, start[0], start[1], style, "white", None)
+            _cross(axes, start[0], start[1], style, "white", None if x.post else arm.name)
         if x.post and y.post:
             _cross(axes, x.post, y.post, style, style.colour, arm.name)
     if comparison.base:

@@ -1,0 +1,116 @@
+"""The real engine on a random model of the built-in kind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vcore_verl.data.base_model import build_model
+from vcore_verl.data.tokenizer import build
+from vcore_verl.evaluation.evaluate import checkpoint_hash
+from vcore_verl.evaluation.job import EvaluationError
+from vcore_verl.recipe import ROOT, Base
+
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
+NUM_PROMPTS = 40
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model") / "hf"
+    tokenizer = build()
+    build_model(Base(layers=2, hidden_size=64), tokenizer, seed=0).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "sums.parquet"
+    rows = [
+        {
+            "data_source": "vcore/arithmetic",
+            "prompt": [{"role": "user", "content": f"{i}+{i}=?"}],
+            "reward_model": {"style": "rule", "ground_truth": str(2 * i)},
+            "extra_info": {"prompt_id": f"sum-{i}"},
+        }
+        for i in range(NUM_PROMPTS)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def start(checkpoint, dataset, output, workers, max_tokens=32):
+    command = [sys.executable, "-m", "vcore_verl.evaluation", str(checkpoint), f"--output={output}"]
+    command += [
+        "--num-samples=2",
+        "--temperature=1",
+        "--top-p=1",
+        "--seed=42",
+        "--greedy",
+        f"--max-tokens={max_tokens}",
+    ]
+    command += ["--dtype=float32", "--device=cpu", f"--workers={workers}", f"--dataset=sums={dataset}"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "VERL_PLATFORM": "cpu"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def samples(output):
+    rows = pq.read_table(output / "samples.parquet").to_pylist()
+    return {(row["prompt_id"], row["decoding"], row["sample_idx"]): row for row in rows}
+
+
+def test_an_evaluation_is_whole_and_does_not_depend_on_the_number_of_workers(checkpoint, dataset, tmp_path):
+    texts = []
+    for workers in (1, 2):
+        output = tmp_path / str(workers)
+        process = start(checkpoint, dataset, output, workers)
+        assert process.wait() == 0, process.stdout.read()
+        rows = samples(output)
+        assert len(rows) == 3 * NUM_PROMPTS
+        texts.append({key: row["response"] for key, row in rows.items()})
+        last = json.loads((output / "progress.jsonl").read_text().splitlines()[-1])
+        assert (last["step"], last["total"]) == (3 * NUM_PROMPTS, 3 * NUM_PROMPTS)
+        assert not (output / "partial").exists()
+    assert texts[0] == texts[1]
+    row = rows["sum-3", "sample", 0]
+    assert (row["prompt"], row["gold"]) == ("<|user|>3+3=?<|im_end|><|assistant|>", "6")
+    assert rows["sum-3", "sample", 1]["response"] != row["response"]
+
+
+def test_an_interrupted_evaluation_continues_and_leaves_no_process(checkpoint, dataset, tmp_path):
+    output = tmp_path / "out"
+    process = start(checkpoint, dataset, output, workers=1, max_tokens=600)
+    written = output / "partial" / "responses-0.jsonl"
+    while process.poll() is None and not (written.exists() and written.read_text().count("\n") >= 3):
+        time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 10
+    while workers_of(output) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not workers_of(output)
+    assert not (output / "results.json").exists()
+    before = written.read_text().splitlines()[:3]
+    process = start(checkpoint, dataset, output, workers=2, max_tokens=600)
+    assert process.wait() == 0, process.stdout.read()
+    rows = samples(output)
+    assert len(rows) == 3 * NUM_PROMPTS
+    for line in map(json.loads, before):
+        assert rows[line["prompt_id"], line["decoding"], line["sample_idx"]]["response"] == line["text"]
+
+
+def workers_of(output):
+    found = subprocess.run(["pgrep", "-f", f"evaluation.worker {output}"], capture_output=True, text=True)
+    return found.stdout.split()
+
+
+def test_a_folder_without_a_checkpoint_is_named(tmp_path):
+    with pytest.raises(EvaluationError, match=r"no config.json"):
+        checkpoint_hash(tmp_path)

@@ -1,0 +1,107 @@
+import json
+
+import pytest
+
+from vcore_verl.report.collect import collect
+from vcore_verl.report.scores import ReportError
+
+
+def reasons(root):
+    collection = collect(root)
+    return [(run.init, run.rl, run.seed) for run in collection.runs], {e.name: e.reason for e in collection.excluded}
+
+
+def test_matching_runs_are_collected(base, arm):
+    arm("vcore", "grpo")
+    arm("vcore", "grpo", seed=1)
+    arm("sft", "none")
+    arm("none", "grpo")
+    arm("iw_sft", "dapo")
+    runs, excluded = reasons(base)
+    assert not excluded
+    assert runs == [
+        ("iw_sft", "dapo", 0),
+        ("none", "grpo", 0),
+        ("sft", "none", 0),
+        ("vcore", "grpo", 0),
+        ("vcore", "grpo", 1),
+    ]
+
+
+def test_rl_from_the_base_model_is_measured_against_it(base, arm):
+    arm("none", "grpo")
+    collection = collect(base)
+    assert collection.runs[0].pre is collection.base
+
+
+def change(folder, stage, update):
+    path = folder / "eval" / stage / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | update))
+
+
+@pytest.mark.parametrize(
+    ("update", "reason"),
+    [
+        ({"grader_version": "older"}, "post_rl has another grader"),
+        ({"dtype": "bfloat16"}, "post_rl has another data type"),
+        ({"schema_version": 0}, "not an evaluation of schema version 1"),
+        ({"samples_sha256": "0"}, "not the file that its results.json was made from"),
+    ],
+)
+def test_a_run_that_cannot_be_compared_is_left_out_by_name(base, arm, update, reason):
+    arm("sft", "grpo")
+    change(arm("vcore", "grpo"), "post_rl", update)
+    runs, excluded = reasons(base)
+    assert runs == [("sft", "grpo", 0)]
+    assert list(excluded) == ["vcore-grpo/seed0"]
+    assert reason in excluded["vcore-grpo/seed0"]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "reason"),
+    [
+        ({"question": "What is {i}+{i}?"}, "other prompts, answers or chat template in 'in_domain'"),
+        ({"num_prompts": 39}, "other prompts, answers or chat template"),
+        ({"datasets": ("in_domain",)}, "covers in_domain, "),
+    ],
+)
+def test_other_prompts_are_never_compared(base, arm, kwargs, reason):
+    arm("vcore", "grpo", **kwargs)
+    runs, excluded = reasons(base)
+    assert runs == []
+    assert reason in excluded["vcore-grpo/seed0"]
+
+
+def test_other_decoding_is_never_compared(base, arm, evaluation):
+    folder = arm("vcore", "none")
+    sampling = json.loads((folder / "eval" / "pre_rl" / "results.json").read_text())["sampling"]
+    change(folder, "pre_rl", {"sampling": sampling | {"temperature": 0.6}})
+    assert "another decoding" in reasons(base)[1]["vcore-none/seed0"]
+
+
+def test_an_unfinished_run_is_left_out_by_name(base, arm):
+    folder = arm("vcore", "grpo")
+    (folder / "eval" / "post_rl" / "results.json").unlink()
+    assert "did not finish" in reasons(base)[1]["vcore-grpo/seed0"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+def test_malformed_results_are_left_out_by_name(base, arm, content):
+    folder = arm("vcore", "grpo")
+    (folder / "eval" / "post_rl" / "results.json").write_text(content)
+    assert "results.json" in reasons(base)[1]["vcore-grpo/seed0"]
+
+
+def test_without_any_evaluation_there_is_nothing_to_report(tmp_path):
+    with pytest.raises(ReportError, match="nothing to report on"):
+        collect(tmp_path)
+
+
+def test_without_the_base_model_runs_are_compared_with_each_other(base, arm):
+    arm("vcore", "grpo")
+    arm("sft", "grpo", num_prompts=30)
+    for path in sorted((base / "base").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    runs, excluded = reasons(base)
+    assert runs == [("sft", "grpo", 0)]
+    assert list(excluded) == ["vcore-grpo/seed0"]

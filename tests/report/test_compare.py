@@ -1,0 +1,93 @@
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from scipy import stats
+
+from vcore_verl.report import write_report
+
+
+def frame(folder, dataset, decoding="sample"):
+    """Straight from the parquet, by other code than the report's."""
+    table = pq.read_table(folder / "samples.parquet").to_pandas()
+    return table[(table.dataset == dataset) & (table.decoding == decoding)]
+
+
+def written(root):
+    write_report(root)
+    return json.loads((root / "report" / "comparison.json").read_text())
+
+
+def test_every_number_equals_one_recomputed_from_the_parquet(base, arm):
+    folder = arm("vcore", "grpo")
+    comparison = written(base)
+    (found,) = comparison["arms"]
+    assert (found["init"], found["rl"], found["seeds"]) == ("vcore", "grpo", [0])
+    for dataset in ("in_domain", "out_of_domain"):
+        figures = found["datasets"][dataset]
+        places = {
+            "base": base / "base" / "eval",
+            "pre": folder / "eval" / "pre_rl",
+            "post": folder / "eval" / "post_rl",
+        }
+        means = {}
+        for stage, place in places.items():
+            rows = frame(place, dataset)
+            means[stage] = rows.groupby("prompt_id").score.mean()
+            interval = stats.t.interval(0.95, len(means[stage]) - 1, means[stage].mean(), means[stage].sem())
+            assert figures[stage]["mean"] == pytest.approx(rows.score.mean())
+            assert figures[stage]["ci95"] == pytest.approx(interval)
+            assert figures[stage]["mean_tokens"] == pytest.approx(rows.num_tokens.mean())
+            assert figures[stage]["truncated_frac"] == pytest.approx((rows.finish_reason == "length").mean())
+            assert figures[stage]["greedy"]["mean"] == pytest.approx(frame(place, dataset, "greedy").score.mean())
+            solved = rows.groupby("prompt_id").score.max().mean()
+            assert figures[stage]["pass_at_k"]["4"]["mean"] == pytest.approx(solved)
+        for name, before, after in (("sft_delta", "base", "pre"), ("delta", "pre", "post")):
+            test = stats.ttest_rel(means[after], means[before])
+            assert figures[name]["mean"] == pytest.approx(means[after].mean() - means[before].mean())
+            assert figures[name]["ci95"] == pytest.approx(list(test.confidence_interval(0.95)))
+            assert figures[name]["p"] == pytest.approx(test.pvalue)
+
+
+def test_seeds_are_averaged_by_prompt_and_their_spread_is_kept_apart(base, arm):
+    folders = [arm("vcore", "grpo", pre=0.4 + 0.01 * seed, post=0.7 + 0.05 * seed, seed=seed) for seed in range(3)]
+    figures = written(base)["arms"][0]["datasets"]["in_domain"]
+    gains = [
+        frame(folder / "eval" / "post_rl", "in_domain").score.mean()
+        - frame(folder / "eval" / "pre_rl", "in_domain").score.mean()
+        for folder in folders
+    ]
+    assert figures["delta"]["by_seed"] == pytest.approx(gains)
+    assert figures["delta"]["mean"] == pytest.approx(np.mean(gains))
+    assert figures["delta"]["seed_standard_deviation"] == pytest.approx(np.std(gains, ddof=1))
+
+
+def test_initialisers_are_compared_with_sft_and_corrected(base, arm):
+    folders = {init: arm(init, "grpo", post=post) for init, post in (("dft", 0.6), ("sft", 0.5), ("vcore", 0.9))}
+    pairs = [pair for pair in written(base)["pairwise"] if pair["dataset"] == "in_domain"]
+    assert [(pair["init"], pair["reference"]) for pair in pairs] == [("dft", "sft"), ("vcore", "sft")]
+    means = {
+        i: frame(f / "eval" / "post_rl", "in_domain").groupby("prompt_id").score.mean() for i, f in folders.items()
+    }
+    raw = [stats.ttest_rel(means[init], means["sft"]).pvalue for init in ("dft", "vcore")]
+    assert [pair["p"] for pair in pairs] == pytest.approx(raw)
+    smallest, largest = sorted(range(2), key=lambda index: raw[index])
+    assert pairs[smallest]["p_holm"] == pytest.approx(2 * raw[smallest])
+    assert pairs[largest]["p_holm"] == pytest.approx(max(raw[largest], 2 * raw[smallest]))
+
+
+def test_stages_that_did_not_happen_are_null(base, arm):
+    arm("sft", "none")
+    arm("none", "grpo")
+    by_init = {found["init"]: found["datasets"]["in_domain"] for found in written(base)["arms"]}
+    assert by_init["sft"]["post"] is None and by_init["sft"]["delta"] is None
+    assert by_init["none"]["sft_delta"] is None
+    assert by_init["none"]["pre"]["mean"] == by_init["none"]["base"]["mean"]
+    assert by_init["none"]["delta"]["mean"] > 0
+
+
+def test_algorithms_are_not_mixed(base, arm):
+    arm("vcore", "dapo")
+    arm("sft", "grpo")
+    assert written(base)["pairwise"] == []

@@ -1,0 +1,83 @@
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from vcore_verl.report import terminal_summary, write_report
+
+
+def shown(root, width=130):
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(terminal_summary(root))
+    return re.sub(r"\s+", " ", console.export_text())
+
+
+def test_one_arm_says_what_sft_and_rl_each_brought(base, arm):
+    arm("vcore", "grpo")
+    text = shown(base)
+    assert "SFT (vcore) raised accuracy from" in text
+    assert "RL (grpo) raised accuracy from" in text
+    assert "one training run per arm" in text
+    assert (
+        text.index("Original")
+        < text.index("after SFT (vcore)", text.index("Original"))
+        < text.rindex("after RL (grpo)")
+    )
+
+
+def test_no_difference_is_claimed_where_the_interval_contains_zero(base, arm):
+    arm("vcore", "grpo", pre=0.5, post=0.5001)
+    text = shown(base)
+    assert "RL (grpo) made no difference that 40 prompts can show" in text
+    assert "RL (grpo) raised" not in text
+
+
+def test_several_arms_are_told_apart_only_where_holm_allows(base, arm):
+    for init, post in (("sft", 0.6), ("vcore", 0.95), ("dft", 0.6001), ("random", 0.3)):
+        arm(init, "grpo", post=post)
+    text = shown(base)
+    assert re.search(
+        r"On in_domain, after grpo: vcore \(.*\) ahead of sft, random \(.*\) behind sft, dft not told apart", text
+    )
+
+
+def test_several_seeds_are_named(base, arm):
+    for seed in range(2):
+        arm("vcore", "grpo", post=0.8 + 0.01 * seed, seed=seed)
+    assert "after RL (grpo, 2 seeds)" in shown(base)
+    assert "one training run" not in shown(base)
+
+
+@pytest.mark.parametrize(("init", "rl"), [("vcore", "none"), ("none", "grpo")])
+def test_half_a_pipeline_has_a_report(base, arm, init, rl):
+    arm(init, rl)
+    write_report(base)
+    text = (base / "report" / "report.md").read_text()
+    assert ("| after SFT" in text) == (init != "none")
+    assert ("| after RL" in text) == (rl != "none")
+
+
+def test_the_base_model_alone_has_a_report(base):
+    write_report(base)
+    assert "No training run has been evaluated yet" in (base / "report" / "report.md").read_text()
+
+
+def test_the_report_has_its_tables_and_pictures(base, arm):
+    arm("vcore", "grpo")
+    arm("sft", "grpo")
+    write_report(base)
+    text = (base / "report" / "report.md").read_text()
+    pictures = re.findall(r"!\[.*\]\((.*)\)", text)
+    assert pictures == ["accuracy.png", "training.png", "pass_at_k.png", "domains.png"]
+    for picture in pictures:
+        assert (base / "report" / picture).read_bytes().startswith(b"\x89PNG")
+    assert "## in_domain (40 prompts)" in text and "| vcore - sft |" in text
+
+
+def test_what_is_left_out_is_said(base, arm):
+    arm("vcore", "grpo")
+    arm("dft", "grpo", num_prompts=30)
+    write_report(base)
+    assert "`dft-grpo/seed0`: pre_rl has other prompts" in (base / "report" / "report.md").read_text()
+    assert "left out: dft-grpo/seed0" in shown(base)

@@ -22,7 +22,7 @@ class Digests:
             origin = path
         else:
             files = [Path(name) for name in glob.glob(str(path))]
-            origin = Path()
+            origin = next(parent for parent in path.parents if "*" not in str(parent))
         if not files:
             return None
         lines = [f"{file.relative_to(origin)} {self._of_file(file)}" for file in sorted(files)]

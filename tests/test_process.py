@@ -102,15 +102,13 @@ def test_a_command_that_does_not_exist_fails(tmp_path):
 
 def test_a_stage_without_new_steps_is_stopped_though_it_logs(tmp_path):
     command = python("step(1)\nwhile True: print('chatter'); time.sleep(0.05)", tmp_path)
-    start = time.monotonic()
-    with pytest.raises(StageFailed, match=r"no progress for 0.0167 minutes after step 1 of 3"):
-        run(command, tmp_path / "a.log", 1.0, lambda line: None)
-    assert time.monotonic() - start < 5
+    with pytest.raises(StageFailed, match=r"no progress for 0.05 minutes after step 1 of 3"):
+        run(command, tmp_path / "a.log", 3.0, lambda line: None)
     assert marked(tmp_path) == []
 
 
 def test_start_up_has_twice_the_allowance(tmp_path):
-    run(python("time.sleep(1.5); step(1)", tmp_path), tmp_path / "a.log", 1.0, lambda line: None)
+    run(python("time.sleep(3.5); step(1)", tmp_path), tmp_path / "a.log", 3.0, lambda line: None)
     with pytest.raises(StageFailed, match="before its first step"):
         run(python("time.sleep(60)", tmp_path), tmp_path / "a.log", 0.2, lambda line: None)
 

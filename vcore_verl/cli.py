@@ -1,4 +1,7 @@
-"""The command line: `python -m vcore_verl VERB ...`. Imports no torch."""
+"""The command line: `python -m vcore_verl VERB ...`. Imports no torch.
+
+Each verb imports what it runs once the recipe has been read, so that a mistake in it is told at once.
+"""
 
 import argparse
 import shlex
@@ -7,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +19,9 @@ from vcore_verl import hardware
 from vcore_verl.lock import Locked
 from vcore_verl.process import StageFailed
 from vcore_verl.recipe import Recipe, RecipeError, load, names, to_yaml
+
+if TYPE_CHECKING:
+    from vcore_verl.pipeline import Step
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -57,7 +64,7 @@ def run(words: list[str]) -> int:
     hardware.hand_down(recipe)
     if args.dry_run:
         console.print(to_yaml(recipe), markup=False, highlight=False, soft_wrap=True)
-        _print_plan(Pipeline(recipe, console), args.fresh)
+        _print_plan(Pipeline(recipe, console).plan(args.fresh))
         if reason := hardware.shortage(recipe):
             console.print(f"would not start: {reason}", style="yellow", highlight=False, soft_wrap=True)
         return 0
@@ -122,9 +129,9 @@ def _recipe(parser: argparse.ArgumentParser, words: list[str]) -> tuple[argparse
     return args, hardware.resolve(load(args.recipe, args.overrides))
 
 
-def _print_plan(pipeline, fresh: bool) -> None:
+def _print_plan(steps: "list[Step]") -> None:
     table = Table("stage", "purpose", "plan", "why", box=None, title_justify="left")
-    for step in pipeline.plan(fresh):
+    for step in steps:
         table.add_row(step.stage.name, step.stage.purpose, step.action, step.reason)
     console.print(table)
 

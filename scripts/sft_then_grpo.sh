@@ -9,4 +9,4 @@
 # Sets itself up on the first call. The same command again continues where the last one stopped.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
-PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}" exec "$PYTHON" -m vcore_verl run "$@"
+exec "$PYTHON" -m vcore_verl run "$@"

@@ -125,6 +125,21 @@ def minimum_detectable_effect(before_P: ArrayLike, after_P: ArrayLike, power: fl
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) + stats.t.ppf(power, freedom)) * standard_error
 
 
+def seed_difference(before_by_seed: Sequence[float], after_by_seed: Sequence[float]) -> Estimate | None:
+    """Mean of after - before over training seeds, with Welch's t interval; None where either has one seed.
+
+    Seeds are not paired: seed 1 of one method has nothing in common with seed 1 of another.
+    """
+    if min(len(before_by_seed), len(after_by_seed)) < 2:
+        return None
+    mean = float(np.mean(after_by_seed) - np.mean(before_by_seed))
+    if np.ptp(before_by_seed) == np.ptp(after_by_seed) == 0:
+        return Estimate(mean, mean, mean, 1.0 if mean == 0 else 0.0)
+    test = stats.ttest_ind(after_by_seed, before_by_seed, equal_var=False)
+    low, high = test.confidence_interval(CONFIDENCE)
+    return Estimate(mean, float(low), float(high), float(test.pvalue))
+
+
 @dataclass(frozen=True)
 class SeedSpread:
     """Spread of one figure over training seeds: another question than its interval over prompts."""

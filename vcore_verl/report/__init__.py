@@ -5,7 +5,9 @@
 - `compare`   every number, once
 - `wording`   figures in words; the answer in two sentences
 - `rows`      the main table
-- `terminal`, `markdown`, `plots`   its forms
+- `transitions` prompts that RL gained and lost
+- `terminal`, `markdown`, `page`, `plots`   the report's forms
+- `view`      one prompt before and after RL, across initialisers
 
 Imports no torch.
 """
@@ -18,6 +20,7 @@ from rich.console import RenderableType
 from vcore_verl.report.collect import Collection, collect
 from vcore_verl.report.compare import Comparison, compare
 from vcore_verl.report.markdown import markdown
+from vcore_verl.report.page import page
 from vcore_verl.report.plots import draw
 from vcore_verl.report.scores import ReportError
 from vcore_verl.report.terminal import terminal_report
@@ -26,7 +29,8 @@ __all__ = ["ReportError", "collect", "compare", "terminal_summary", "write", "wr
 
 
 def write_report(root: Path) -> None:
-    """Report on all runs below `root` = runs/<recipe>, into root/report: report.md, comparison.json, pictures.
+    """Report on all runs below `root` = runs/<recipe>, into root/report: report.md, report.html, comparison.json,
+    pictures.
 
     Raises `ReportError` where no evaluation has finished; a run that cannot be compared is left out, by name.
     """
@@ -39,6 +43,7 @@ def write(collection: Collection, comparison: Comparison, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pictures = draw(collection, comparison, folder)
     (folder / "comparison.json").write_text(json.dumps(comparison.to_json(), indent=1) + "\n")
+    (folder / "report.html").write_text(page(collection, comparison, pictures))
     (folder / "report.md").write_text(markdown(comparison, pictures))
 
 

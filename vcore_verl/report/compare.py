@@ -20,17 +20,19 @@ from vcore_verl.evaluation.statistics import (
     paired_difference,
     pass_at_k,
     powers_of_two,
+    seed_difference,
     seed_spread,
 )
 from vcore_verl.report.collect import Collection, Excluded, TrainedRun
 from vcore_verl.report.scores import DatasetScores, Evaluation
+from vcore_verl.report.transitions import Transition, transitions
 
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
 class StageFigures:
-    """A checkpoint (or the checkpoints of several seeds) on one data set; `mean_P` is the accuracy on each prompt."""
+    """A checkpoint, or one of each seed, on one data set: `mean_P` by prompt, `by_seed` by seed."""
 
     mean_P: NDArray[np.float64]
     accuracy: Estimate
@@ -38,6 +40,7 @@ class StageFigures:
     pass_at_k: dict[int, Estimate]
     mean_tokens: float
     truncated: float
+    by_seed: tuple[float, ...]
 
     @property
     def greedy(self) -> Estimate | None:
@@ -111,7 +114,8 @@ class Arm:
 class Pair:
     """Final accuracy of `init` minus that of `reference` under the same RL, paired by prompt.
 
-    `p_holm` is adjusted over all pairs of the data set and RL algorithm.
+    `p_holm` is adjusted over all pairs of the data set and RL algorithm. `over_seeds` is the same difference with an
+    interval over training seeds (Welch), where both have several.
     """
 
     dataset: str
@@ -120,10 +124,12 @@ class Pair:
     reference: str
     difference: Estimate
     p_holm: float
+    over_seeds: Estimate | None
 
     def to_json(self) -> dict[str, Any]:
         names = {"dataset": self.dataset, "rl": self.rl, "init": self.init, "reference": self.reference}
-        return names | self.difference.to_json() | {"p_holm": self.p_holm}
+        over_seeds = self.over_seeds.to_json() if self.over_seeds else None
+        return names | self.difference.to_json() | {"p_holm": self.p_holm, "over_seeds": over_seeds}
 
 
 @dataclass(frozen=True)
@@ -135,6 +141,7 @@ class Comparison:
     arms: list[Arm]
     pairs: list[Pair]
     excluded: list[Excluded]
+    transitions: list[Transition]
     conditions: dict[str, Any]
 
     @property
@@ -161,6 +168,7 @@ class Comparison:
                 for arm in self.arms
             ],
             "pairwise": [pair.to_json() for pair in self.pairs],
+            "transitions": [item.to_json() for item in self.transitions],
             "excluded": [vars(item) for item in self.excluded],
         }
 
@@ -178,6 +186,7 @@ def compare(collection: Collection) -> Comparison:
         arms=arms,
         pairs=[pair for name in names for rl in algorithms for pair in _pairs(arms, name, rl)],
         excluded=collection.excluded,
+        transitions=transitions(collection),
         conditions={
             "sampling": reference["sampling"],
             "dtype": reference.get("dtype"),
@@ -217,6 +226,7 @@ def _figures(evaluations: list[Evaluation], name: str) -> StageFigures:
         pass_at_k=_pass_at_k(scores),
         mean_tokens=float(np.mean([item.num_tokens_PS for item in scores])),
         truncated=float(np.mean([item.truncated_PS for item in scores])),
+        by_seed=tuple(float(item.score_PS.mean()) for item in scores),
     )
 
 
@@ -255,10 +265,10 @@ def _pairs(arms: list[Arm], name: str, rl: str) -> list[Pair]:
     finals = [(arm.init, final) for arm in arms if arm.rl == rl and (final := arm.datasets[name].final) is not None]
     if len(finals) < 2:
         return []
-    reference, reference_figures = finals[0]
-    differences = [(init, paired_difference(reference_figures.mean_P, figures.mean_P)) for init, figures in finals[1:]]
-    adjusted = holm([difference.p or 0.0 for _, difference in differences])
+    reference, expected = finals[0]
+    differences = [paired_difference(expected.mean_P, figures.mean_P) for _, figures in finals[1:]]
+    adjusted = holm([difference.p or 0.0 for difference in differences])
     return [
-        Pair(name, rl, init, reference, difference, p_holm)
-        for (init, difference), p_holm in zip(differences, adjusted, strict=True)
+        Pair(name, rl, init, reference, difference, p_holm, seed_difference(expected.by_seed, figures.by_seed))
+        for (init, figures), difference, p_holm in zip(finals[1:], differences, adjusted, strict=True)
     ]

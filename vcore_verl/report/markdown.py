@@ -5,9 +5,11 @@ from pathlib import Path
 
 from vcore_verl.report.compare import Comparison
 from vcore_verl.report.rows import HEADER, rows
-from vcore_verl.report.wording import SIGNIFICANT, answer, p_value, points, signed_interval
+from vcore_verl.report.wording import ONE_RUN, SIGNIFICANT, answer, p_value, points, signed_interval
 
-_CAPTIONS = {
+Table = tuple[Sequence[str], Sequence[Sequence[str]], str]  # header, lines, note
+
+CAPTIONS = {
     "accuracy": "Accuracy before and after RL, with 95 % intervals over prompts",
     "training": "Training curves; with several seeds the mean, their range shaded",
     "pass_at_k": "Unbiased pass@k of the final checkpoints, with 95 % bootstrap intervals over prompts",
@@ -21,10 +23,20 @@ def markdown(comparison: Comparison, pictures: Sequence[Path]) -> str:
         f"# {comparison.name}: what SFT and RL brought",
         answer(comparison),
         *_tables(comparison),
-        _notes(comparison),
+        notes(comparison),
     ]
-    parts += [f"![{_CAPTIONS[path.stem]}]({path.name})\n\n*{_CAPTIONS[path.stem]}.*" for path in pictures]
-    parts += _pairwise(comparison) + _seeds(comparison) + _excluded(comparison) + [_conditions(comparison)]
+    parts += [f"![{CAPTIONS[path.stem]}]({path.name})\n\n*{CAPTIONS[path.stem]}.*" for path in pictures]
+    for title, table in (
+        ("Initialisers against each other", pairwise_table(comparison)),
+        ("Spread over training seeds", seeds_table(comparison)),
+        ("Prompts gained and lost by RL", changes_table(comparison)),
+    ):
+        if table is not None:
+            header, lines, note = table
+            parts += [f"## {title}", _table(header, lines), note]
+    if comparison.excluded:
+        parts += ["## Left out", _list([f"`{item.name}`: {item.reason}" for item in comparison.excluded])]
+    parts += ["## Conditions", _list(conditions(comparison))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -41,7 +53,8 @@ def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(head + [f"| {' | '.join(line)} |" for line in lines])
 
 
-def _notes(comparison: Comparison) -> str:
+def notes(comparison: Comparison) -> str:
+    """How to read the main table."""
     sampling = comparison.conditions["sampling"]
     return (
         f"Accuracy is the mean over {sampling['num_samples']} samples per prompt at temperature"
@@ -66,10 +79,21 @@ def _detectable(comparison: Comparison) -> str:
     return f"With these prompts a true change of {size} points at the last stage would be found four times in five."
 
 
-def _pairwise(comparison: Comparison) -> list[str]:
+def pairwise_table(comparison: Comparison) -> Table | None:
+    """Final accuracy of every initialiser against the reference."""
     if not comparison.pairs:
-        return []
-    header = ("data set", "RL", "final accuracy", "difference", "95 % interval", "p", "p (Holm)", "told apart")
+        return None
+    header = (
+        "data set",
+        "RL",
+        "final accuracy",
+        "change",
+        "95 % interval",
+        "p",
+        "p (Holm)",
+        "told apart",
+        "over seeds",
+    )
     lines = [
         (
             pair.dataset,
@@ -80,14 +104,20 @@ def _pairwise(comparison: Comparison) -> list[str]:
             p_value(pair.difference.p),
             p_value(pair.p_holm),
             "yes" if pair.p_holm < SIGNIFICANT else "no",
+            signed_interval(pair.over_seeds) if pair.over_seeds else ONE_RUN,
         )
         for pair in comparison.pairs
     ]
-    note = "Paired by prompt; Holm's correction over the comparisons of one data set and RL algorithm."
-    return ["## Initialisers against each other", _table(header, lines), note]
+    note = (
+        "In points, paired by prompt; Holm's correction over the comparisons of one data set and RL algorithm. These"
+        " speak of the checkpoints compared. The last column is Welch's 95 % interval over training seeds: what holds of the"
+        " methods."
+    )
+    return header, lines, note
 
 
-def _seeds(comparison: Comparison) -> list[str]:
+def seeds_table(comparison: Comparison) -> Table | None:
+    """How much the change of a stage varies from one training run to the next."""
     header = ("arm", "data set", "stage", "seeds", "mean change", "standard deviation", "lowest", "highest")
     lines = []
     for arm in comparison.arms:
@@ -97,33 +127,47 @@ def _seeds(comparison: Comparison) -> list[str]:
                     sizes = (spread.standard_deviation, spread.lowest, spread.highest)
                     shown = [points(change.difference), *(f"{100 * size:.1f}" for size in sizes)]
                     lines.append((arm.name, name, stage, str(spread.num_seeds), *shown))
-    if not lines:
-        return []
     note = "In points: how much another training run may differ. The intervals above, over prompts, do not contain it."
-    return ["## Spread over training seeds", _table(header, lines), note]
+    return (header, lines, note) if lines else None
 
 
-def _excluded(comparison: Comparison) -> list[str]:
-    if not comparison.excluded:
-        return []
-    return ["## Left out", "\n".join(f"- `{item.name}`: {item.reason}" for item in comparison.excluded)]
+def changes_table(comparison: Comparison) -> Table | None:
+    """Prompts solved before and after RL, two by two."""
+    header = (
+        "arm",
+        "data set",
+        "solved before and after",
+        "lost",
+        "gained",
+        "solved neither time",
+        "lost, for example",
+    )
+    lines = []
+    for item in comparison.transitions:
+        counts = map(str, (item.both, item.lost, item.gained, item.neither))
+        examples = ", ".join(f"`{example.prompt_id}`" for example in item.lost_examples)
+        lines.append((f"{item.arm}, seed {item.seed}", item.dataset, *counts, examples))
+    note = "Solved: at least half of the samples are correct. `python -m vcore_verl view RUN --prompt ID` shows them."
+    return (header, lines, note) if lines else None
 
 
-def _conditions(comparison: Comparison) -> str:
-    conditions = comparison.conditions
-    sampling = conditions["sampling"]
+def conditions(comparison: Comparison) -> list[str]:
+    """What all evaluations here have in common."""
+    common = comparison.conditions
+    sampling = common["sampling"]
     decoding = (
         f"{sampling['num_samples']} samples at temperature {sampling['temperature']:g}, top_p {sampling['top_p']:g},"
         f"{' one greedy,' if sampling['greedy'] else ''} at most {sampling['max_tokens']} tokens,"
         f" seed {sampling['seed']}"
     )
     arms = ", ".join(f"{arm.name} (seeds {', '.join(map(str, arm.seeds))})" for arm in comparison.arms) or "none"
-    versions = ", ".join(f"{name} {number}" for name, number in conditions["versions"].items())
-    return "\n".join(
-        [
-            "## Conditions\n",
-            f"- arms: {arms}",
-            f"- decoding: {decoding}; {conditions['dtype']} on {conditions['device']}",
-            f"- grader: {conditions['grader_version']}; {versions}",
-        ]
-    )
+    versions = ", ".join(f"{name} {number}" for name, number in common["versions"].items())
+    return [
+        f"arms: {arms}",
+        f"decoding: {decoding}; {common['dtype']} on {common['device']}",
+        f"grader: {common['grader_version']}; {versions}",
+    ]
+
+
+def _list(items: Sequence[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)

@@ -1,0 +1,123 @@
+"""The same prompt before and after RL, and across initialisers, in the terminal: `view(words)`."""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from vcore_verl.report.collect import Collection, collect
+from vcore_verl.report.scores import Answer, Asked, Evaluation, ReportError, read_responses
+from vcore_verl.report.transitions import transitions
+
+_SHOWN_CHARS = 2000
+
+
+def view(words: list[str], console: Console) -> None:
+    """Show a prompt of RUN and everything that was answered to it, or (without --prompt) which prompts changed most.
+
+    Raises `ReportError` for a run without evaluations and for an unknown prompt.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m vcore_verl view", description="the same prompt before and after RL"
+    )
+    parser.add_argument("run", type=Path, help="runs/<recipe>, or a run below it")
+    parser.add_argument("--prompt", metavar="ID", help="id of a prompt")
+    parser.add_argument("--all", action="store_true", help="every sample, not only the first of each outcome")
+    options = parser.parse_args(words)
+    collection = collect(_root(options.run))
+    if options.prompt is None:
+        console.print(changed_prompts(collection))
+    else:
+        console.print(prompt_view(collection, options.prompt, options.all))
+
+
+def _root(place: Path) -> Path:
+    """runs/<recipe> of a path at or below it."""
+    for candidate in (place, *place.resolve().parents):
+        if (candidate / "base" / "eval").is_dir() or any(candidate.glob("*-*/seed*/eval")):
+            return candidate
+    raise ReportError(f"{place} is not in a directory of runs: give runs/<recipe>, or a run below it")
+
+
+def changed_prompts(collection: Collection) -> RenderableType:
+    """Prompts that RL gained and lost, by arm and data set, with their ids."""
+    table = Table(
+        "arm", "data set", "change", "prompt id", "prompt", title="view one with --prompt ID", title_style="dim"
+    )
+    for item in transitions(collection):
+        for change, examples in (("gained", item.gained_examples), ("lost", item.lost_examples)):
+            for example in examples:
+                colour = "green" if change == "gained" else "red"
+                shown = " ".join(example.prompt.split())[:60]
+                row = (item.arm, item.dataset, f"[{colour}]{change}[/]", example.prompt_id, escape(shown))
+                table.add_row(*row)
+    return table
+
+
+def prompt_view(collection: Collection, prompt_id: str, every_sample: bool = False) -> RenderableType:
+    """What every checkpoint answered to one prompt. Raises `ReportError` where no data set has it."""
+    datasets = [name for name, scores in collection.reference.datasets.items() if prompt_id in scores.prompt_ids]
+    if not datasets:
+        some = ", ".join(scores.prompt_ids[0] for scores in collection.reference.datasets.values())
+        raise ReportError(f"no prompt '{prompt_id}'; ids look like {some}")
+    parts: list[RenderableType] = []
+    for dataset in datasets:
+        asked = [(label, found[prompt_id]) for label, found in _asked(collection, dataset, prompt_id)]
+        first = asked[0][1]
+        parts.append(
+            Panel(Text(first.prompt), title=f"{dataset}: {prompt_id}, answer {escape(first.gold)}", title_align="left")
+        )
+        parts += [_panel(label, item, every_sample) for label, item in asked]
+    return Group(*parts)
+
+
+def _asked(collection: Collection, dataset: str, prompt_id: str) -> Iterator[tuple[str, dict[str, Asked]]]:
+    for label, evaluation in checkpoints(collection):
+        yield label, read_responses(evaluation, dataset, [prompt_id])
+
+
+def checkpoints(collection: Collection) -> Iterator[tuple[str, Evaluation]]:
+    """Original, then every arm (its first seed) before and after RL."""
+    if collection.base is not None:
+        yield "Original", collection.base
+    for (rl, init), runs in collection.arms.items():
+        run = runs[0]
+        if init != "none" and run.pre is not None:
+            yield f"after SFT ({init})" if rl == "none" else f"{init}-{rl}: after SFT", run.pre
+        if run.post is not None:
+            yield f"{init}-{rl}: after RL", run.post
+
+
+def _panel(label: str, asked: Asked, every_sample: bool) -> Panel:
+    answers = asked.answers if every_sample else tuple(_one_of_each_outcome(asked))
+    num_samples = sum(answer.decoding == "sample" for answer in asked.answers)
+    correct = round(asked.solved_share * num_samples)
+    blocks = [
+        Text.assemble((_caption(answer), _colour(answer)), "\n", answer.text[:_SHOWN_CHARS]) for answer in answers
+    ]
+    colour = "green" if asked.solved_share >= 0.5 else "red"
+    title = f"{label}: {correct} of {num_samples} samples correct"
+    return Panel(Group(*blocks), title=title, title_align="left", border_style=colour)
+
+
+def _one_of_each_outcome(asked: Asked) -> Iterator[Answer]:
+    seen: set[tuple[str, str]] = set()
+    for answer in asked.answers:
+        if (answer.decoding, answer.status) not in seen:
+            seen.add((answer.decoding, answer.status))
+            yield answer
+
+
+def _caption(answer: Answer) -> str:
+    name = "greedy" if answer.decoding == "greedy" else f"sample {answer.sample_idx}"
+    cut = ", truncated" if answer.truncated else ""
+    return f"{name}: {answer.status}, {answer.num_tokens} tokens{cut}"
+
+
+def _colour(answer: Answer) -> str:
+    return "bold green" if answer.score else "bold red"

@@ -35,13 +35,15 @@ class Step:
 
 
 class Pipeline:
-    """One run of one recipe, whose `hardware.device` is resolved."""
+    """One run of one recipe, whose `hardware.device` is resolved. Raises `RecipeError` where a stage refuses it."""
 
     def __init__(self, recipe: Recipe, console: Console, stage_list: list[Stage] | None = None) -> None:
         self.recipe = recipe
         self.run_dir = Run(recipe)
         self.console = console
         self.stages = stages(recipe, self.run_dir) if stage_list is None else stage_list
+        for stage in self.stages:
+            stage.command()  # each checks the recipe: all mistakes are told before the first stage runs
         self.digests = Digests(self.run_dir.root / ".digests.json")
         self.manifests = {shared: Manifest(self._home(shared) / "manifest.json") for shared in (True, False)}
         self.log_dir: Path | None = None

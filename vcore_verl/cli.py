@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from vcore_verl import hardware
+from vcore_verl import hardware, verl_config
 from vcore_verl.lock import Locked
 from vcore_verl.process import StageFailed
 from vcore_verl.recipe import Recipe, RecipeError, load, names, to_yaml
@@ -126,7 +126,9 @@ def _recipe(parser: argparse.ArgumentParser, words: list[str]) -> tuple[argparse
     args = parser.parse_intermixed_args(words)
     if args.recipe is None:
         raise RecipeError(f"which recipe? known recipes: {', '.join(names())}")
-    return args, hardware.resolve(load(args.recipe, args.overrides))
+    recipe = load(args.recipe, args.overrides)
+    verl_config.check(recipe)
+    return args, hardware.resolve(recipe)
 
 
 def _print_plan(steps: "list[Step]") -> None:

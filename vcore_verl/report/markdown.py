@@ -110,8 +110,8 @@ def pairwise_table(comparison: Comparison) -> Table | None:
     ]
     note = (
         "In points, paired by prompt; Holm's correction over the comparisons of one data set and RL algorithm. These"
-        " speak of the checkpoints compared. The last column is Welch's 95 % interval over training seeds: what holds of the"
-        " methods."
+        " speak of the checkpoints compared. The last column is Welch's 95 % interval over training seeds: what holds"
+        " of the methods."
     )
     return header, lines, note
 

@@ -1,0 +1,126 @@
+"""The benchmarks of the paper (Tables 2 and 8, appendix E), BigMath's held-out slice among them."""
+
+import hashlib
+import zlib
+
+from vcore_verl.evaluation.benchmarks.declaration import Benchmark, Problem, Row, Source, Stratified
+from vcore_verl.evaluation.benchmarks.templates import LETTERS, math, multiple_choice
+
+_RBENCH_OPTIONS = "ABCDEF"
+_BIG_MATH_BUCKETS, _BIG_MATH_HELD_OUT = 1000, 4  # about 1,000 of 251,122 problems, of which 500 are drawn
+
+
+def held_out(problem: str) -> bool:
+    """Whether a BigMath problem is kept for testing: training data must leave out those for which this is true."""
+    return zlib.crc32(" ".join(problem.split()).encode()) % _BIG_MATH_BUCKETS < _BIG_MATH_HELD_OUT
+
+
+def _aime(row: Row, position: int) -> Problem:
+    year = str(row.get("year", "2025"))
+    return Problem(f"aime-{year}-{row['id']}", math(row["problem"]), _without_leading_zeros(str(row["answer"])))
+
+
+def _without_leading_zeros(answer: str) -> str:
+    """AIME answers are printed as 000-999; a model writes 70."""
+    return answer.strip().lstrip("0") or "0"
+
+
+def _olympiad(row: Row, position: int) -> Problem:
+    return Problem(
+        f"olympiad-{row.get('id', position)}", math(row["question"]), row["final_answer"][0].strip().strip("$")
+    )
+
+
+def _rbench(row: Row, position: int) -> Problem:
+    prompt = multiple_choice(row["question"], [row[letter] for letter in _RBENCH_OPTIONS])
+    return Problem(f"rbench-{row['index']}", prompt, row["answer"].strip())
+
+
+def _supergpqa(row: Row, position: int) -> Problem:
+    if len(row["options"]) > len(LETTERS):
+        raise ValueError(
+            f"SuperGPQA {row['uuid']} has {len(row['options'])} options, at most {len(LETTERS)} are lettered"
+        )
+    prompt = multiple_choice(row["question"], row["options"])
+    return Problem(f"supergpqa-{row['uuid']}", prompt, row["answer_letter"].strip())
+
+
+def _math500(row: Row, position: int) -> Problem:
+    return Problem(f"math500-{row['unique_id']}", math(row["problem"]), row["answer"])
+
+
+def _big_math(row: Row, position: int) -> Problem:
+    digest = hashlib.sha256(row["problem"].encode()).hexdigest()[:12]
+    return Problem(f"bigmath-{digest}", math(row["problem"]), str(row["answer"]))
+
+
+def _gsm8k(row: Row, position: int) -> Problem:
+    gold = row["answer"].rpartition("####")[2].strip().replace(",", "")
+    return Problem(f"gsm8k-{position}", math(row["question"]), gold)
+
+
+BENCHMARKS = {
+    benchmark.name: benchmark
+    for benchmark in (
+        Benchmark(
+            name="aime",
+            sources=(Source("HuggingFaceH4/aime_2024", "train"), Source("math-ai/aime25", "test")),
+            columns=("id", "problem", "answer"),
+            problem=_aime,
+            size=60,
+            data_source="aime",
+        ),
+        Benchmark(
+            name="olympiad",
+            sources=(Source("Hothan/OlympiadBench", "train", "OE_TO_maths_en_COMP"),),
+            columns=("question", "final_answer"),
+            problem=_olympiad,
+            size=674,
+            data_source="olympiadbench",
+        ),
+        Benchmark(
+            name="rbench",
+            sources=(Source("R-Bench/R-Bench", "test", "rbench-t_en"),),
+            columns=("index", "question", *_RBENCH_OPTIONS, "answer"),
+            problem=_rbench,
+            size=1094,
+            data_source="rbench",
+        ),
+        Benchmark(
+            name="supergpqa_1k",
+            sources=(Source("m-a-p/SuperGPQA", "train"),),
+            columns=("uuid", "question", "options", "answer_letter", "discipline"),
+            problem=_supergpqa,
+            size=1000,
+            data_source="supergpqa",
+            sample=Stratified("discipline", 1000, seed=42),
+        ),
+        Benchmark(
+            name="math500",
+            sources=(Source("HuggingFaceH4/MATH-500", "test"),),
+            columns=("unique_id", "problem", "answer"),
+            problem=_math500,
+            size=500,
+            data_source="HuggingFaceH4/MATH-500",
+        ),
+        Benchmark(
+            name="gsm8k",
+            sources=(Source("openai/gsm8k", "test", "main"),),
+            columns=("question", "answer"),
+            problem=_gsm8k,
+            size=1319,
+            data_source="openai/gsm8k",
+        ),
+        Benchmark(
+            name="big_math",
+            sources=(Source("SynthLabsAI/Big-Math-RL-Verified", "train"),),
+            columns=("problem", "answer", "source"),
+            problem=_big_math,
+            size=500,
+            data_source="SynthLabsAI/Big-Math-RL-Verified",
+            keep=lambda row: held_out(row["problem"]),
+            distinct="problem",
+            sample=Stratified("source", 500, seed=42),
+        ),
+    )
+}

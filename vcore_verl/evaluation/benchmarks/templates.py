@@ -1,0 +1,29 @@
+"""The paper's instructions (appendix C.1 and C.3); blank lines as far as its typesetting shows them."""
+
+from collections.abc import Sequence
+
+_MATH = """You are a helpful and accurate assistant for solving the following math problem:
+{question}
+
+Please reason step by step, and put the correct answer within \\boxed{{}} at last."""
+
+_MULTIPLE_CHOICE = """You are a helpful and accurate assistant for solving the following multiple-choice question:
+{question}
+
+Options are:
+{options}
+
+Please reason step by step, and put the correct answer within \\boxed{{}} at last."""
+
+LETTERS = "ABCDEFGHIJ"
+
+
+def math(question: str) -> str:
+    """Appendix C.1, "Math CoT Training Data Template", used in evaluation as well (C.3)."""
+    return _MATH.format(question=question.strip())
+
+
+def multiple_choice(question: str, options: Sequence[str]) -> str:
+    """Appendix C.3, "Multiple-Choice Benchmark Evaluation Template"; options are lettered from A."""
+    lettered = "\n".join(f"({letter}): {option.strip()}" for letter, option in zip(LETTERS, options, strict=False))
+    return _MULTIPLE_CHOICE.format(question=question.strip(), options=lettered)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BAD_INPUT = 2
 INTERRUPTED = 130
 
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 120)  # a file or a pipe has no width of its own
 
 
 def main(argv: list[str] | None = None) -> int:

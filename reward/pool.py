@@ -5,21 +5,24 @@ its queue, a child stuck in C code keeps its slot for ever, and `spawn` imports 
 worker: Ray's).
 """
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing.connection import Pipe
+from multiprocessing.connection import Connection, Pipe
+from multiprocessing.reduction import send_handle
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
 _START_LIMIT_S = 120.0  # importing sympy takes 1 s here, much longer on a network file system
-_MAX_ATTEMPTS = 3  # for one question whose workers die (not: exceed the deadline)
-_MAX_STARTS = 20  # in a row that end before the worker is ready
+_MAX_ATTEMPTS = 10  # for one question whose workers die (not: exceed the deadline)
+_MAX_STARTS = 20  # in a row that fail
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,16 @@ class Outcome:
     replaced: int
 
 
-class _WorkerDied(Exception):
+class _ProcessDied(Exception):
     pass
 
 
-class _Worker:
+class _Template:
+    """The process that has sympy imported and forks the workers (`reward.worker`)."""
+
     def __init__(self, memory_bytes: int):
-        self._connection, far_end = Pipe()
+        self._control, far_end = Pipe()
+        self._lock = threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "reward.worker", str(far_end.fileno()), str(os.getpid()), str(memory_bytes)],
             cwd=_ROOT,
@@ -46,18 +52,9 @@ class _Worker:
             stderr=subprocess.DEVNULL,
         )
         far_end.close()
-        self._ready = False
-        self._deadline_to_start = time.monotonic() + _START_LIMIT_S
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def wait_until_ready(self) -> None:
-        """Until it has warmed up. Raises _WorkerDied if it ended instead, RuntimeError if it cannot work here."""
-        if self._ready:
-            return
-        reply = self._receive(self._deadline_to_start - time.monotonic())
+        reply = _receive(self._control, _START_LIMIT_S)
         if reply is None:
             raise RuntimeError(f"the reward's worker process did not start within {_START_LIMIT_S:.0f} s")
         if "error" in reply:
@@ -65,37 +62,60 @@ class _Worker:
                 f"the reward's worker process cannot start: {reply['error']}. Install math-verify into"
                 f" {sys.executable}, or raise the worker's memory limit."
             )
-        self._ready = True
 
-    def ask(self, question: dict, budget_s: float) -> dict | None:
-        """The reply, or None when there was none within the budget."""
-        try:
-            self._connection.send_bytes(json.dumps(question | {"budget_s": budget_s}).encode())
-        except OSError as error:
-            raise _WorkerDied from error
-        return self._receive(budget_s)
+    def fork(self) -> "_Worker":
+        near_end, far_end = Pipe()
+        with self._lock:
+            _send(self._control, {"fork": True})
+            with _as_process_died():
+                send_handle(self._control, far_end.fileno(), self._process.pid)
+            reply = _receive(self._control, _START_LIMIT_S)
+        far_end.close()
+        if reply is None:
+            raise _ProcessDied
+        return _Worker(self, near_end, reply["pid"])
 
-    def _receive(self, timeout_s: float) -> dict | None:
-        try:
-            return json.loads(self._connection.recv_bytes()) if self._connection.poll(max(0.0, timeout_s)) else None
-        except (EOFError, OSError) as error:
-            raise _WorkerDied from error
+    def kill_worker(self, pid: int) -> None:
+        with self._lock:
+            _send(self._control, {"kill": pid})
+            _receive(self._control, _START_LIMIT_S)
 
     def kill(self) -> None:
         self._process.kill()
-        self._connection.close()
         self._process.wait()
+        with self._lock:  # whoever waits for a reply has found the end: a closed descriptor's number is soon another's
+            self._control.close()
+
+
+class _Worker:
+    def __init__(self, template: _Template, questions: Connection, pid: int):
+        self._template = template
+        self._questions = questions
+        self.pid = pid
+
+    def ask(self, question: dict, budget_s: float) -> dict | None:
+        """The reply, or None when there was none within the budget."""
+        _send(self._questions, question | {"budget_s": budget_s})
+        return _receive(self._questions, budget_s)
+
+    def lost(self) -> bool:
+        """Whether it ended while idle: it never speaks first, so what there is to read is the end."""
+        return self._questions.poll()
+
+    def kill(self) -> None:
+        self._questions.close()
+        with contextlib.suppress(_ProcessDied):  # workers die with their template
+            self._template.kill_worker(self.pid)
 
 
 class WorkerPool:
-    """Up to `size` workers at work, started when first needed. Safe to call from any number of threads.
+    """Up to `size` workers, started when first needed. Safe to call from any number of threads.
 
-    A caller waits in `ask` until it may have a worker, so nothing queues inside the pool. Once a worker has been lost
-    one more is kept warm, so that nobody waits for the next loss to be replaced. After a fork the child must not use
-    its parent's pool.
+    A caller waits in `ask` until it may have a worker, so nothing queues inside the pool. After a fork the child must
+    not use its parent's pool.
 
     Args:
-        size: the most workers at work at a time.
+        size: the most workers alive at a time.
         memory_bytes: address space of a worker (RLIMIT_AS; Linux).
     """
 
@@ -105,18 +125,18 @@ class WorkerPool:
         self.size = size
         self._memory_bytes = memory_bytes
         self._slots = threading.Semaphore(size)
+        self._idle: list[_Worker] = []
+        self._template: _Template | None = None
         self._lock = threading.Lock()
-        self._idle: list[_Worker] = []  # the warmest last
-        self._has_spare = False
-        # PR_SET_PDEATHSIG fires when the THREAD that started the child ends (prctl(2)): start them all from one that
-        # lives as long as the process, never from a caller's thread.
+        # PR_SET_PDEATHSIG fires when the THREAD that started the child ends (prctl(2)): start it from one that lives as
+        # long as the process, never from a caller's thread.
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reward-worker-starter")
 
     def ask(self, question: dict, deadline_s: float) -> Outcome:
         """The verdict of a worker; status `timeout` when it took longer than `deadline_s` or too much memory.
 
         A worker lost for another reason (killed from outside) is replaced and the question asked again with what is
-        left of its time, at most three times in all.
+        left of its time, at most ten times in all.
         """
         replaced = 0
         budget_s = deadline_s
@@ -126,22 +146,21 @@ class WorkerPool:
                 dispatched = time.monotonic()
                 try:
                     reply = worker.ask(question, budget_s)
-                except _WorkerDied:
+                except _ProcessDied:
                     reply = None
                 budget_s -= time.monotonic() - dispatched
                 if reply is not None and reply["status"] != "timeout":
                     self._give_back(worker, reply["peak_bytes"])
                     return Outcome(reply["status"], replaced)
-                self._replace(worker)
+                worker.kill()
                 replaced += 1
                 if reply is not None or budget_s <= 0 or replaced == _MAX_ATTEMPTS:
                     return Outcome("timeout", replaced)
 
     def warm_up(self) -> None:
-        """Start all workers and wait until each has imported sympy and parsed once."""
-        workers = [self._take() for _ in range(self.size)]
-        with self._lock:
-            self._idle.extend(workers)
+        """Start all workers; each has sympy imported and has parsed once."""
+        for worker in [self._take() for _ in range(self.size)]:
+            self._give_back(worker, 0)
 
     def pids(self) -> list[int]:
         """Process ids of the workers not at work."""
@@ -149,45 +168,61 @@ class WorkerPool:
             return [worker.pid for worker in self._idle]
 
     def close(self) -> None:
-        """Kill the workers not at work."""
+        """End all processes; questions still being answered end as `timeout`."""
         with self._lock:
-            workers, self._idle, self._has_spare = self._idle, [], False
-        for worker in workers:
-            worker.kill()
+            self._drop_template()
+            self._idle.clear()
 
     def _take(self) -> _Worker:
-        for _ in range(_MAX_STARTS):
-            with self._lock:
-                worker = self._idle.pop() if self._idle else None
-            if worker is None:
-                worker = self._start()
-            try:
-                worker.wait_until_ready()
-                return worker
-            except _WorkerDied:
-                self._replace(worker)
-            except RuntimeError:
+        with self._lock:
+            while self._idle:
+                worker = self._idle.pop()
+                if not worker.lost():
+                    return worker
                 worker.kill()
-                raise
-        raise RuntimeError(f"{_MAX_STARTS} reward worker processes in a row ended while starting: is memory exhausted?")
+            for _ in range(_MAX_STARTS):
+                try:
+                    return self._started_template().fork()
+                except _ProcessDied:
+                    self._drop_template()
+                except RuntimeError:
+                    self._drop_template()
+                    raise
+        raise RuntimeError(f"the reward's worker process ended {_MAX_STARTS} times in a row: is memory exhausted?")
 
-    def _start(self) -> _Worker:
-        return self._starter.submit(_Worker, self._memory_bytes).result()
+    def _started_template(self) -> _Template:
+        if self._template is None:
+            self._template = self._starter.submit(_Template, self._memory_bytes).result()
+            self._template.wait_until_ready()
+        return self._template
+
+    def _drop_template(self) -> None:
+        if self._template is not None:
+            self._template.kill()
+            self._template = None
 
     def _give_back(self, worker: _Worker, peak_bytes: int) -> None:
         # Memory is never given back, and what one hard question leaves behind must not stifle the next.
         if peak_bytes > self._memory_bytes // 2:
-            self._replace(worker)
+            worker.kill()
             return
         with self._lock:
             self._idle.append(worker)
 
-    def _replace(self, worker: _Worker) -> None:
-        """Start the successor at once, so that it warms up while others work."""
-        worker.kill()
-        with self._lock:
-            count = 1 if self._has_spare else 2
-            self._has_spare = True
-        successors = [self._start() for _ in range(count)]
-        with self._lock:
-            self._idle[:0] = successors
+
+@contextlib.contextmanager
+def _as_process_died() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, OSError) as error:
+        raise _ProcessDied from error
+
+
+def _send(connection: Connection, message: dict) -> None:
+    with _as_process_died():
+        connection.send_bytes(json.dumps(message).encode())
+
+
+def _receive(connection: Connection, timeout_s: float) -> dict | None:
+    with _as_process_died():
+        return json.loads(connection.recv_bytes()) if connection.poll(max(0.0, timeout_s)) else None

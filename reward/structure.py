@@ -67,7 +67,7 @@ _OPAQUE = re.compile(
     r"'|!!|[+-]\s*[+-]|\\text|[%:?@#&\"`]|\\[lcvd]?dots|\d_|\\(?:p?mod|bmod|equiv|cong|sim|overline|underline|vec|hat|bar|widehat"
     r"|overrightarrow|perp|parallel|circ|triangle|angle|mid|forall|exists|to|Rightarrow|implies|iff|setminus|cap"
     r"|begin|operatorname|mathbb|mathcal|star|otimes|oplus|nmid|subset|cdots)(?![a-zA-Z])|\.\."
-    r"|\\partial|\\frac\{d[^{}]*\}\{d"
+    r"|[^\x00-\x7f]|\\partial|\\frac\{d[^{}]*\}\{d"
 )
 _INTERNAL_DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s*\^\{\\circ\}")
 _GROUPED_NUMBER = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,]|\.\d*,)")

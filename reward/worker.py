@@ -1,23 +1,26 @@
-"""A verification worker: `python -m reward.worker <fd> <parent pid> <memory in bytes>`.
+"""The process that verifies: `python -m reward.worker <fd> <parent pid> <memory in bytes>`, started by `reward.pool`.
 
-Started by `reward.pool`; one process, one connection, one question at a time. It may be killed at any moment, and sees
-to its own end in every case where nobody is left to do so.
+It imports sympy once and then only forks: each fork is a worker with one connection, answering one question at a time.
+A worker may be killed at any moment and its successor is there in milliseconds, not after another import. Forking is
+safe here as it is not in the host: this process has one thread.
 """
 
 import ctypes
+import gc
 import json
 import os
 import resource
 import signal
 import sys
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
 
 _PR_SET_PDEATHSIG = 1
 _GRACE_S = 0.5  # the pool kills at the deadline; the worker's own alarm is for when the pool is gone
 
 
 def main() -> None:
-    connection, parent, memory_bytes = Connection(int(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3])
+    control, parent, memory_bytes = Connection(int(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3])
     _die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is the parent's affair
     if sys.platform == "linux":  # elsewhere the limit is refused or ignored
@@ -27,12 +30,38 @@ def main() -> None:
 
         grade_symbolically([r"\sqrt{8}+x"], r"x+2\sqrt{2}")  # builds the parser's tables and sympy's caches
     except Exception as error:
-        connection.send_bytes(json.dumps({"error": f"{type(error).__name__}: {error}"}).encode())
+        _send(control, {"error": f"{type(error).__name__}: {error}"})
         return
-    connection.send_bytes(b'{"ready": true}')
+    gc.freeze()  # keeps the collector from copying every page shared with the workers
+    _send(control, {"ready": True})
     while True:
         try:
-            question = json.loads(connection.recv_bytes())
+            command = json.loads(control.recv_bytes())
+        except EOFError:
+            return
+        if "kill" in command:
+            os.kill(command["kill"], signal.SIGKILL)
+            os.waitpid(command["kill"], 0)  # until here its pid cannot have passed to another process
+            _send(control, {"killed": command["kill"]})
+            continue
+        questions = Connection(recv_handle(control))
+        own_pid = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            _die_with(own_pid)
+            try:
+                _answer(questions, grade_symbolically)
+            finally:
+                os._exit(0)
+        questions.close()
+        _send(control, {"pid": pid})
+
+
+def _answer(questions: Connection, grade_symbolically) -> None:
+    while True:
+        try:
+            question = json.loads(questions.recv_bytes())
         except EOFError:
             return
         # Left at its default action the alarm ends the process in the kernel, even from inside C code.
@@ -43,7 +72,11 @@ def main() -> None:
             status = "timeout"
         signal.setitimer(signal.ITIMER_REAL, 0)
         peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        connection.send_bytes(json.dumps({"status": status, "peak_bytes": peak_bytes}).encode())
+        _send(questions, {"status": status, "peak_bytes": peak_bytes})
+
+
+def _send(connection: Connection, message: dict) -> None:
+    connection.send_bytes(json.dumps(message).encode())
 
 
 def _die_with(parent: int) -> None:
@@ -51,7 +84,7 @@ def _die_with(parent: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the call above
-        sys.exit()
+        os._exit(0)
 
 
 if __name__ == "__main__":

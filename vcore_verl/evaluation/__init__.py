@@ -10,6 +10,8 @@
 - `grading`     the training reward, and its version
 - `results`     samples.parquet and results.json
 - `statistics`  intervals, tests, pass@k
+- `benchmarks`  the paper's benchmarks as data sets
+- `export`      the layouts of lm-evaluation-harness and lighteval
 
 Only `worker` imports vLLM and torch.
 """

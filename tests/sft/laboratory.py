@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from hydra import compose, initialize_config_module
+from launch import settings  # beside this script
 from torch import Tensor
 from verl.trainer import sft_trainer
 from verl.utils import distributed
 from verl.utils import tensordict_utils as tu
 
-from tests.sft.launch import settings
 from vcore_verl.overrides import merge
 from vcore_verl.sft import direction as directions
 from vcore_verl.sft import passes
@@ -108,7 +108,7 @@ def splits() -> dict[str, Any]:
 
 
 def utilities() -> dict[str, Any]:
-    """Utilities by every derivative along one direction, with the parameters and the direction to check them against."""
+    """Utilities by every derivative along one direction, with that direction and the parameters to check against."""
     found = {}
     for model, lora in (("full", {}), ("lora", LORA)):
         for form, packed in (("padded", {}), ("packed", PACKED)):
@@ -142,7 +142,7 @@ def _utilities(subject: ObjectiveTrainer) -> dict[str, Any]:
             probe.step_size.relative, probe.step_size.countdown = None, 0
             data = batch.copy()
             metrics = probe._utilities(data, direction)
-            if derivative == "forward":
+            if "displaced_log_probs" in data:
                 here = passes.log_probs(engine, data)
                 values = (data["displaced_log_probs"].values() - here.values()) / data["epsilon"]
             else:

@@ -1,12 +1,12 @@
 """Starting ranks of the real stack, and settings for a tiny model."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from vcore_verl.overrides import merge, to_overrides
@@ -30,9 +30,11 @@ def torchrun(ranks: int, *arguments: str, log: Path, wait: bool = True) -> subpr
 
 
 def kill(process: subprocess.Popen) -> None:
-    """kill -9 for a launcher and all its ranks."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    """kill -9 for a launcher and its ranks, which torchrun puts into sessions of their own."""
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for member in family:
+        member.kill()
+    psutil.wait_procs(family)
 
 
 def settings(start: Path, output: Path, ranks: int, **changes: Any) -> list[str]:

@@ -84,8 +84,8 @@ OBJECTIVES = [
 def test_equals_plain_float64(start: Path, laboratory: dict, reference: dict, name: str, ranks: int):
     loss, gradient = laboratory[ranks]["objectives"][name]
     expected_loss, expected_gradient = reference[name]
-    # vcore_adam divides by |g|: float32 noise in vanishing gradients changes its utilities a little.
-    tolerance = 2e-3 if name == "vcore_adam" else 2e-5
+    # vcore_adam divides by |g|, vcore_temperature by 0.05: both enlarge float32's rounding of the utilities.
+    tolerance = {"vcore_adam": 2e-3, "vcore_temperature": 2e-4}.get(name, 2e-5)
     assert loss == pytest.approx(expected_loss, rel=tolerance)
     difference = exact.flatten(exact.load(start), gradient) - expected_gradient
     assert np.linalg.norm(difference) <= tolerance * np.linalg.norm(expected_gradient)

@@ -1,6 +1,7 @@
 """Utilities on verl's engine against one backward pass per token, and what a probe leaves behind."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,26 +18,37 @@ FLOORS = {
     ("central", "float32"): 0.99,
     ("central", "bfloat16"): 0.9,
     ("forward", "float32"): 0.99,
-    ("forward", "bfloat16"): 0.9,
+    ("forward", "bfloat16"): 0.8,  # its error falls with the step only linearly: central is the one to use there
 }
 
 
+@pytest.fixture(scope="module")
+def token_gradients(start: Path, laboratory: dict) -> dict[str, tuple[Any, list[exact.Example]]]:
+    """The float64 model and the gradient of every token, fully trained and with adapters."""
+    found = {}
+    for kind in ("full", "lora"):
+        plain = exact.load(start, laboratory[1]["utilities"][f"{kind}-padded-float32"]["state"], lora=kind == "lora")
+        found[kind] = plain, exact.examples(start, plain, exact.BATCH)
+    return found
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("form", ["padded", "packed"])
-@pytest.mark.parametrize("model", ["full", "lora"])
+@pytest.mark.parametrize("kind", ["full", "lora"])
 def test_utilities_are_the_exact_directional_derivatives(
-    start: Path, laboratory: dict, model: str, form: str, ranks: int
+    laboratory: dict, token_gradients: dict, kind: str, form: str, dtype: str, ranks: int
 ):
-    for dtype in ("float32", "bfloat16"):
-        measured = laboratory[ranks]["utilities"][f"{model}-{form}-{dtype}"]
-        plain = exact.load(start, measured["state"], lora=model == "lora")
-        direction = exact.flatten(plain, measured["direction"])
-        expected = np.concatenate([e.gradients @ direction for e in exact.examples(start, plain, exact.BATCH)])
-        for derivative in ("jvp", "central", "forward"):
-            found = np.concatenate([row.double().cpu().numpy() for row in measured[derivative][0]])
-            assert spearmanr(found, expected)[0] >= FLOORS[derivative, dtype], (derivative, dtype)
-            if (derivative, dtype) == ("jvp", "float32"):
-                np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    measured = laboratory[ranks]["utilities"][f"{kind}-{form}-{dtype}"]
+    plain, batch = token_gradients[kind]
+    direction = exact.flatten(plain, measured["direction"])
+    expected = np.concatenate([example.gradients @ direction for example in batch])
+    for derivative in ("jvp", "central", "forward"):
+        found = np.concatenate([row.double().cpu().numpy() for row in measured[derivative][0]])
+        assert spearmanr(found, expected)[0] >= FLOORS[derivative, dtype], derivative
+    if dtype == "float32":
+        jvp = np.concatenate([row.double().cpu().numpy() for row in measured["jvp"][0]])
+        np.testing.assert_allclose(jvp, expected, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("ranks", [1, 2])

@@ -22,9 +22,7 @@ class ForwardMode:
 
     def __init__(self, model: nn.Module, tangents: dict[str, Tensor]):
         self.tangents = tangents
-        self.units: dict[str, nn.Module] = {
-            name: module for name, module in model.named_modules() if isinstance(module, FSDPModule)
-        }
+        self.units = {name: module for name, module in model.named_modules() if _is_unit(module)}
         self.saved: dict[tuple[str, nn.Module, str], Any] = {}
         name_of = {id(parameter): name for name, parameter in model.named_parameters()}
         # A tied parameter stands in several modules; each place must get the same dual tensor.
@@ -35,9 +33,8 @@ class ForwardMode:
                     self.places[name_of[id(parameter)]].append((module, leaf))
         self.owned: dict[str, list[str]] = {unit: [] for unit in self.units}
         for name in tangents:
-            self.owned[max((unit for unit in self.units if unit == "" or name.startswith(unit + ".")), key=len)].append(
-                name
-            )
+            enclosing = (unit for unit in self.units if unit == "" or name.startswith(f"{unit}."))
+            self.owned[max(enclosing, key=len)].append(name)
 
     def __enter__(self) -> None:
         self.level = fwAD.dual_level()
@@ -69,6 +66,10 @@ class ForwardMode:
         for name in self.owned[unit]:
             for module, leaf in self.places[name]:
                 module._parameters[leaf] = self.saved.pop((name, module, leaf))
+
+
+def _is_unit(module: nn.Module) -> bool:
+    return isinstance(module, FSDPModule)
 
 
 def _full(tensor: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 from verl.utils import tensordict_utils as tu
-from verl.utils.device import get_device_id
+from verl.utils.device import get_device_id, get_device_name
 
 from vcore_verl.recipe import Probe as Settings
 from vcore_verl.sft import direction as directions
@@ -23,6 +23,7 @@ from vcore_verl.sft.passes import Direction
 
 # Weight of the newest gradient in the running average (`gradient: running`), as Adam's first moment.
 NEWEST = 0.1
+AVERAGE = "vcore_running_gradient"
 # Sequences per rank on which the size of a finite difference is chosen.
 TRIAL_SEQUENCES = 4
 
@@ -38,9 +39,8 @@ class Probe:
         self.engine, self.settings, self.draw, self.seed = engine, settings, draw, seed
         self.clip_grad = clip_grad if settings.clip_grad is None else settings.clip_grad
         self.step_size = StepSize(None if settings.epsilon == "auto" else float(settings.epsilon))
-        self.average: Direction | None = None
         if settings.gradient == "running":
-            engine.optimizer.register_step_pre_hook(self._observe)
+            engine.optimizer.register_step_post_hook(self._observe)
 
     def measure(self, data: TensorDict, step: int) -> dict[str, float]:
         """Add "utility", or "displaced_log_probs" and "epsilon", to `data`; return metrics. Nothing is added between
@@ -63,7 +63,7 @@ class Probe:
 
     def _gradient(self, data: TensorDict, step: int) -> tuple[Direction | None, dict[str, float]]:
         if self.settings.gradient == "running":
-            return self.average, {}
+            return self._running_gradient(), {}
         with passes.same_randomness():
             torch.manual_seed((self.seed * 1_000_003 + step * 8191 + self.engine.get_data_parallel_rank()) % 2**63)
             return self._fresh_gradient(self.draw(step))
@@ -97,8 +97,8 @@ class Probe:
             directions.norm(direction),
             lambda e: difference(trial, direction, e)[supervised_P],
         )
-        if self.settings.derivative == "central":
-            utility_P = self._central(data, direction, epsilon)
+        if self.settings.derivative == "central" or _rounds_log_probs(self.engine):
+            utility_P = difference(data, direction, epsilon)
             data["utility"] = torch.nested.nested_tensor_from_jagged(
                 utility_P, data["input_ids"].offsets().to(utility_P.device)
             )
@@ -114,9 +114,11 @@ class Probe:
         return (ahead_P - behind_P) / (2 * epsilon)
 
     def _forward(self, data: TensorDict, direction: Direction, epsilon: float) -> Tensor:
-        """(l(theta) - l(theta - e v)) / e, packed (P,). In training l(theta) is the training pass's own."""
-        here_P = self._displaced_log_probs(data, direction, 0.0, passes.log_probs).values()
-        ahead_P = self._displaced_log_probs(data, direction, -epsilon, passes.log_probs).values()
+        """(l(theta) - l(theta - e v)) / e, packed (P,). In training l(theta) is the training pass's own if it is
+        precise.
+        """
+        here_P = self._displaced_log_probs(data, direction, 0.0, passes.precise_log_probs).values()
+        ahead_P = self._displaced_log_probs(data, direction, -epsilon, passes.precise_log_probs).values()
         return (ahead_P - here_P) / epsilon
 
     def _displaced_log_probs(
@@ -126,7 +128,25 @@ class Probe:
             return log_probs(self.engine, data)
 
     def _observe(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """Take a training gradient, as it goes into the optimizer step, into the running average."""
-        names = passes.trainable(self.engine)
-        gradient = {name: p.grad.detach().clone() for name, p in names.items() if p.grad is not None}
-        self.average = gradient if self.average is None else directions.weighted_mean(gradient, self.average, NEWEST)
+        """Take a training gradient, as it went into the optimizer step, into the running average.
+
+        Kept in the optimizer's state, so that it is saved and restored with it. After the step: Adam initialises only
+        an empty state.
+        """
+        for parameter in passes.trainable(self.engine).values():
+            if parameter.grad is not None:
+                state, gradient = optimizer.state[parameter], parameter.grad.detach()
+                state[AVERAGE] = gradient.clone() if AVERAGE not in state else state[AVERAGE].lerp(gradient, NEWEST)
+
+    def _running_gradient(self) -> Direction | None:
+        """The average of past training gradients, None before the first step."""
+        states = {name: self.engine.optimizer.state.get(p, {}) for name, p in passes.trainable(self.engine).items()}
+        return {name: state[AVERAGE] for name, state in states.items() if AVERAGE in state} or None
+
+
+def _rounds_log_probs(engine: Any) -> bool:
+    """Whether the training pass's log-probabilities are too coarse for a difference.
+
+    On the CPU autocast leaves log-softmax in bfloat16; on CUDA it computes it in float32.
+    """
+    return get_device_name() == "cpu" and engine._autocast_dtype != torch.float32

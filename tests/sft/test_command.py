@@ -1,0 +1,113 @@
+import json
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_module
+
+from vcore_verl.overrides import to_overrides
+from vcore_verl.platform import cpu_environment
+from vcore_verl.recipe import Recipe, RecipeError, load
+from vcore_verl.run import ArtefactError, Run
+from vcore_verl.sft.command import final_shards, sft_command, verify_sft, verl_settings
+
+
+def recipe(tmp_path: Path, *overrides: str, name: str = "tiny") -> Recipe:
+    return load(name, [f"output_dir={tmp_path}", *overrides])
+
+
+@pytest.mark.parametrize("name", ["tiny", "qwen3_4b"])
+@pytest.mark.parametrize("device", ["cpu", ""])
+def test_every_setting_exists_in_verl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, device: str):
+    monkeypatch.setenv("VERL_PLATFORM", device)
+    subject = recipe(tmp_path, name=name)
+    overrides = to_overrides(verl_settings(subject, Run(subject)))
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        config = compose("sft_trainer_engine", overrides=overrides)
+    assert config.optim.lr == subject.sft.learning_rate
+    assert config.trainer.seed == subject.seed
+    assert config.init.probe.batch_size == 32
+    assert config.engine.use_torch_compile is (device != "cpu")
+
+
+def test_command_runs_one_process_per_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("VERL_PLATFORM", "cpu")
+    subject = recipe(tmp_path)
+    command = sft_command(subject, Run(subject))
+    assert "--nproc-per-node=2" in command.argv
+    assert command.env == cpu_environment(threads=1)
+    assert command.progress == Run(subject).sft / "metrics.jsonl"
+    assert command.total == subject.sft.steps
+
+
+def test_settings_of_verl_pass_through(tmp_path: Path):
+    subject = recipe(tmp_path, "sft.verl.data.train_max_samples=10", "sft.verl.optim.weight_decay=0.5")
+    settings = verl_settings(subject, Run(subject))
+    assert settings["data"]["train_max_samples"] == 10
+    assert settings["optim"]["weight_decay"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["sft.verl.engine.ulysses_sequence_parallel_size=2"], "a sequence's weights need all of its tokens"),
+        (["sft.verl.engine.strategy=fsdp"], "must be fsdp2"),
+        (["sft.verl.model.use_fused_kernels=true"], "hides the logits"),
+        (["sft.verl.model.use_liger=true"], "no forward-mode derivative"),
+        (["sft.verl.data.pad_mode=right"], "pad_mode"),
+        (["sft.batch_size=63"], "multiple of the 2 ranks"),
+        (["init.probe.batch_size=3"], "multiple of the 2 ranks"),
+        (["init.probe.derivative=backward"], "choose one of jvp, forward, central"),
+        (["init.probe.gradient=old"], "choose one of fresh, running"),
+        (["init.probe.update=lion"], "choose one of sgd, adam"),
+        (["init.probe.every=0"], "at least 1"),
+        (["init.variance_control=ratio"], "choose one of loss_ratio, variance, none"),
+        (["init.temperature=1"], "either init.temperature or init.kl_budget"),
+        (["init.temperature=-1", "init.kl_budget=null"], "must be positive"),
+        (["init.kl_budget=-1"], "must not be negative"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_starts(tmp_path: Path, overrides: list[str], message: str):
+    subject = recipe(tmp_path, *overrides)
+    with pytest.raises(RecipeError, match=message) as error:
+        sft_command(subject, Run(subject))
+    assert "\n" not in str(error.value)
+
+
+def test_liger_is_fine_without_forward_mode(tmp_path: Path):
+    subject = recipe(tmp_path, "sft.verl.model.use_liger=true", "init.probe.derivative=central")
+    sft_command(subject, Run(subject))
+
+
+def finished(tmp_path: Path, steps: int) -> tuple[Recipe, Run]:
+    subject = recipe(tmp_path, "sft.steps=3")
+    run = Run(subject)
+    run.sft.mkdir(parents=True)
+    lines = [json.dumps({"step": step, "total": 3}) for step in range(1, steps + 1)]
+    (run.sft / "metrics.jsonl").write_text("".join(line + "\n" for line in lines))
+    for shard in final_shards(subject, run):
+        shard.parent.mkdir(parents=True, exist_ok=True)
+        shard.write_bytes(b"shard")
+    return subject, run
+
+
+def test_finished_stage_verifies(tmp_path: Path):
+    verify_sft(*finished(tmp_path, steps=3))
+
+
+def test_missing_steps_do_not_verify(tmp_path: Path):
+    with pytest.raises(ArtefactError, match="has 2 steps"):
+        verify_sft(*finished(tmp_path, steps=2))
+
+
+def test_missing_shard_does_not_verify(tmp_path: Path):
+    subject, run = finished(tmp_path, steps=3)
+    final_shards(subject, run)[1].unlink()
+    with pytest.raises(ArtefactError, match=r"rank_1\.pt is missing"):
+        verify_sft(subject, run)
+
+
+def test_missing_metrics_do_not_verify(tmp_path: Path):
+    subject, run = finished(tmp_path, steps=3)
+    (run.sft / "metrics.jsonl").unlink()
+    with pytest.raises(ArtefactError, match="left no"):
+        verify_sft(subject, run)

@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vcore_verl.data import tokenizer
+from vcore_verl.sft.dataset import SupervisedDataset, boxed_span
+
+TOKENIZER = tokenizer.build()
+ANSWER = "<think>1+2=3\n</think>\\boxed{3}"
+
+
+def write(path: Path, *answers: str, prompt: str = "1+2=?") -> str:
+    rows = [
+        {"messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]}
+        for answer in answers
+    ]
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), path)
+    return str(path)
+
+
+def test_exactly_the_answer_and_the_end_token_are_supervised(tmp_path: Path):
+    item = SupervisedDataset(write(tmp_path / "a.parquet", ANSWER), TOKENIZER, {})[0]
+    supervised = item["input_ids"][item["loss_mask"].bool()].tolist()
+    assert TOKENIZER.decode(supervised) == ANSWER + "<|im_end|>"
+    prompt = item["input_ids"][~item["loss_mask"].bool()].tolist()
+    assert TOKENIZER.decode(prompt) == "<|user|>1+2=?<|im_end|><|assistant|>"
+
+
+@pytest.mark.parametrize("suffix", ["", "\n", "<|endoftext|>"])
+def test_a_template_that_strips_thoughts_or_adds_text_changes_nothing(tmp_path: Path, suffix: str):
+    # Qwen3's template drops the <think> block of a lone assistant message and puts a newline after the end token.
+    template = tokenizer.CHAT_TEMPLATE.replace(
+        "message['content']", "message['content'].split('</think>')[-1]"
+    ).replace("'<|im_end|>'", f"'<|im_end|>{suffix}'")
+    stripped = tokenizer.build()
+    stripped.chat_template = template
+    item = SupervisedDataset(write(tmp_path / "a.parquet", ANSWER), stripped, {})[0]
+    assert stripped.decode(item["input_ids"][item["loss_mask"].bool()].tolist()) == ANSWER + "<|im_end|>"
+
+
+def test_answer_mask_is_the_inside_of_the_last_box(tmp_path: Path):
+    text = "\\boxed{1} then \\boxed{\\frac{2}{3}} done"
+    item = SupervisedDataset(write(tmp_path / "a.parquet", text), TOKENIZER, {})[0]
+    assert TOKENIZER.decode(item["input_ids"][item["answer_mask"].bool()].tolist()) == "\\frac{2}{3}"
+
+
+@given(st.text(alphabet="a{}\\b", max_size=40))
+def test_boxed_span_is_balanced_or_empty(text: str):
+    start, end = boxed_span("x" + text)
+    inside = ("x" + text)[start:end]
+    assert inside.count("{") == inside.count("}")
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [("\\boxed{5", ""), ("no box", ""), ("\\boxed {7}", "7"), ("\\boxed{1} \\boxed{2", "1"), ("\\boxed{}", "")],
+)
+def test_boxed_span_of_odd_text(text: str, inside: str):
+    start, end = boxed_span(text)
+    assert text[start:end] == inside
+
+
+def test_too_long_examples_are_refused_or_cut(tmp_path: Path):
+    file = write(tmp_path / "a.parquet", "9" * 50)
+    with pytest.raises(ValueError, match=r"row 0 has 59 tokens, more than 20: raise data\.cutoff_tokens"):
+        SupervisedDataset(file, TOKENIZER, {"max_length": 20})[0]
+    cut = SupervisedDataset(file, TOKENIZER, {"max_length": 20, "truncation": "right"})[0]
+    assert {len(cut[key]) for key in ("input_ids", "loss_mask", "position_ids", "answer_mask")} == {20}
+
+
+def test_rows_without_an_answer_are_refused(tmp_path: Path):
+    rows = [{"messages": [{"role": "user", "content": "1+2=?"}]}]
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"row 0 of .* messages must be a prompt"):
+        SupervisedDataset(str(tmp_path / "a.parquet"), TOKENIZER, {})[0]
+
+
+def test_reference_log_probabilities_travel_with_their_example(tmp_path: Path):
+    data = SupervisedDataset(write(tmp_path / "a.parquet", "1", "22"), TOKENIZER, {})
+    assert "reference_log_probs" not in data[1]
+    data.attach_reference([torch.zeros(len(data[k]["input_ids"])) - k for k in range(2)])
+    assert data[1]["reference_log_probs"].tolist() == [-1.0] * len(data[1]["input_ids"])
+    assert data[1]["index"].tolist() == [1]

@@ -1,0 +1,93 @@
+"""The SFT stage as a process: equal to stock verl, resumable after kill -9 and at epoch boundaries."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.sft.launch import kill, settings, torchrun
+
+pytestmark = pytest.mark.slow
+
+MODULE = ("-m", "vcore_verl.sft.main")
+VCORE = {"name": "vcore", "kl_budget": 0.1, "probe": {"batch_size": 4}}
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_sft_equals_stock_verl_step_for_step(laboratory: dict, ranks: int):
+    logged = laboratory[ranks]["stock"]["logged"]
+    assert len(logged["stock"]) == 6
+    assert logged["ours"] == logged["stock"]
+    assert laboratory[ranks]["stock"]["parameters_equal"]
+
+
+def test_two_ranks_train_like_one(laboratory: dict):
+    for one, two in zip(*(laboratory[ranks]["stock"]["logged"]["ours"] for ranks in (1, 2)), strict=True):
+        assert two == pytest.approx(one, rel=1e-4)
+
+
+def losses(path: Path) -> dict[int, float]:
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
+    assert {line["total"] for line in lines} == {6}
+    return {line["step"]: line["train/loss"] for line in lines}
+
+
+def test_killed_run_continues_as_if_nothing_had_happened(start: Path, tmp_path: Path):
+    changes = {"+init": VCORE, "trainer": {"save_freq": 2, "max_ckpt_to_keep": 2}}
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    torchrun(2, *MODULE, *settings(start, whole, 2, **changes), log=whole / "log")
+    process = torchrun(2, *MODULE, *settings(start, broken, 2, **changes), log=broken / "log", wait=False)
+    metrics = broken / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and metrics.read_text().count("\n") >= 3):
+        assert time.monotonic() < deadline, (broken / "log").read_text()[-2000:]
+        time.sleep(0.02)
+    kill(process)
+    with metrics.open("a") as file:
+        file.write('{"step": 4, "tot')  # what a kill in the middle of a write leaves
+    torchrun(2, *MODULE, *settings(start, broken, 2, **changes), log=broken / "log2")
+    assert losses(metrics) == losses(whole / "metrics.jsonl")
+    assert (broken / "checkpoints" / "latest_checkpointed_iteration.txt").read_text() == "6"
+
+
+def test_resumes_at_an_epoch_boundary_and_after_the_last_step(start: Path, tmp_path: Path):
+    # 48 examples in batches of 24: an epoch ends at step 2, where verl 0.9.1 resumes with an exhausted data loader.
+    init = VCORE | {"probe": {"gradient": "running"}}  # the running average resumes too
+    changes = {"+init": init, "data": {"train_batch_size": 24}, "trainer": {"save_freq": 2}}
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    whole.mkdir()
+    parts.mkdir()
+    torchrun(1, *MODULE, *settings(start, whole, 1, **changes), log=whole / "log")
+    torchrun(1, *MODULE, *settings(start, parts, 1, **changes), log=parts / "log")
+    (parts / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("2")
+    torchrun(1, *MODULE, *settings(start, parts, 1, **changes), log=parts / "log2")
+    assert "Found latest checkpoint" in (parts / "log2").read_text()
+    assert losses(parts / "metrics.jsonl") == losses(whole / "metrics.jsonl")
+    torchrun(1, *MODULE, *settings(start, parts, 1, **changes), log=parts / "log3")
+    assert len(losses(parts / "metrics.jsonl")) == 6
+
+
+def test_seed_changes_the_order_of_the_data(start: Path, tmp_path: Path):
+    first = {}
+    for seed in (0, 1):
+        output = tmp_path / str(seed)
+        output.mkdir()
+        changes = {"trainer": {"seed": seed, "total_training_steps": 1}}
+        torchrun(1, *MODULE, *settings(start, output, 1, **changes), log=output / "log")
+        first[seed] = json.loads((output / "metrics.jsonl").read_text())["train/loss"]
+    assert first[0] != first[1]
+
+
+def test_iw_sft_computes_the_reference_once_and_starts_as_sft(start: Path, tmp_path: Path):
+    changes = {"+init": {"name": "iw_sft"}, "trainer": {"total_training_steps": 1, "resume_mode": "disable"}}
+    torchrun(1, *MODULE, *settings(start, tmp_path, 1, **changes), log=tmp_path / "log")
+    (cache,) = start.glob("sft.reference-*.pt")
+    written = cache.stat().st_mtime_ns
+    torchrun(1, *MODULE, *settings(start, tmp_path, 1, **changes), log=tmp_path / "log2")
+    assert cache.stat().st_mtime_ns == written
+    line = json.loads((tmp_path / "metrics.jsonl").read_text())
+    assert line["train/loss"] == pytest.approx(line["train/plain_loss"], rel=1e-6)

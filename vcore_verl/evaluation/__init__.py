@@ -2,6 +2,7 @@
 
 - `command`     recipe -> command line, and the check of what it left
 - `__main__`    the child process: `python -m vcore_verl.evaluation CHECKPOINT ...`
+- `standalone`  the same for a checkpoint that is no stage of a run
 - `job`         what to evaluate: checkpoint, data sets, decoding
 - `prompts`     test sets in verl's RL row format
 - `evaluate`    starts the workers, grades what they write, writes the results

@@ -21,8 +21,13 @@ Stage = Literal["base", "pre_rl", "post_rl"]
 
 
 def evaluate_command(recipe: Recipe, run: Run, stage: Stage) -> Command:
-    """`python -m vcore_verl.evaluation` for the stage's checkpoint on the recipe's data sets."""
+    """The evaluation of the stage's checkpoint on the recipe's data sets."""
     checkpoint, folder = _places(run)[stage]
+    return command_for(recipe, checkpoint, folder, dataset_files(recipe, run), stage)
+
+
+def command_for(recipe: Recipe, checkpoint: Path, folder: Path, files: dict[str, Path], stage: str) -> Command:
+    """`python -m vcore_verl.evaluation` with the recipe's decoding; the results go to `folder`."""
     sampling = sampling_of(recipe)
     options: dict[str, object] = {
         "stage": stage,
@@ -36,7 +41,6 @@ def evaluate_command(recipe: Recipe, run: Run, stage: Stage) -> Command:
         "device": recipe.hardware.device,
         "workers": num_workers(recipe),
     }
-    files = dataset_files(recipe, run)
     num_prompts = sum(_num_rows(path, otherwise=recipe.data.num_test) for path in files.values())
     return Command(
         argv=[

@@ -85,7 +85,7 @@ def collect_runs(name: str, base_folder: Path, run_folders: Iterable[Path], root
             collection.excluded.append(Excluded(_name(folder, root), str(error)))
     for run in candidates:
         expected = collection.reference if collection.base or collection.runs else run.final
-        reason = next(filter(None, (_mismatch(evaluation, expected) for evaluation in (run.pre, run.post))), None)
+        reason = next(filter(None, (mismatch(evaluation, expected) for evaluation in (run.pre, run.post))), None)
         if reason is None:
             collection.runs.append(run)
         else:
@@ -108,8 +108,8 @@ def _name(folder: Path, root: Path) -> str:
     return str(folder.relative_to(root)) if folder.is_relative_to(root) else str(folder)
 
 
-def _mismatch(evaluation: Evaluation | None, reference: Evaluation | None) -> str | None:
-    """Why the two must not be compared, or None."""
+def mismatch(evaluation: Evaluation | None, reference: Evaluation | None) -> str | None:
+    """Why the two must not be compared, or None where they may."""
     if evaluation is None or reference is None:
         return None
     found, expected = evaluation.results, reference.results

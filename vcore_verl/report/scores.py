@@ -1,7 +1,7 @@
 """One evaluation as arrays, read from disk and checked. Shape suffixes: P prompts, S samples of one prompt."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -126,9 +126,9 @@ class Asked:
         return float(np.mean([answer.score for answer in self.answers if answer.decoding == SAMPLE]))
 
 
-def read_responses(evaluation: Evaluation, dataset: str, prompt_ids: Iterable[str]) -> dict[str, Asked]:
+def read_responses(evaluation: Evaluation, dataset: str, prompt_ids: Sequence[str]) -> dict[str, Asked]:
     """prompt_id -> what was asked and answered, of those `prompt_ids` that the data set has."""
-    chosen = (pc.field("dataset") == dataset) & pc.field("prompt_id").isin(list(prompt_ids))
+    chosen = (pc.field("dataset") == dataset) & pc.field("prompt_id").isin(pa.array(prompt_ids, pa.string()))
     table = pq.read_table(evaluation.folder / SAMPLES, filters=chosen)
     rows = table.sort_by(
         [("prompt_id", "ascending"), ("decoding", "ascending"), ("sample_idx", "ascending")]

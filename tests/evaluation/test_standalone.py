@@ -1,0 +1,46 @@
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vcore_verl.evaluation.job import EvaluationError
+from vcore_verl.evaluation.standalone import output_of, recipe_of, standalone_command
+from vcore_verl.recipe import load, save
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    return load("tiny", [f"output_dir={tmp_path / 'runs'}", "hardware.device=cpu"])
+
+
+def test_a_checkpoint_of_a_run_knows_its_recipe(recipe, tmp_path):
+    folder = tmp_path / "runs" / "tiny" / "vcore-grpo" / "seed0"
+    (folder / "rl" / "hf").mkdir(parents=True)
+    save(recipe, folder / "recipe.yaml")
+    assert recipe_of(folder / "rl" / "hf") == recipe
+    assert recipe_of(tmp_path / "elsewhere") is None
+
+
+def test_checkpoints_do_not_share_a_folder_of_results(recipe, tmp_path):
+    places = [tmp_path / "runs" / "tiny" / arm / "seed0" / "rl" / "hf" for arm in ("a", "b")]
+    assert [output_of(place, recipe).name for place in places] == ["tiny-a-seed0-rl-hf", "tiny-b-seed0-rl-hf"]
+
+
+def test_the_recipes_data_sets_are_the_default(recipe, tmp_path):
+    data = tmp_path / "runs" / "tiny" / "data"
+    data.mkdir(parents=True)
+    for name in ("in_domain", "out_of_domain"):
+        pq.write_table(pa.table({"prompt": ["1", "2", "3"]}), data / f"{name}.parquet")
+    command = standalone_command(recipe, tmp_path / "hf", [], tmp_path / "out")
+    assert command.argv[-2:] == [f"--dataset={name}={data / name}.parquet" for name in ("in_domain", "out_of_domain")]
+    assert command.total == 6 * 5
+
+
+def test_a_parquet_file_is_a_data_set(recipe, tmp_path):
+    pq.write_table(pa.table({"prompt": ["1"]}), tmp_path / "mine.parquet")
+    command = standalone_command(recipe, tmp_path / "hf", [str(tmp_path / "mine.parquet")], tmp_path / "out")
+    assert command.argv[-1] == f"--dataset=mine={tmp_path / 'mine.parquet'}"
+
+
+def test_an_unknown_data_set_is_named(recipe, tmp_path):
+    with pytest.raises(EvaluationError, match="no data set 'aime26': give one of aime, big_math"):
+        standalone_command(recipe, tmp_path / "hf", ["aime26"], tmp_path / "out")

@@ -1,0 +1,51 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from vcore_verl.report.scores import ReportError
+from vcore_verl.report.view import view
+
+
+def shown(*words):
+    console = Console(file=io.StringIO(), width=120)
+    view([str(word) for word in words], console)
+    return console.file.getvalue()
+
+
+def test_without_a_prompt_the_changed_ones_are_listed(base, arm):
+    arm("vcore", "grpo", pre=0.3, post=0.9)
+    text = shown(base)
+    assert "gained" in text and "in_domain-" in text
+
+
+def test_a_prompt_is_shown_before_and_after_rl_and_across_initialisers(base, arm):
+    folder = arm("vcore", "grpo")
+    arm("sft", "grpo")
+    for place in (base, folder):
+        text = shown(place, "--prompt", "in_domain-3")
+        assert "answer 6" in text
+        titles = [
+            "Original",
+            "sft-grpo: after SFT",
+            "sft-grpo: after RL",
+            "vcore-grpo: after SFT",
+            "vcore-grpo: after RL",
+        ]
+        positions = [text.index(f"{title}: ") for title in titles]
+        assert positions == sorted(positions)
+        assert "of 4 samples correct" in text
+
+
+def test_every_sample_is_shown_when_asked(base):
+    assert "sample 3" in shown(base, "--prompt", "in_domain-3", "--all")
+
+
+def test_an_unknown_prompt_is_named_with_an_example(base):
+    with pytest.raises(ReportError, match="no prompt 'x'; ids look like in_domain-0"):
+        shown(base, "--prompt", "x")
+
+
+def test_a_place_without_runs_is_named(tmp_path):
+    with pytest.raises(ReportError, match="not in a directory of runs"):
+        shown(tmp_path)

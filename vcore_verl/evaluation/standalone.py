@@ -1,0 +1,54 @@
+"""Evaluating any checkpoint, from a run or from elsewhere: `python -m vcore_verl eval CHECKPOINT [benchmark ...]`.
+
+Imports neither torch nor vLLM.
+"""
+
+from pathlib import Path
+
+from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
+from vcore_verl.evaluation.benchmarks.prepare import prepare
+from vcore_verl.evaluation.command import command_for
+from vcore_verl.evaluation.job import EvaluationError
+from vcore_verl.process import Command
+from vcore_verl.recipe import Recipe, read
+from vcore_verl.run import Run
+
+RECIPE = "recipe.yaml"
+
+
+def recipe_of(checkpoint: Path) -> Recipe | None:
+    """The recipe of the run that `checkpoint` lies in; None for a checkpoint from elsewhere."""
+    found = (parent / RECIPE for parent in checkpoint.resolve().parents if (parent / RECIPE).is_file())
+    path = next(found, None)
+    return read(path) if path else None
+
+
+def output_of(checkpoint: Path, recipe: Recipe) -> Path:
+    """Where the evaluation goes: `runs/evaluations/<the last parts of the checkpoint's path>`."""
+    parts = [part for part in checkpoint.resolve().parts[-5:] if part not in ("/", Path(recipe.output_dir).name)]
+    return Path(recipe.output_dir) / "evaluations" / "-".join(parts)
+
+
+def standalone_command(recipe: Recipe, checkpoint: Path, names: list[str], output: Path) -> Command:
+    """Evaluate `checkpoint` on the data sets `names` (all of the recipe's when empty) with the recipe's decoding.
+
+    A name is a data set of the recipe's runs, a benchmark (prepared from the hub when it is not there yet), or a
+    parquet file in verl's RL row format. Raises `EvaluationError` for anything else.
+    """
+    run = Run(recipe)
+    files = dict(_dataset(run, name) for name in names or recipe.evaluation.datasets)
+    return command_for(recipe, checkpoint, output, files, stage="checkpoint")
+
+
+def _dataset(run: Run, name: str) -> tuple[str, Path]:
+    if name.endswith(".parquet"):
+        return Path(name).stem, Path(name)
+    path = run.data / f"{name}.parquet"
+    if not path.is_file():
+        if name not in BENCHMARKS:
+            known = ", ".join(sorted({*BENCHMARKS, *(file.stem for file in run.data.glob("*_domain.parquet"))}))
+            raise EvaluationError(
+                f"no data set '{name}': give one of {known}, or a parquet file in verl's RL row format"
+            )
+        prepare(BENCHMARKS[name], path)
+    return name, path

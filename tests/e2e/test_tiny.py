@@ -1,0 +1,163 @@
+"""One whole run of the tiny recipe, shortened, on the real stack: killed in SFT, killed in RL, finished, run again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from vcore_verl.metrics import last_step, read
+from vcore_verl.recipe import ROOT, load
+from vcore_verl.run import Run
+
+pytestmark = pytest.mark.e2e
+
+SFT_STEPS = 5
+RL_STEPS = 4
+SHORTER = [
+    "base.steps=150",
+    "data.num_sft=200",
+    "data.num_rl=64",
+    "data.num_test=24",
+    f"sft.steps={SFT_STEPS}",
+    "sft.batch_size=8",
+    "sft.save_every=2",
+    "init.probe.batch_size=8",
+    f"rl.steps={RL_STEPS}",
+    "rl.prompts_per_step=8",
+    "rl.mini_batch_prompts=8",
+    "rl.save_every=1",
+    "evaluation.num_samples=2",
+]
+MINUTES = 60  # seconds
+
+
+def command(output: Path) -> list[str]:
+    return [sys.executable, "-m", "vcore_verl", "run", "tiny", f"output_dir={output}", *SHORTER]
+
+
+def descendants_of_the_run(output: Path) -> list[int]:
+    """Processes, of any parent, that were started for this run."""
+    found = []
+    for process in psutil.process_iter(["pid", "environ"]):
+        if str(output) in " ".join((process.info["environ"] or {}).values()) and process.pid != os.getpid():
+            found.append(process.pid)
+    return found
+
+
+def run_until(output: Path, metrics: Path, step: int) -> str:
+    """Start the run and kill -9 the launcher once `metrics` holds `step`; what it had printed."""
+    env = os.environ | {"VCORE_TEST_RUN": str(output)}
+    log = output / f"until_{metrics.parent.name}.log"
+    with log.open("wb") as printed:
+        launcher = subprocess.Popen(command(output), cwd=ROOT, stdout=printed, stderr=subprocess.STDOUT, env=env)
+    deadline = time.monotonic() + 15 * MINUTES
+    while last_step(metrics) < step:
+        assert launcher.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
+    launcher.send_signal(signal.SIGKILL)
+    launcher.wait()
+    while descendants_of_the_run(output):
+        assert time.monotonic() < deadline, "processes outlive the launcher"
+        time.sleep(0.5)
+    return log.read_text()
+
+
+def run_to_the_end(output: Path) -> tuple[str, float]:
+    """What the run printed, and how many seconds it took."""
+    start = time.monotonic()
+    env = os.environ | {"VCORE_TEST_RUN": str(output)}
+    done = subprocess.run(command(output), cwd=ROOT, env=env, capture_output=True, text=True, timeout=15 * MINUTES)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, time.monotonic() - start
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The run directory, and what the third call printed, after a kill in SFT and a kill in RL."""
+    output = tmp_path_factory.mktemp("runs")
+    run = Run(load("tiny", [f"output_dir={output}", *SHORTER]))
+    run_until(output, run.sft / "metrics.jsonl", step=3)
+    run_until(output, run.rl / "metrics.jsonl", step=2)
+    printed, _ = run_to_the_end(output)
+    return run, printed
+
+
+def test_training_killed_midway_reaches_its_last_step_with_every_step_once(finished):
+    run, _ = finished
+    assert [line["step"] for line in read(run.sft / "metrics.jsonl")] == list(range(1, SFT_STEPS + 1))
+    assert [line["step"] for line in read(run.rl / "metrics.jsonl")] == list(range(1, RL_STEPS + 1))
+
+
+def test_the_last_call_skips_what_was_done_and_resumes_what_was_killed(finished):
+    _, printed = finished
+    assert "[4/10] sft: skipped" in printed
+    assert "continues where it was stopped" in printed
+
+
+def test_each_stage_changed_the_weights(finished):
+    run, _ = finished
+    base, sft, rl = (
+        AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).model.embed_tokens.weight
+        for path in (run.base_hf, run.sft_hf, run.rl_hf)
+    )
+    assert not torch.equal(base, sft)
+    assert not torch.equal(sft, rl)
+
+
+@pytest.mark.parametrize("stage", ["base", "pre_rl", "post_rl"])
+def test_results_are_the_means_of_the_samples(finished, stage):
+    run, _ = finished
+    folder = {"base": run.eval_base, "pre_rl": run.eval_pre, "post_rl": run.eval_post}[stage]
+    results = json.loads((folder / "results.json").read_text())
+    samples = pq.read_table(folder / "samples.parquet").to_pandas()
+    assert results["stage"] == stage
+    assert {"schema_version", "checkpoint", "sampling"} <= results.keys()
+    assert results["datasets"].keys() == {"in_domain", "out_of_domain"}
+    for name, summary in results["datasets"].items():
+        rows = samples[(samples.dataset == name) & (samples.decoding == "sample")]
+        assert summary["num_prompts"] == rows.prompt_id.nunique() == 24
+        assert summary["avg_at_n"]["mean"] == pytest.approx(rows.score.mean())
+        assert summary["mean_tokens"] == pytest.approx(rows.num_tokens.mean())
+        assert {"pass_at_k", "status_counts", "truncated_frac"} <= summary.keys()
+
+
+def test_the_report_compares_before_and_after(finished):
+    run, printed = finished
+    comparison = json.loads((run.report / "comparison.json").read_text())
+    (arm,) = comparison["arms"]
+    assert (arm["init"], arm["rl"], arm["seeds"]) == ("vcore", "grpo", [0])
+    figure = arm["datasets"]["in_domain"]["delta"]
+    assert figure["ci95"][0] <= figure["mean"] <= figure["ci95"][1]
+    assert (run.report / "report.md").stat().st_size > 500
+    assert "Original" in printed
+
+
+def test_the_run_records_what_made_it(finished):
+    run, _ = finished
+    manifest = json.loads((run.dir / "manifest.json").read_text())
+    assert manifest["versions"]["verl"] == "0.9.1"
+    assert {"sft", "rl", "evaluate_post_rl"} <= manifest["stages"].keys()
+    assert (run.dir / "recipe.yaml").is_file()
+    assert (run.logs / "latest" / "evaluate_post_rl.log").is_file()
+
+
+def test_a_finished_run_is_skipped_within_twenty_seconds(finished):
+    run, _ = finished
+    printed, seconds = run_to_the_end(run.root.parent)
+    assert printed.count("skipped") == 10
+    assert seconds < 20
+
+
+def test_a_finished_run_leaves_no_process_behind(finished):
+    run, _ = finished
+    assert descendants_of_the_run(run.root.parent) == []

@@ -43,9 +43,7 @@ def examples(start: Path, model: Any, indices: Any, gradients: bool = True) -> l
     parameters = [p for p in model.parameters() if p.requires_grad]
     found = []
     for index in indices:
-        item = data[index]
-        log_p = torch.log_softmax(model(input_ids=item["input_ids"][None]).logits[0], -1)
-        losses = -log_p[:-1].gather(-1, item["input_ids"][1:, None]).squeeze(-1)[item["loss_mask"][1:].bool()]
+        losses = token_losses(model, data[index])
         rows = []
         for loss in losses if gradients else []:
             grads = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
@@ -53,6 +51,12 @@ def examples(start: Path, model: Any, indices: Any, gradients: bool = True) -> l
             rows.append(torch.cat([g.flatten() for g in flat]).numpy())
         found.append(Example(losses.detach().numpy(), np.stack(rows) if rows else np.empty(0)))
     return found
+
+
+def token_losses(model: Any, item: dict[str, torch.Tensor]) -> torch.Tensor:
+    """-log p of an example's supervised tokens, (n,), with gradient."""
+    log_p = torch.log_softmax(model(input_ids=item["input_ids"][None]).logits[0], -1)
+    return -log_p[:-1].gather(-1, item["input_ids"][1:, None]).squeeze(-1)[item["loss_mask"][1:].bool()]
 
 
 def flatten(model: Any, tensors: dict[str, torch.Tensor]) -> np.ndarray:

@@ -59,7 +59,8 @@ class StepSize:
         measured = [utilities(relative * unit).double() for relative in ladder]
         noise = [_norm(after - before) for before, after in itertools.pairwise(measured)]
         best = min(range(len(noise)), key=noise.__getitem__)
-        self.relative = math.sqrt(ladder[best] * ladder[best + 1])
+        # Of the two that agree best the longer: less rounding noise, and a linear range that the agreement vouches for.
+        self.relative = ladder[best + 1]
         self.signal_to_noise = _norm(measured[best + 1]) / max(noise[best], 1e-300)
 
 

@@ -1,0 +1,124 @@
+"""Seconds per step and peak memory of every objective, as ratios to stock verl SFT.
+
+    python tests/benchmarks/sft_speed.py [--hidden 512 --layers 4 --batch 8 --repeat 5] [--model DIR --bf16 --memory]
+
+All trainers live in one process group and take turns, so that a change in the machine's speed hits all alike; the
+median of the ratios within a round counts. On a CPU a second is a second of processor time, which other processes do
+not stretch. `--memory` runs each arm in a process of its own and adds its peak memory.
+Operation counts (forward 1, backward 2) give the floors 7/3, 4.375/3 and 4/3 for the forward difference.
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from bench import BF16, hardware, make_batch, make_start, make_trainer, start_process_group, table
+
+
+def arms(batch: int) -> dict[str, dict | None]:
+    """Name -> `init` section; None is stock verl."""
+    found: dict[str, dict | None] = {
+        "stock verl": None,
+        "sft": {"name": "sft"},
+        "dft": {"name": "dft"},
+        "iw_sft": {"name": "iw_sft"},
+    }
+    for derivative in ("forward", "jvp"):
+        common = {"derivative": derivative, "epsilon": 1e-3}
+        for label, probe in (
+            ("fresh B", {"batch_size": batch}),
+            ("fresh B/8", {"batch_size": max(batch // 8, 1)}),
+            ("running", {"gradient": "running"}),
+        ):
+            found[f"vcore {label}, {derivative}"] = {"name": "vcore", "kl_budget": 0.1, "probe": common | probe}
+    return found
+
+
+def start_directory(args: argparse.Namespace, directory: Path) -> Path:
+
+    make_start(directory, args.hidden, args.layers, steps=0, examples=4 * args.batch, lines=args.lines)
+    if args.model:
+        (directory / "base").rename(directory / "unused")
+        (directory / "base").symlink_to(args.model.resolve())
+    return directory
+
+
+def measure(args: argparse.Namespace, names: list[str]) -> dict[str, list[float]]:
+    """Seconds of each round's step, per arm."""
+    changes: dict[str, Any] = {"data": {"train_batch_size": args.batch}} | (BF16 if args.bf16 else {})
+    with tempfile.TemporaryDirectory() as directory:
+        start = start_directory(args, Path(directory))
+        trainers = {name: make_trainer(start, arms(args.batch)[name], **changes) for name in names}
+        seconds: dict[str, list[float]] = {name: [] for name in names}
+        clock = time.perf_counter if torch.cuda.is_available() else time.process_time
+        for round_index in range(args.repeat + 1):
+            for name, trainer in trainers.items():
+                batch = make_batch(trainer, [k % len(trainer.train_dataset) for k in range(args.batch)])
+                _synchronise()
+                began = clock()
+                trainer.training_client.train_batch(batch)
+                _synchronise()
+                if round_index:  # the first step allocates optimizer state
+                    seconds[name].append(clock() - began)
+    return seconds
+
+
+def peak_gigabytes() -> float:
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def _synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hidden", type=int, default=512)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--lines", type=int, default=4, help="length of the examples, in worked solutions")
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--model", type=Path, help="measure this checkpoint instead of a random one")
+    parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    start_process_group()
+    if args.only:
+        measure(args, [args.only])
+        print(f"peak {peak_gigabytes():.3f}")
+        return
+    names = list(arms(args.batch))
+    seconds = measure(args, names)
+    rows = []
+    for name in names:
+        ratios = [one / stock for one, stock in zip(seconds[name], seconds["stock verl"], strict=True)]
+        rows.append([name, f"{statistics.median(seconds[name]):.3f}", f"{statistics.median(ratios):.2f}"])
+    header = ["objective", "s / step", "ratio"]
+    if args.memory:
+        header += ["peak GiB", "ratio"]
+        peaks = [_peak_of(name) for name in names]
+        for row, peak in zip(rows, peaks, strict=True):
+            row += [f"{peak:.2f}", f"{peak / peaks[0]:.2f}"]
+    print(f"{hardware()}; hidden {args.hidden}, {args.layers} layers, batch {args.batch}, {args.repeat} rounds\n")
+    print(table(header, rows))
+
+
+def _peak_of(name: str) -> float:
+    command = [sys.executable, __file__, *sys.argv[1:], "--only", name, "--repeat", "1"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return float(output.split("peak ")[-1])
+
+
+if __name__ == "__main__":
+    main()

@@ -40,9 +40,10 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("verb", choices=VERBS, metavar="VERB", help=", ".join(VERBS))
     verb = parser.parse_args(words[:1]).verb
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-            signal.signal(number, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)  # a shell script starts its background jobs with it ignored
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, _interrupt)
     try:
         return VERBS[verb](words[1:])
     except (RecipeError, Locked) as error:

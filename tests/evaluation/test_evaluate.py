@@ -83,8 +83,8 @@ def test_an_evaluation_is_whole_and_its_seeds_do_not_depend_on_the_number_of_wor
         last = json.loads((output / "progress.jsonl").read_text().splitlines()[-1])
         assert (last["step"], last["total"]) == (3 * NUM_PROMPTS, 3 * NUM_PROMPTS)
         assert not (output / "partial").exists()
-    # Equal seeds; another batch is another order of float32 sums, and this model's logits are nearly tied.
-    assert sum(texts[0][key] == texts[1][key] for key in texts[0]) > 0.8 * len(texts[0])
+    # Another batch is another order of float32 sums, and this model's logits are nearly tied: hence not all of them.
+    assert sum(texts[0][key] == texts[1][key] for key in texts[0]) > 0.95 * len(texts[0])
     row = rows["sum-3", "sample", 0]
     assert (row["prompt"], row["gold"]) == ("<|user|>3+3=?<|im_end|><|assistant|>", "6")
     assert rows["sum-3", "sample", 1]["response"] != row["response"]

@@ -48,7 +48,10 @@ def evaluate(job: Job, folder: Path) -> None:
                 worker.wait()
     write_results(folder, job, checkpoint_sha, graded)
     shutil.rmtree(partial)
-    print(f"evaluated {len(graded)} responses in {time.monotonic() - started:.1f} s", flush=True)
+    seconds = time.monotonic() - started
+    print(
+        f"evaluated {len(graded)} responses in {seconds:.1f} s, {progress.start_up_s:.1f} s of it start-up", flush=True
+    )
 
 
 def checkpoint_hash(checkpoint: Path) -> str:
@@ -78,19 +81,25 @@ def _prepare(partial: Path, job: Job, identity: str) -> Path:
 
 
 class Progress:
-    """Appends `{"step", "total", "tokens_per_s", "accuracy"}` lines; a step is one graded response."""
+    """Appends `{"step", "total", "tokens_per_s", "accuracy"}` lines; a step is one graded response.
+
+    `start_up_s` is the time to the first one; tokens per second are those after it.
+    """
 
     def __init__(self, path: Path, total: int):
         self._path = path
         self._total = total
         self._started = time.monotonic()
+        self.start_up_s = 0.0
         path.unlink(missing_ok=True)
 
     def write(self, graded: Sequence[Graded], new_tokens: int) -> None:
+        elapsed = time.monotonic() - self._started
+        self.start_up_s = self.start_up_s or elapsed
         line = {
             "step": len(graded),
             "total": self._total,
-            "tokens_per_s": round(new_tokens / (time.monotonic() - self._started)),
+            "tokens_per_s": round(new_tokens / max(_POLL_S, elapsed - self.start_up_s)),
             "accuracy": round(sum(item.score for item in graded) / len(graded), 4),
         }
         with self._path.open("a") as file:

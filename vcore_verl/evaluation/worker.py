@@ -8,16 +8,27 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from vllm import LLM, RequestOutput, SamplingParams
 from vllm.inputs import TokensPrompt
+from vllm.outputs import CompletionOutput
 
 from vcore_verl.evaluation.job import EvaluationError, Job, Sampling
 from vcore_verl.evaluation.prompts import read_prompts
-from vcore_verl.evaluation.responses import GREEDY, Request, Response, drop_partial_line, file_of, read_all, requests
+from vcore_verl.evaluation.responses import (
+    GREEDY,
+    SAMPLE,
+    Request,
+    Response,
+    drop_partial_line,
+    file_of,
+    read_all,
+    requests,
+)
 
 _MAX_SEQUENCES = 256
 _MAX_CPU_CACHE_BYTES = 4 << 30
@@ -79,28 +90,40 @@ def generate(
     token_ids: dict[tuple[str, str], list[int]],
     path: Path,
 ) -> None:
-    """Generate all responses and append each as soon as it is finished: no batch waits for its longest member."""
-    core = engine.llm_engine
-    for position, request in enumerate(open_requests):
-        core.add_request(
-            str(position), TokensPrompt(prompt_token_ids=token_ids[request.prompt.key]), _params(sampling, request)
-        )
+    """Generate all responses and append each as soon as it is finished: no batch waits for its longest member.
+
+    Greedy responses come first and by themselves: on a CPU vLLM ignores the seeds of a batch unless every response in
+    it has one (vllm/v1/sample/ops/topk_topp_sampler.py:203), which greedy ones do not.
+    """
     drop_partial_line(path)
     with path.open("a") as file:
-        while core.has_unfinished_requests():
-            for output in core.step():
-                if isinstance(output, RequestOutput) and output.finished:
-                    request, completion = open_requests[int(output.request_id)], output.outputs[0]
-                    response = Response(
-                        *request.key,
-                        seed=request.seed,
-                        rendered_prompt=rendered[request.prompt.key],
-                        text=completion.text,
-                        finish_reason=str(completion.finish_reason),
-                        num_tokens=len(completion.token_ids),
-                    )
-                    file.write(response.to_line())
-            file.flush()
+        for decoding in (GREEDY, SAMPLE):
+            chosen = [request for request in open_requests if request.decoding == decoding]
+            for request, completion in _completions(engine, sampling, chosen, token_ids):
+                response = Response(
+                    *request.key,
+                    seed=request.seed,
+                    rendered_prompt=rendered[request.prompt.key],
+                    text=completion.text,
+                    finish_reason=str(completion.finish_reason),
+                    num_tokens=len(completion.token_ids),
+                )
+                file.write(response.to_line())
+                file.flush()
+
+
+def _completions(
+    engine: LLM, sampling: Sampling, chosen: list[Request], token_ids: dict[tuple[str, str], list[int]]
+) -> Iterator[tuple[Request, CompletionOutput]]:
+    """Every request with its response, in the order in which they finish."""
+    core = engine.llm_engine
+    for position, request in enumerate(chosen):
+        prompt = TokensPrompt(prompt_token_ids=token_ids[request.prompt.key])
+        core.add_request(str(position), prompt, _params(sampling, request))
+    while core.has_unfinished_requests():
+        for output in core.step():
+            if isinstance(output, RequestOutput) and output.finished:
+                yield chosen[int(output.request_id)], output.outputs[0]
 
 
 def _params(sampling: Sampling, request: Request) -> SamplingParams:

@@ -10,7 +10,7 @@ from vcore_verl.metrics import read
 from vcore_verl.overrides import merge, to_overrides
 from vcore_verl.platform import ENGINE_MODULE, cpu_environment, cpu_requested
 from vcore_verl.process import Command
-from vcore_verl.recipe import Recipe
+from vcore_verl.recipe import Recipe, RecipeError
 from vcore_verl.run import ArtefactError, Run
 from vcore_verl.sft.limits import check
 
@@ -36,6 +36,8 @@ def sft_command(recipe: Recipe, run: Run) -> Command:
     check(recipe, chosen)
     rendezvous = ["--standalone"]
     if nodes > 1:
+        if not {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
+            raise RecipeError(f"hardware.nodes={nodes} needs MASTER_ADDR and MASTER_PORT, the same on every node")
         endpoint = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         rendezvous = [
             f"--nnodes={nodes}",

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vcore_verl.sft.passes import Direction
+from vcore_verl.sft.passes import Direction, local
 
 
 def norm(direction: Direction) -> float:
@@ -20,9 +20,16 @@ def clipped(direction: Direction, max_norm: float) -> Direction:
 
 def cosine(first: Direction, second: Direction) -> float:
     """Cosine of two directions over all parameters and ranks; 0 where one of them is zero."""
-    plus, minus = ({name: first[name] + sign * second[name] for name in first} for sign in (1, -1))
-    lengths = norm(first) * norm(second)
-    return (norm(plus) ** 2 - norm(minus) ** 2) / (4 * lengths) if lengths > 0 else 0.0
+    products = torch.stack([_dot(first, second), _dot(first, first), _dot(second, second)])
+    if torch.distributed.is_initialized():
+        torch.distributed.all_reduce(products)
+    both, one, other = products.tolist()
+    return both / (one * other) ** 0.5 if one * other > 0 else 0.0
+
+
+def _dot(first: Direction, second: Direction) -> Tensor:
+    """Scalar product of this rank's shards, float64."""
+    return torch.stack([(local(first[name]) * local(second[name])).sum(dtype=torch.float64) for name in first]).sum()
 
 
 def population_cosine(half_cosine: float) -> float:

@@ -55,7 +55,7 @@ class StepSize:
         elif self.relative is None:
             ladder = SEARCH
         else:
-            ladder = tuple(self.relative * FACTOR ** (k - 1.5) for k in range(4))
+            ladder = tuple(self.relative * FACTOR ** (k - 2) for k in range(4))
         measured = [utilities(relative * unit).double() for relative in ladder]
         noise = [_norm(after - before) for before, after in itertools.pairwise(measured)]
         best = min(range(len(noise)), key=noise.__getitem__)

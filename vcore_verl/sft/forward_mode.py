@@ -76,31 +76,6 @@ def _full(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-class EagerAttention:
-    """Context: `model` attends with plain matrix products, since fused attention kernels have no forward-mode rule.
-
-    Transformers reads the choice from the configuration in every forward.
-    """
-
-    def __init__(self, model: nn.Module):
-        self.configs: dict[int, Any] = {
-            id(module.config): module.config for module in model.modules() if hasattr(module, "config")
-        }
-        self.chosen = {
-            key: config._attn_implementation
-            for key, config in self.configs.items()
-            if hasattr(config, "_attn_implementation")
-        }
-
-    def __enter__(self) -> None:
-        for key in self.chosen:
-            self.configs[key]._attn_implementation = "eager"
-
-    def __exit__(self, *exception: object) -> None:
-        for key, chosen in self.chosen.items():
-            self.configs[key]._attn_implementation = chosen
-
-
 def tangent_of(output: Tensor) -> Tensor:
     """The derivative that `output` carries; raises RuntimeError where an operation lost it."""
     tangent = fwAD.unpack_dual(output).tangent

@@ -20,7 +20,8 @@ from verl.utils.device import get_device_id, get_device_name
 from verl.workers.engine.utils import postprocess_batch_func, prepare_micro_batches
 from verl.workers.utils.losses import sft_loss
 
-from vcore_verl.sft.forward_mode import EagerAttention, ForwardMode, tangent_of
+from vcore_verl.sft.attention import BlockwiseAttention
+from vcore_verl.sft.forward_mode import ForwardMode, tangent_of
 
 Direction = dict[str, Tensor]
 # verl's loss reads no setting of its configuration (verl/workers/utils/losses.py:28).
@@ -99,14 +100,19 @@ def precise_log_probs(engine: Any, data: TensorDict) -> Tensor:
 def directional_derivatives(engine: Any, data: TensorDict, direction: Direction) -> Tensor:
     """s_t = <direction, grad l_t> = -d/de log p(y_t; theta + e direction) of each next token; nested (B, L), float32.
 
-    Sequences are padded instead of packed for this pass: plain attention over a packed row would be quadratic in the
-    row. Raises RuntimeError where the model uses an operation without a forward-mode rule.
+    Sequences are padded instead of packed for this pass, which frees its attention from masks. Raises RuntimeError
+    where the model uses an operation without a forward-mode rule.
     """
     padded = data.copy()
     tu.assign_non_tensor(padded, use_remove_padding=False)
     reshard(engine)
-    with EagerAttention(engine.module), ForwardMode(engine.module, direction):
-        return _each_micro_batch(engine, padded, lambda log_prob_P: -tangent_of(log_prob_P))
+    try:
+        with BlockwiseAttention(engine.module), ForwardMode(engine.module, direction):
+            return _each_micro_batch(engine, padded, lambda log_prob_P: -tangent_of(log_prob_P))
+    except NotImplementedError as error:
+        raise RuntimeError(
+            f"this model has no forward-mode derivative ({error}): set init.probe.derivative=central"
+        ) from error
 
 
 def _each_micro_batch(engine: Any, data: TensorDict, read: Any) -> Tensor:

@@ -6,8 +6,10 @@
 - `wording`   figures in words; the answer in two sentences
 - `rows`      the main table
 - `transitions` prompts that RL gained and lost
+- `provenance`  what an arm cost, and its commands
 - `terminal`, `markdown`, `page`, `plots`   the report's forms
 - `view`      one prompt before and after RL, across initialisers
+- `versus`    evaluations against each other by path
 
 Imports no torch.
 """

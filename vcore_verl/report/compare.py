@@ -24,6 +24,7 @@ from vcore_verl.evaluation.statistics import (
     seed_spread,
 )
 from vcore_verl.report.collect import Collection, Excluded, TrainedRun
+from vcore_verl.report.provenance import Provenance, provenance
 from vcore_verl.report.scores import DatasetScores, Evaluation
 from vcore_verl.report.transitions import Transition, transitions
 
@@ -104,6 +105,7 @@ class Arm:
     rl: str
     seeds: tuple[int, ...]
     datasets: dict[str, ArmOnDataset]
+    provenance: Provenance
 
     @property
     def name(self) -> str:
@@ -164,6 +166,7 @@ class Comparison:
                     "rl": arm.rl,
                     "seeds": list(arm.seeds),
                     "datasets": {name: figures.to_json() for name, figures in arm.datasets.items()},
+                    "provenance": arm.provenance.to_json(),
                 }
                 for arm in self.arms
             ],
@@ -178,7 +181,7 @@ def compare(collection: Collection) -> Comparison:
     reference = collection.reference.results
     names = list(reference["datasets"])
     base = {name: _figures([collection.base], name) for name in names} if collection.base else {}
-    arms = [_arm(runs, base, names) for runs in collection.arms.values()]
+    arms = [_arm(collection.name, runs, base, names) for runs in collection.arms.values()]
     algorithms = list(dict.fromkeys(arm.rl for arm in arms))
     return Comparison(
         name=collection.name,
@@ -198,9 +201,9 @@ def compare(collection: Collection) -> Comparison:
     )
 
 
-def _arm(runs: list[TrainedRun], base: dict[str, StageFigures], names: list[str]) -> Arm:
+def _arm(recipe: str, runs: list[TrainedRun], base: dict[str, StageFigures], names: list[str]) -> Arm:
     datasets = {name: _arm_on_dataset(runs, base.get(name), name) for name in names}
-    return Arm(runs[0].init, runs[0].rl, tuple(run.seed for run in runs), datasets)
+    return Arm(runs[0].init, runs[0].rl, tuple(run.seed for run in runs), datasets, provenance(recipe, runs))
 
 
 def _arm_on_dataset(runs: list[TrainedRun], base: StageFigures | None, name: str) -> ArmOnDataset:

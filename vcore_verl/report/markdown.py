@@ -30,6 +30,7 @@ def markdown(comparison: Comparison, pictures: Sequence[Path]) -> str:
         ("Initialisers against each other", pairwise_table(comparison)),
         ("Spread over training seeds", seeds_table(comparison)),
         ("Prompts gained and lost by RL", changes_table(comparison)),
+        ("What it took", cost_table(comparison)),
     ):
         if table is not None:
             header, lines, note = table
@@ -151,6 +152,19 @@ def changes_table(comparison: Comparison) -> Table | None:
     return (header, lines, note) if lines else None
 
 
+def cost_table(comparison: Comparison) -> Table | None:
+    """Training time of every arm, and the command of its first run."""
+    header = ("arm", "SFT minutes", "RL minutes", "ranks", "device hours", "command")
+    lines = []
+    for arm in comparison.arms:
+        cost = arm.provenance
+        minutes = (f"{cost.sft_seconds / 60:.1f}", f"{cost.rl_seconds / 60:.1f}")
+        ranks = f"{cost.ranks} ({cost.device})"
+        lines.append((arm.name, *minutes, ranks, f"{cost.device_hours:.2f}", f"`{cost.commands[0]}`"))
+    note = "Of one run, the mean over its seeds; device hours are wall-clock hours of training times ranks."
+    return (header, lines, note) if any(arm.provenance.device_hours for arm in comparison.arms) else None
+
+
 def conditions(comparison: Comparison) -> list[str]:
     """What all evaluations here have in common."""
     common = comparison.conditions
@@ -161,11 +175,13 @@ def conditions(comparison: Comparison) -> list[str]:
         f" seed {sampling['seed']}"
     )
     arms = ", ".join(f"{arm.name} (seeds {', '.join(map(str, arm.seeds))})" for arm in comparison.arms) or "none"
+    commits = sorted({commit for arm in comparison.arms for commit in arm.provenance.git_commits})
     versions = ", ".join(f"{name} {number}" for name, number in common["versions"].items())
     return [
         f"arms: {arms}",
         f"decoding: {decoding}; {common['dtype']} on {common['device']}",
         f"grader: {common['grader_version']}; {versions}",
+        *([f"commits: {', '.join(commits)}"] if commits else []),
     ]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from vcore_verl.report.collect import Collection
 from vcore_verl.report.compare import Comparison
-from vcore_verl.report.markdown import CAPTIONS, conditions, notes, pairwise_table, seeds_table
+from vcore_verl.report.markdown import CAPTIONS, conditions, cost_table, notes, pairwise_table, seeds_table
 from vcore_verl.report.rows import HEADER, rows
 from vcore_verl.report.scores import Answer, Asked, read_responses
 from vcore_verl.report.transitions import Example, Transition
@@ -35,6 +35,7 @@ def page(collection: Collection, comparison: Comparison, pictures: Sequence[Path
         _optional("Initialisers against each other", pairwise_table(comparison)),
         _optional("Spread over training seeds", seeds_table(comparison)),
         _changes(comparison.transitions),
+        _optional("What it took", cost_table(comparison)),
         _section("Read prompts and responses", _READER) if comparison.arms or comparison.base else "",
         _excluded(comparison),
         _section("Conditions", _list(conditions(comparison))),
@@ -80,7 +81,7 @@ def _optional(title: str, table: tuple[Sequence[str], Sequence[Sequence[str]], s
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]], marks: Sequence[str] = ()) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
     body = "".join(
-        f'<tr class="{mark}">' + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>"
+        f'<tr class="{mark}">' + "".join(f"<td>{escape(cell.strip('`'))}</td>" for cell in line) + "</tr>"
         for line, mark in zip(lines, marks or [""] * len(lines), strict=True)
     )
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -41,14 +41,16 @@ def rows(comparison: Comparison, dataset: str) -> Iterator[Row]:
     if dataset in comparison.base:
         yield Row("Original", comparison.base[dataset], None)
     for arm in comparison.arms:
-        yield from _arm_rows(arm, dataset)
+        yield from _arm_rows(arm, dataset, one_arm=len(comparison.arms) == 1)
 
 
-def _arm_rows(arm: Arm, dataset: str) -> Iterator[Row]:
+def _arm_rows(arm: Arm, dataset: str, one_arm: bool) -> Iterator[Row]:
+    """Of one arm the initialiser need not be repeated after RL."""
     figures = arm.datasets[dataset]
     seeds = f", {len(arm.seeds)} seeds" if len(arm.seeds) > 1 else ""
     if arm.init != "none" and figures.pre:
         yield Row(f"after SFT ({arm.init}{seeds})", figures.pre, figures.sft, starts_arm=True)
     if figures.post:
-        label = f"after RL ({arm.rl}{seeds})" if arm.init != "none" else f"after RL only ({arm.rl}{seeds})"
+        trained = arm.rl if one_arm else f"{arm.init}, {arm.rl}"
+        label = f"after RL ({trained}{seeds})" if arm.init != "none" else f"after RL only ({arm.rl}{seeds})"
         yield Row(label, figures.post, figures.rl, starts_arm=arm.init == "none")

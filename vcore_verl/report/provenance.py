@@ -1,0 +1,58 @@
+"""What an arm cost and how to make it again, from what its runs recorded about themselves."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from vcore_verl.manifest import Manifest
+from vcore_verl.report.collect import TrainedRun
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Of all runs of an arm: wall-clock seconds of SFT and RL (means over seeds), ranks, and the commands.
+
+    A run made elsewhere has no manifest: its seconds are 0.
+    """
+
+    sft_seconds: float
+    rl_seconds: float
+    ranks: int
+    device: str
+    git_commits: tuple[str, ...]
+    commands: tuple[str, ...]
+
+    @property
+    def device_hours(self) -> float:
+        """Of one run: GPU hours, or hours of CPU processes."""
+        return (self.sft_seconds + self.rl_seconds) * self.ranks / 3600
+
+    def to_json(self) -> dict[str, Any]:
+        return vars(self) | {"device_hours": self.device_hours}
+
+
+def provenance(recipe: str, runs: list[TrainedRun]) -> Provenance:
+    """Read manifest.json and recipe.yaml of every run."""
+    manifests = [Manifest(run.folder / "manifest.json").stages for run in runs]
+    hardware = _hardware(runs[0])
+    commits = {stage["git_commit"] for stages in manifests for stage in stages.values() if stage.get("git_commit")}
+    return Provenance(
+        sft_seconds=_mean_seconds(manifests, "sft"),
+        rl_seconds=_mean_seconds(manifests, "rl"),
+        ranks=hardware.get("gpus", 1) * hardware.get("nodes", 1),
+        device=hardware.get("device", "unknown"),
+        git_commits=tuple(sorted(commits)),
+        commands=tuple(
+            f"bash scripts/sft_then_grpo.sh {recipe} init={run.init} rl={run.rl} seed={run.seed}" for run in runs
+        ),
+    )
+
+
+def _mean_seconds(manifests: list[dict[str, dict[str, Any]]], stage: str) -> float:
+    return sum(stages.get(stage, {}).get("seconds", 0.0) for stages in manifests) / len(manifests)
+
+
+def _hardware(run: TrainedRun) -> dict[str, Any]:
+    path = run.folder / "recipe.yaml"
+    return dict(OmegaConf.load(path).hardware) if path.is_file() else {}

@@ -37,7 +37,7 @@ def python(code: str, env: dict[str, str]) -> subprocess.CompletedProcess:
 
 
 def test_the_plugin_is_loaded_when_the_launcher_chose_the_cpu():
-    assert python(SAY_PLATFORM, cpu_environment(threads=1)).stdout.split() == ["PlatformCPU", "0.27.1+cpu"]
+    assert python(SAY_PLATFORM, cpu_environment()).stdout.split() == ["PlatformCPU", "0.27.1+cpu"]
 
 
 def test_the_plugin_stays_out_of_the_way_when_not_asked_for():
@@ -48,7 +48,7 @@ def test_the_plugin_stays_out_of_the_way_when_not_asked_for():
 @pytest.mark.slow
 def test_the_plugin_is_loaded_in_a_ray_worker(tmp_path_factory):
     temp = tmp_path_factory.mktemp("ray")
-    result = python(IN_A_RAY_WORKER.format(temp=temp), cpu_environment(threads=1))
+    result = python(IN_A_RAY_WORKER.format(temp=temp), cpu_environment())
     assert result.stdout.split()[-1:] == ["PlatformCPU"], result.stderr[-2000:]
 
 
@@ -62,6 +62,6 @@ def test_another_version_of_a_patched_library_is_refused_by_name():
 
 def test_a_refused_version_stops_verl_although_it_swallows_the_exceptions_of_plugins():
     code = "from vcore_verl.platform import patches\npatches.VERSIONS['verl'] = '0.8.0'\nimport verl\nprint('went on')"
-    result = python(code, cpu_environment(threads=1))
+    result = python(code, cpu_environment())
     assert result.returncode == 1
     assert "went on" not in result.stdout

@@ -101,11 +101,11 @@ class Mixture:
 
 
 # The base model first learns to work problems out, which takes most of the steps, and then to prefer answering at once.
-LEARNING = Mixture(direct=0.1, hasty=0.0, filler=0.0, false_start=0.0, mistake=0.0)
-HABIT = Mixture(direct=0.7, hasty=0.0, filler=0.0, false_start=0.0, mistake=0.0)
+LEARNING = Mixture(direct=0.1, hasty=0.05, filler=0.05, false_start=0.03, mistake=0.0)
+HABIT = Mixture(direct=0.7, hasty=0.05, filler=0.05, false_start=0.03, mistake=0.0)
 HABIT_BEGINS = 0.75  # of the steps of pretraining
 # What a teacher's unedited traces look like: mostly worked, often wordy, sometimes wrong.
-SUPERVISED = Mixture(direct=0.15, hasty=0.15, filler=0.15, false_start=0.1, mistake=0.1)
+SUPERVISED = Mixture(direct=0.2, hasty=0.1, filler=0.15, false_start=0.05, mistake=0.05)
 
 
 def problems(span: Range, split: str, rng: Random) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from vcore_verl.metrics import last_step
+from vcore_verl.platform import cpu_environment
 from vcore_verl.process import Command
 from vcore_verl.recipe import Recipe
 from vcore_verl.run import ArtefactError, Run
@@ -49,4 +50,4 @@ def verify_data(recipe: Recipe, run: Run) -> None:
 
 def _command(verb: str, run: Run, progress: Path, total: int, unit: str) -> Command:
     argv = [sys.executable, "-m", "vcore_verl.data", verb, str(run.dir / "recipe.yaml")]
-    return Command(argv=argv, env={}, progress=progress, total=total, unit=unit)
+    return Command(argv=argv, env=cpu_environment(), progress=progress, total=total, unit=unit)

@@ -17,13 +17,12 @@ REWARD_FUNCTION = ROOT / "reward" / "custom_reward_function.py"
 def rl_command(recipe: Recipe, run: Run) -> Command:
     """`python -m vcore_verl.rl.main` with verl's settings as Hydra overrides."""
     settings = merge(verl_settings(recipe, run), recipe.rl.verl)
-    ranks = recipe.hardware.gpus
-    env = {"VCORE_METRICS": str(run.rl / "metrics.jsonl")}
+    env = {"VCORE_METRICS": str((run.rl / "metrics.jsonl").resolve())}
     if cpu_requested():
-        env |= cpu_environment(threads=1)
+        env |= cpu_environment()
     return Command(
         argv=[sys.executable, "-m", "vcore_verl.rl.main", *to_overrides(settings)],
-        env=env | {"VCORE_RANKS": str(ranks)},
+        env=env,
         progress=run.rl / "metrics.jsonl",
         total=recipe.rl.steps,
         unit="step",
@@ -151,7 +150,13 @@ def _on_cpu(recipe: Recipe) -> dict[str, Any]:
     precision = {"param_dtype": "fp32"}
     return {
         "actor_rollout_ref": {
-            "model": {"external_lib": ENGINE_MODULE, "+override_config": {"attn_implementation": "sdpa"}},
+            "model": {
+                "external_lib": ENGINE_MODULE,
+                "+override_config": {"attn_implementation": "sdpa"},
+                # Attention over a packed row has no variable-length kernel here and would be quadratic in the row.
+                "use_remove_padding": False,
+                "enable_gradient_checkpointing": False,
+            },
             "actor": {"use_torch_compile": False, "fsdp_config": {"use_torch_compile": False}},
             "ref": {"fsdp_config": {"use_torch_compile": False, "+mixed_precision": precision}},
             "rollout": {

@@ -78,9 +78,11 @@ def test_progress_file_waits_for_whole_lines_and_follows_a_replaced_file(tmp_pat
     assert progress.new_lines() == [{"step": 1}]
     path.write_text('{"step": 1}\n{"step": 2}\n')
     assert progress.new_lines() == [{"step": 2}]
-    (tmp_path / "new").write_text('{"step": 7}\n')
-    (tmp_path / "new").rename(path)
-    assert progress.new_lines() == [{"step": 7}]
+    (tmp_path / "kept").write_text('{"step": 1}\n')
+    (tmp_path / "kept").rename(path)
+    assert progress.new_lines() == []
+    path.write_text('{"step": 1}\n{"step": 2, "again": true}\n')
+    assert progress.new_lines() == [{"step": 2, "again": True}]
 
 
 def test_a_failure_names_its_exception_frame_and_log(tmp_path):

@@ -102,10 +102,10 @@ class ProgressFile:
         return state.st_ino, state.st_size
 
     def new_lines(self) -> list[dict[str, Any]]:
-        """Complete lines since the last call; from the start where the file was replaced or cut."""
+        """Complete lines since the last call, less what a resumed child kept of a file that it replaced or cut."""
         inode, size = self._state()
         if inode != self.inode or size < self.offset:
-            self.inode, self.offset = inode, 0
+            self.inode, self.offset = inode, size if self.inode else 0
         if size == self.offset:
             return []
         with self.path.open("rb") as file:

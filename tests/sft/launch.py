@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def torchrun(ranks: int, *arguments: str, log: Path, wait: bool = True) -> subprocess.Popen:
     """Run a module or script on `ranks` CPU processes in a process group of its own; its output goes to `log`."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-    environment = os.environ | cpu_environment(threads=1) | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | cpu_environment() | {"PYTHONPATH": str(ROOT)}
     with log.open("w") as file:
         process = subprocess.Popen(
             [*launcher, *arguments], env=environment, cwd=log.parent, stdout=file, stderr=file, start_new_session=True

@@ -34,7 +34,7 @@ def test_command_runs_one_process_per_rank(tmp_path: Path, monkeypatch: pytest.M
     subject = recipe(tmp_path)
     command = sft_command(subject, Run(subject))
     assert "--nproc-per-node=2" in command.argv
-    assert command.env == cpu_environment(threads=1)
+    assert command.env == cpu_environment()
     assert command.progress == Run(subject).sft / "metrics.jsonl"
     assert command.total == subject.sft.steps
 

@@ -14,5 +14,6 @@
 - `dataset`      exact supervised tokens
 - `reference`    log-probabilities under the initial model, cached
 - `metrics`      what is logged every step
+- `view`, `page` the tokens of training examples coloured by their weight, as a web page
 - `limits`       what cannot work, said before anything starts
 """

@@ -48,7 +48,7 @@ def sft_command(recipe: Recipe, run: Run) -> Command:
     launcher = [sys.executable, "-m", "torch.distributed.run", *rendezvous, f"--nproc-per-node={recipe.hardware.gpus}"]
     return Command(
         argv=[*launcher, "-m", "vcore_verl.sft.main", *to_overrides(chosen)],
-        env=cpu_environment(threads=1) if cpu_requested() else {},
+        env=cpu_environment() if cpu_requested() else {},
         progress=run.sft / "metrics.jsonl",
         total=recipe.sft.steps,
         unit="step",

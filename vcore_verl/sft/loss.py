@@ -59,8 +59,8 @@ class WeightedLoss:
     def __call__(self, model_output: dict[str, Tensor], data: TensorDict, dp_group: Any = None) -> tuple[Tensor, dict]:
         log_prob_P = model_output["log_probs"].values()
         selection = Selection.of(data)
-        tokens = self._tokens(log_prob_P.detach(), selection, data)
-        weighting = self._weigh(tokens)
+        tokens = self.tokens(log_prob_P.detach(), selection, data)
+        weighting = self.weigh(tokens)
         weights_P = torch.ones_like(log_prob_P, dtype=torch.float32)
         weights_P[selection.supervised_P] = weighting.weights_T
         loss = (
@@ -68,12 +68,13 @@ class WeightedLoss:
         )
         return loss, batch_metrics(tokens, weighting)
 
-    def _weigh(self, tokens: Tokens) -> Weighting:
+    def weigh(self, tokens: Tokens) -> Weighting:
         """The objective's weights; uniform ones on the steps between two probes (`probe.every`)."""
         unprobed = "utility" in self.objective.needs and tokens.utility_T is None
         return (UNIFORM if unprobed else self.objective).weigh(tokens)
 
-    def _tokens(self, log_prob_P: Tensor, selection: Selection, data: TensorDict) -> Tokens:
+    def tokens(self, log_prob_P: Tensor, selection: Selection, data: TensorDict) -> Tokens:
+        """The supervised tokens of a micro-batch. Raises `NonFiniteLossError`."""
         loss_T = -log_prob_P[selection.supervised_P].float()
         example_S = data["index"].values()
         if not bool(torch.isfinite(loss_T).all()):

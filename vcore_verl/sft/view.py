@@ -1,0 +1,138 @@
+"""Where an objective puts its weight: training examples with their tokens coloured, as one web page.
+
+python -m vcore_verl.sft.view RUN [RUN] [--at start|end] [--examples 4] [--measured 64] [--output weights.html]
+
+RUN is a run's directory, `runs/<recipe>/<init>-<rl>/seed<k>`; with two, the examples stand side by side. The model is
+the one that SFT started from, or the one that it made. Where the data say of what kind each stretch of text is, a table
+tells how the weight divides between the kinds.
+"""
+
+import argparse
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import torch
+from hydra import compose, initialize_config_module
+from tensordict import TensorDict
+from torch import Tensor
+
+from vcore_verl.overrides import merge, to_overrides
+from vcore_verl.platform import cpu_environment
+from vcore_verl.recipe import Recipe, read
+from vcore_verl.run import Run
+
+
+@dataclass
+class WeightedExample:
+    """A training example: its prompt, and of each supervised token text, weight w_t, loss l_t (nats) and kind, if
+    known.
+    """
+
+    prompt: str
+    tokens: list[str]
+    weights: list[float]
+    losses: list[float]
+    kinds: list[str] | None
+
+
+def weighted_examples(directory: Path, at: str, count: int) -> list[WeightedExample]:
+    """The first `count` training examples of a run as its objective weighs them, with the model at `start` or `end`.
+
+    Takes over the process: the process group and verl's engine live on until it ends.
+    """
+    recipe = read(directory / "recipe.yaml")
+    run = Run(recipe)
+    trainer = _trainer(recipe, run, run.sft_start if at == "start" else run.sft_hf)
+    measured = _measure(trainer, list(range(min(count, len(trainer.train_dataset)))))
+    table = pyarrow.parquet.read_table(run.data / "sft.parquet")
+    spans = table["spans"].to_pylist() if "spans" in table.column_names else [None] * len(table)
+    return [_example(trainer, index, *measured[index], spans[index]) for index in sorted(measured)]
+
+
+def _trainer(recipe: Recipe, run: Run, model: Path) -> Any:
+    from vcore_verl.sft.command import verl_settings
+    from vcore_verl.sft.trainer import ObjectiveTrainer
+
+    alone = {
+        "model": {"path": str(model)},
+        "trainer": {"resume_mode": "disable", "nnodes": 1, "n_gpus_per_node": 1},
+    }
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        config = compose("sft_trainer_engine", overrides=to_overrides(merge(verl_settings(recipe, run), alone)))
+    return ObjectiveTrainer(config)
+
+
+def _measure(trainer: Any, indices: list[int]) -> dict[int, tuple[Tensor, Tensor]]:
+    """Example -> (weights, losses) of its supervised tokens, as a training step would find them."""
+    from vcore_verl.sft.loss import Selection
+
+    worker = trainer.training_client
+    found: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def record(model_output: dict[str, Tensor], data: TensorDict, dp_group: Any = None) -> tuple[Tensor, dict]:
+        selection = Selection.of(data)
+        tokens = worker.loss_fn.tokens(model_output["log_probs"].values(), selection, data)
+        counts = selection.cu_seqlens_S1.diff().tolist()
+        rows = zip(worker.loss_fn.weigh(tokens).weights_T.split(counts), tokens.loss_T.split(counts), strict=True)
+        found.update(zip(tokens.example_S.tolist(), rows, strict=True))
+        return torch.zeros(()), {}
+
+    batch = trainer.batch(indices)
+    with trainer.engine.train_mode():
+        if worker.probe is not None:
+            worker.probe.measure(batch, 1)
+        trainer.engine.forward_backward_batch(batch, record, forward_only=True)
+    return found
+
+
+def _example(trainer: Any, index: int, weights: Tensor, losses: Tensor, spans: list[dict] | None) -> WeightedExample:
+    tokenizer, item = trainer.model_config.tokenizer, trainer.train_dataset[index]
+    supervised = item["loss_mask"].bool()
+    response = trainer.train_dataset.messages[index][-1]["content"]
+    encoded = tokenizer(response, return_offsets_mapping=True, add_special_tokens=False)
+    starts = [first for first, _ in encoded["offset_mapping"]]
+    kinds = [*(_kind(start, spans) for start in starts), "end of sequence"] if spans else None
+    return WeightedExample(
+        prompt=tokenizer.decode(item["input_ids"][~supervised].tolist()),
+        tokens=[tokenizer.decode([token]) for token in item["input_ids"][supervised].tolist()],
+        weights=weights.tolist(),
+        losses=losses.tolist(),
+        kinds=kinds and kinds[: len(weights)],
+    )
+
+
+def _kind(character: int, spans: list[dict]) -> str:
+    return next(span["kind"] for span in spans if span["start"] <= character < span["end"])
+
+
+def _arms(directories: list[Path], at: str, count: int) -> Iterator[tuple[str, list[WeightedExample]]]:
+    for directory in directories:
+        recipe = read(directory / "recipe.yaml")
+        yield f"{recipe.init.name}, seed {recipe.seed}, {at} of SFT", weighted_examples(directory, at, count)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("--at", choices=("start", "end"), default="start")
+    parser.add_argument("--examples", type=int, default=4, help="how many are shown")
+    parser.add_argument("--measured", type=int, default=64, help="how many the table of kinds is measured on")
+    parser.add_argument("--output", type=Path, default=Path("weights.html"))
+    args = parser.parse_args()
+    environment = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    os.environ.update(environment if torch.cuda.is_available() else environment | cpu_environment())
+    from verl.utils import distributed
+
+    from vcore_verl.sft.page import weights_page
+
+    distributed.initialize_global_process_group()
+    args.output.write_text(weights_page(dict(_arms(args.runs, args.at, args.measured)), args.examples))
+    print(args.output)
+
+
+if __name__ == "__main__":
+    main()

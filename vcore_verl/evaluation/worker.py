@@ -140,4 +140,7 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    try:
+        main(Path(sys.argv[1]), int(sys.argv[2]))
+    except EvaluationError as error:
+        sys.exit(f"evaluation: {error}")

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -124,7 +125,7 @@ class WorkerPool:
             raise ValueError(f"a worker pool needs at least one worker, got size={size}")
         self.size = size
         self._memory_bytes = memory_bytes
-        self._slots = threading.Semaphore(size)
+        self._turns = _Turns(size)
         self._idle: list[_Worker] = []
         self._template: _Template | None = None
         self._lock = threading.Lock()
@@ -140,7 +141,7 @@ class WorkerPool:
         """
         replaced = 0
         budget_s = deadline_s
-        with self._slots:
+        with self._turns:
             while True:
                 worker = self._take()
                 dispatched = time.monotonic()
@@ -208,6 +209,31 @@ class WorkerPool:
             return
         with self._lock:
             self._idle.append(worker)
+
+
+class _Turns:
+    """A semaphore that serves in order of arrival. At `threading.Semaphore` busy threads overtake those that wait."""
+
+    def __init__(self, count: int):
+        self._free = count
+        self._waiting: deque[threading.Event] = deque()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            turn = threading.Event()
+            self._waiting.append(turn)
+        turn.wait()
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
@@ -22,6 +23,34 @@ _CONVERSION = ConversionConfig(lowercase_symbols=False)  # by default pi R^2 is 
 _DECIMAL = re.compile(r"(\d*)\.(\d+)")
 
 
+# The parser builds its tables as it meets new notation, which costs far more than parsing: done once, before forking.
+_WARM_UP = (
+    (r"2\sqrt{2}", r"\sqrt{8}"),
+    (r"\frac{\sqrt{3}}{2}", r"\sin(\frac{\pi}{3})"),
+    (r"\sqrt[3]{2}", r"2^{\frac{1}{3}}"),
+    (r"(x+1)^{2}-3y", r"x^2+2x+1-3 \cdot y"),
+    (r"\frac{-b+\sqrt{b^2-4ac}}{2a}", r"\frac{\sqrt{b^{2}-4a c}-b}{2 a}"),
+    (r"\frac{x_1+1}{x_{2}-1}", r"(1+x_1)/(x_2-1)"),
+    (r"e^{2x}", r"\exp(x) e^x"),
+    (r"\log_{2} 3+\ln 5", r"\frac{\ln(3)}{\ln 2}+\ln(5)"),
+    (r"\sin^2 x+\cos 2x", r"1-\cos^{2}(x)+\cos(2x)"),
+    (r"\tan\theta", r"\frac{\sin \theta}{\cos \theta}"),
+    (r"3+4i", r"i \times 4+3"),
+    (r"\binom{n}{2}+n!", r"\frac{n(n-1)}{2}+n!"),
+    (r"|x|+\lfloor y\rfloor", r"\lfloor y \rfloor+|x|"),
+    (r"f(x)+\infty", r"f(x)+\infty"),
+)
+
+
+def warm_up() -> None:
+    """Parse and compare once what answers are commonly made of."""
+    algebra = _Sympy()
+    for gold, answer in _WARM_UP:
+        algebra.equal(gold, answer)
+    algebra.proportional("y-2x", "2x-y", positive=False)
+    _parse(r"\sum_{k=1}^{n} k")
+
+
 class ParseError(Exception):
     """An expression that latex2sympy does not understand."""
 
@@ -39,26 +68,36 @@ class _Sympy:
 
     def equal(self, gold: str, answer: str) -> bool:
         gold_expr, answer_expr = _parse(gold), _parse(answer)
-        if _differ_numerically(gold_expr, answer_expr) or (gold_expr - answer_expr).is_zero is False:
+        if any(not _close(*values) for values in _values(gold_expr, answer_expr)):
+            return False
+        # Constants can agree to 100 digits and differ: sqrt(2) + 10^{-200}.
+        if not gold_expr.free_symbols and (gold_expr - answer_expr).is_zero is False:
             return False
         return verify(gold_expr, answer_expr, timeout_seconds=None)
 
     def proportional(self, gold: str, answer: str, positive: bool) -> bool:
-        ratio = simplify(_parse(answer) / _parse(gold))
+        gold_expr, answer_expr = _parse(gold), _parse(answer)
+        ratios = [
+            answer_value / gold_value for gold_value, answer_value in _values(gold_expr, answer_expr) if gold_value
+        ]
+        if any(not _close(ratios[0], ratio) for ratio in ratios):
+            return False
+        ratio = simplify(answer_expr / gold_expr)
         return bool(ratio.is_number and ratio.is_finite and (ratio.is_positive if positive else ratio.is_nonzero))
 
 
-def _differ_numerically(gold: Expr, answer: Expr) -> bool:
-    """Whether the two have different values at some point, to 100 digits. Far cheaper than a failed proof."""
+def _values(gold: Expr, answer: Expr) -> Iterator[tuple[Expr, Expr]]:
+    """Both at a few points, where both have a value there. Far cheaper than a failed proof."""
     symbols = sorted(gold.free_symbols | answer.free_symbols, key=str)
     for shift in range(len(_POINTS) if symbols else 1):
         point = {symbol: _POINTS[(shift + index) % len(_POINTS)] + index for index, symbol in enumerate(symbols)}
-        values = [expression.evalf(_DIGITS, subs=point) for expression in (gold, answer)]
+        values = gold.evalf(_DIGITS, subs=point), answer.evalf(_DIGITS, subs=point)
         if all(_is_finite_number(value) for value in values):
-            difference, size = abs(values[0] - values[1]), max(abs(values[0]), abs(values[1]))
-            if difference > _TOLERANCE * size:
-                return True
-    return False
+            yield values
+
+
+def _close(left: Expr, right: Expr) -> bool:
+    return bool(abs(left - right) <= _TOLERANCE * max(abs(left), abs(right)))
 
 
 def _is_finite_number(value: Expr) -> bool:

@@ -26,9 +26,9 @@ def main() -> None:
     if sys.platform == "linux":  # elsewhere the limit is refused or ignored
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     try:
-        from reward.symbolic import grade_symbolically
+        from reward.symbolic import grade_symbolically, warm_up
 
-        grade_symbolically([r"\sqrt{8}+x"], r"x+2\sqrt{2}")  # builds the parser's tables and sympy's caches
+        warm_up()
     except Exception as error:
         _send(control, {"error": f"{type(error).__name__}: {error}"})
         return

@@ -13,7 +13,7 @@ class Pair(NamedTuple):
     difference: str  # why math_verify decides otherwise; "" where it agrees
 
 
-def _read_agreement() -> list[Pair]:
+def read_agreement() -> list[Pair]:
     pairs, gold = [], ""
     for line in (Path(__file__).parent / "agreement.txt").read_text().splitlines():
         mark, _, text = line.partition(" ")
@@ -31,4 +31,4 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def agreement() -> list[Pair]:
-    return _read_agreement()
+    return read_agreement()

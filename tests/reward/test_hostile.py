@@ -138,10 +138,10 @@ def test_killing_workers_at_random_changes_no_score(agreement):
 
     def kill_now_and_then() -> None:
         rng = random.Random(3)
-        while not stop.wait(rng.uniform(0.05, 0.3)):
+        while len(killed) < 60 and not stop.wait(rng.uniform(0.02, 0.2)):
             templates = _children(os.getpid())
             workers = [worker for template in templates for worker in _children(template)]
-            victims = templates if len(killed) in (5, 15) else workers
+            victims = templates if len(killed) == 10 else workers
             if victims:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(victim := rng.choice(victims), signal.SIGKILL)

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pyarrow as pa
@@ -12,7 +14,7 @@ from vcore_verl.evaluation.job import Job
 from vcore_verl.evaluation.prompts import read_prompts
 from vcore_verl.evaluation.responses import Response, requests
 from vcore_verl.evaluation.results import write_results
-from vcore_verl.recipe import load
+from vcore_verl.recipe import ROOT, load
 from vcore_verl.run import ArtefactError, Run
 
 
@@ -102,3 +104,11 @@ def test_a_data_set_that_grew_is_found(recipe):
     pq.write_table(pa.concat_tables([table, table]), path)
     with pytest.raises(ArtefactError, match="covers 3 of 6 prompts of 'in_domain'"):
         verify_evaluation(recipe, run, "base")
+
+
+def test_commands_and_report_import_no_torch():
+    modules = (
+        "vcore_verl.evaluation.command, vcore_verl.evaluation.standalone, vcore_verl.report, vcore_verl.report.view"
+    )
+    code = f"import sys, {modules}; sys.exit(bool({{'torch', 'vllm', 'verl'}} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

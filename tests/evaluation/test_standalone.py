@@ -3,7 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vcore_verl.evaluation.job import EvaluationError
-from vcore_verl.evaluation.standalone import output_of, recipe_of, standalone_command
+from vcore_verl.evaluation.standalone import command_of, output_of, recipe_of, standalone_command
 from vcore_verl.recipe import load, save
 
 
@@ -39,6 +39,22 @@ def test_a_parquet_file_is_a_data_set(recipe, tmp_path):
     pq.write_table(pa.table({"prompt": ["1"]}), tmp_path / "mine.parquet")
     command = standalone_command(recipe, tmp_path / "hf", [str(tmp_path / "mine.parquet")], tmp_path / "out")
     assert command.argv[-1] == f"--dataset=mine={tmp_path / 'mine.parquet'}"
+
+
+def test_a_run_s_checkpoint_is_evaluated_with_its_own_decoding(recipe, tmp_path):
+    folder = tmp_path / "runs" / "tiny" / "vcore-grpo" / "seed0"
+    (folder / "rl" / "hf").mkdir(parents=True)
+    recipe.evaluation.num_samples = 7
+    save(recipe, folder / "recipe.yaml")
+    pq.write_table(pa.table({"prompt": ["1"]}), tmp_path / "mine.parquet")
+    command = command_of([str(folder / "rl" / "hf"), str(tmp_path / "mine.parquet")])
+    assert "--num-samples=7" in command.argv
+    assert f"--output={tmp_path}/runs/evaluations/tiny-vcore-grpo-seed0-rl-hf" in command.argv
+
+
+def test_a_checkpoint_from_elsewhere_needs_a_recipe(tmp_path):
+    with pytest.raises(EvaluationError, match="is in no run: say with --recipe"):
+        command_of([str(tmp_path / "hf")])
 
 
 def test_an_unknown_data_set_is_named(recipe, tmp_path):

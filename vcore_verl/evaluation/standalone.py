@@ -3,17 +3,40 @@
 Imports neither torch nor vLLM.
 """
 
+import argparse
 from pathlib import Path
 
+from vcore_verl import hardware
 from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.evaluation.benchmarks.prepare import prepare
 from vcore_verl.evaluation.command import command_for
 from vcore_verl.evaluation.job import EvaluationError
 from vcore_verl.process import Command
-from vcore_verl.recipe import Recipe, read
+from vcore_verl.recipe import Recipe, load, read
 from vcore_verl.run import Run
 
 RECIPE = "recipe.yaml"
+
+
+def command_of(words: list[str]) -> Command:
+    """The evaluation that the words after `eval` ask for.
+
+    Raises `EvaluationError` for an unknown data set, and `RecipeError` for an unknown recipe.
+    """
+    parser = argparse.ArgumentParser("python -m vcore_verl eval", description="evaluate a checkpoint")
+    parser.add_argument("checkpoint", help="directory in Hugging Face format, or hub id")
+    parser.add_argument(
+        "datasets", nargs="*", help=f"data sets of the recipe, parquet files, or {', '.join(BENCHMARKS)}"
+    )
+    parser.add_argument("--recipe", help="whose decoding to use; for a checkpoint of a run, that run's unless given")
+    parser.add_argument("--output", type=Path, help="folder for the results; below runs/evaluations unless given")
+    options = parser.parse_args(words)
+    checkpoint = Path(options.checkpoint)
+    recipe = load(options.recipe, []) if options.recipe else recipe_of(checkpoint)
+    if recipe is None:
+        raise EvaluationError(f"{checkpoint} is in no run: say with --recipe which recipe's decoding to use")
+    output = options.output or output_of(checkpoint, recipe)
+    return standalone_command(hardware.resolve(recipe), checkpoint, options.datasets, output)
 
 
 def recipe_of(checkpoint: Path) -> Recipe | None:

@@ -8,7 +8,16 @@ from pathlib import Path
 from vcore_verl.evaluation.results import RESULTS
 from vcore_verl.report.scores import Evaluation, ReportError, read_evaluation
 
-BASE, PRE_RL, POST_RL = "base", "pre_rl", "post_rl"
+# What evaluations have in common where they are compared, as results.json and as a person calls it.
+_SHARED = {
+    "sampling": "decoding",
+    "grader_version": "grader",
+    "dtype": "data type",
+    "device": "device",
+    "versions": "version of vLLM, torch, transformers or math-verify",
+}
+
+PRE_RL, POST_RL = "pre_rl", "post_rl"
 
 
 @dataclass(frozen=True)
@@ -113,7 +122,7 @@ def mismatch(evaluation: Evaluation | None, reference: Evaluation | None) -> str
     if evaluation is None or reference is None:
         return None
     found, expected = evaluation.results, reference.results
-    for key, what in (("sampling", "decoding"), ("grader_version", "grader"), ("dtype", "data type")):
+    for key, what in _SHARED.items():
         if found.get(key) != expected.get(key):
             return f"{evaluation.folder.name} has another {what} than {reference.folder}"
     if set(found["datasets"]) != set(expected["datasets"]):

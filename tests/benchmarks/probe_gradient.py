@@ -2,10 +2,10 @@
 
     python tests/benchmarks/probe_gradient.py [--hidden 128 --layers 4 --stages 0 20 60 150 --population 512]
 
-For fresh batches of several sizes, the previous step's gradient, the running average and Adam's first moment: cosine
-with the gradient of a large sample, and Spearman correlation of the utilities that the two give. `predicted` is the
-cosine that training logs from the agreement of two half-batches (probe/population_cosine). Mean and standard deviation
-over repeats.
+For fresh batches of several sizes, running averages of the training gradients (newest 1: the previous step's) and
+Adam's first moment: cosine with the gradient of a large sample, and Spearman correlation of the utilities that the two
+give. `predicted` is the cosine that training logs from the agreement of two half-batches (probe/population_cosine).
+Mean and standard deviation over repeats.
 """
 
 import argparse
@@ -22,20 +22,24 @@ from vcore_verl.sft import direction as directions
 from vcore_verl.sft import passes
 
 BATCH = 32
+AVERAGES = (1.0, 0.5, 0.1)
 
 
 class Laboratory:
     """A model in training with uniform weights, and the gradients to compare at any moment."""
 
     def __init__(self, start: Path, population: int):
-        # A budget of 0 weighs uniformly while the probe keeps its running average of training gradients.
-        init = {"name": "vcore", "kl_budget": 0.0, "probe": {"gradient": "running"}}
+        # A budget of 0 weighs uniformly; the probe's parts are there to be called.
+        init = {"name": "vcore", "kl_budget": 0.0, "probe": {"every": 10**9}}
         self.trainer = make_trainer(
             start, init, data={"train_batch_size": BATCH}, optim={"lr_scheduler_type": "constant"}
         )
         self.worker, self.engine = self.trainer.training_client, self.trainer.engine
         self.examples = len(self.trainer.train_dataset)
         self.population = population
+        self.averages: dict[float, passes.Direction] = {}
+        self.moment: passes.Direction = {}
+        self.engine.optimizer.register_step_post_hook(self.remember)
         self.generator = torch.Generator().manual_seed(0)
 
     def draw(self, size: int) -> Any:
@@ -54,13 +58,19 @@ class Laboratory:
             nested = passes.directional_derivatives(self.engine, batch, direction)
         return nested.values()[batch["loss_mask"].values().roll(-1).bool()]
 
+    def remember(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """Keep averages of the training gradients with several weights of the newest; 1 is the previous step's."""
+        parameters = passes.trainable(self.engine)
+        gradient = {name: p.grad.detach().clone() for name, p in parameters.items()}
+        for newest in AVERAGES:
+            old = self.averages.get(newest, gradient)
+            self.averages[newest] = directions.weighted_mean(gradient, old, newest)
+        self.moment = {name: optimizer.state[p]["exp_avg"].clone() for name, p in parameters.items()}
+
     def past(self) -> dict[str, passes.Direction]:
-        """Directions that cost nothing: what the optimizer already knows."""
-        states = {name: self.engine.optimizer.state.get(p) for name, p in passes.trainable(self.engine).items()}
-        if not all(states.values()):
-            return {}
-        keys = {"running average": "vcore_running_gradient", "Adam's first moment": "exp_avg"}
-        return {label: {name: state[key] for name, state in states.items()} for label, key in keys.items()}
+        """Directions that cost nothing: what training has already computed."""
+        averages = {f"running, newest {newest}": average for newest, average in self.averages.items()}
+        return averages | ({"Adam's first moment": self.moment} if self.moment else {})
 
     def compare(self, sizes: list[int], repeats: int) -> dict[str, list[tuple[float, float, float | None]]]:
         """Estimate -> (cosine, rank correlation, predicted cosine) of each repeat."""

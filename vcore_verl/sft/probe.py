@@ -21,8 +21,9 @@ from vcore_verl.sft import passes
 from vcore_verl.sft.epsilon import StepSize
 from vcore_verl.sft.passes import Direction
 
-# Weight of the newest gradient in the running average (`gradient: running`), as Adam's first moment.
-NEWEST = 0.1
+# Weight of the newest gradient in the running average (`gradient: running`). Past gradients point away from the present
+# one soon: the longer the memory, the worse the estimate (tests/benchmarks/probe_gradient.py).
+NEWEST = 0.9
 AVERAGE = "vcore_running_gradient"
 # Sequences per rank on which the size of a finite difference is chosen.
 TRIAL_SEQUENCES = 4

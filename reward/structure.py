@@ -166,6 +166,8 @@ def _alternatives(text: str, parse_part: _Parse) -> Answer | None:
     if not separators:
         return None
     answers = tuple(parse_part(part.strip(" ,")) for part in parts if part)
+    if not answers:
+        raise Unreadable(text)
     if any(answer.kind in ("interval", "union", "relation") for answer in answers):
         if any("and" in separator for separator in separators):
             return _opaque(text)

@@ -51,15 +51,18 @@ def warm_up() -> None:
     _parse(r"\sum_{k=1}^{n} k")
 
 
-class ParseError(Exception):
-    """An expression that latex2sympy does not understand."""
-
-
 def grade_symbolically(golds: list[str], answer: str) -> str:
     """`correct`, `wrong` or `parse_error` for an answer that exact arithmetic could not decide."""
+    statuses = [_grade(gold, answer) for gold in golds]
+    return next((status for status in ("correct", "wrong") if status in statuses), "parse_error")
+
+
+def _grade(gold: str, answer: str) -> str:
     try:
-        return "correct" if any(grade(gold, answer, _Sympy()) for gold in golds) else "wrong"
-    except (ParseError, Unreadable):
+        return "correct" if grade(gold, answer, _Sympy()) else "wrong"
+    except MemoryError:
+        raise
+    except Exception:  # antlr and sympy declare none, and raise any kind on what they cannot handle
         return "parse_error"
 
 
@@ -108,12 +111,7 @@ def _is_finite_number(value: Expr) -> bool:
 def _parse(latex: str) -> Expr:
     # Floats would be compared after rounding; a decimal is an exact number.
     exact = _DECIMAL.sub(lambda number: rf"\frac{{{number[1]}{number[2]}}}{{1{'0' * len(number[2])}}}", latex)
-    try:
-        expression = latex2sympy(exact, is_real=True, normalization_config=None, conversion_config=_CONVERSION)
-    except MemoryError:
-        raise
-    except Exception as error:  # antlr, sympy and Python's own: the parser declares none
-        raise ParseError(latex) from error
+    expression = latex2sympy(exact, is_real=True, normalization_config=None, conversion_config=_CONVERSION)
     if not isinstance(expression, Expr):
-        raise ParseError(latex)
+        raise Unreadable(latex)
     return expression.subs({symbol: I for symbol in expression.free_symbols if symbol.name == "i"})

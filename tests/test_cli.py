@@ -111,3 +111,13 @@ def test_fewer_gpus_than_asked_for_name_the_key_that_helps(monkeypatch):
     with pytest.raises(RecipeError, match=r"needs 8 NVIDIA GPUs; this machine has 2\. Add hardware\.gpus=2"):
         hardware.check(load("qwen3_4b", []))
     hardware.check(load("qwen3_4b", ["hardware.gpus=2"]))
+
+
+def test_comparing_a_folder_without_results_is_one_line(tmp_path, capsys):
+    assert main(["compare", str(tmp_path)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_evaluating_a_checkpoint_of_no_run_asks_for_a_recipe(tmp_path, capsys):
+    assert main(["eval", str(tmp_path)]) == 2
+    assert "say with --recipe which recipe's decoding to use" in capsys.readouterr().err

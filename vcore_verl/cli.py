@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from vcore_verl import hardware, verl_config
+from vcore_verl import hardware, process, verl_config
+from vcore_verl.errors import InputError
 from vcore_verl.lock import Locked
 from vcore_verl.process import StageFailed
+from vcore_verl.progress import shown
 from vcore_verl.recipe import Recipe, RecipeError, load, names, to_yaml
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+EVALUATION_STALL_SECONDS = 30 * 60.0  # as hardware.stall_minutes in recipes/base.yaml
 
 console = Console(width=None if sys.stdout.isatty() else 120)  # a file or a pipe has no width of its own
 
@@ -46,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(signal.SIGHUP, _interrupt)
     try:
         return VERBS[verb](words[1:])
-    except (RecipeError, Locked) as error:
+    except (InputError, Locked) as error:
         return _fail(str(error), BAD_INPUT)
     except StageFailed as error:
         return _fail(str(error), 1)
@@ -98,21 +101,59 @@ def report(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m vcore_verl report", description=report.__doc__)
     parser.add_argument("recipe", help="a recipe, or its directory of runs")
     place = Path(parser.parse_args(words).recipe)
-    from vcore_verl.report import ReportError, terminal_summary, write_report
+    from vcore_verl.report import terminal_summary, write_report
 
     root = place if place.is_dir() else Path(load(str(place), []).output_dir) / place
     if not root.is_dir():
         raise RecipeError(f"{root} does not exist: run the recipe first")
-    try:
-        write_report(root)
-    except ReportError as error:
-        raise RecipeError(str(error)) from error
+    write_report(root)
     console.print(terminal_summary(root))
     console.print(f"report: {root / 'report'}", highlight=False, soft_wrap=True)
     return 0
 
 
-VERBS: dict[str, Callable[[list[str]], int]] = {"run": run, "show": show, "report": report}
+def evaluate(words: list[str]) -> int:
+    """evaluate any checkpoint on data sets or benchmarks"""
+    from vcore_verl.evaluation.standalone import command_of
+
+    command = command_of(words)
+    folder = command.progress.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with shown(console, "evaluate", command) as on_progress:
+        process.run(command, folder / "evaluation.log", EVALUATION_STALL_SECONDS, on_progress)
+    compare([str(folder)])
+    console.print(f"results: {folder}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def view(words: list[str]) -> int:
+    """show the same prompt before and after RL, and across initialisers"""
+    from vcore_verl.report.view import view as show_prompts
+
+    show_prompts(words, console)
+    return 0
+
+
+def compare(words: list[str]) -> int:
+    """compare evaluations by their folders, wherever the checkpoints come from"""
+    parser = argparse.ArgumentParser(prog="python -m vcore_verl compare", description=compare.__doc__)
+    parser.add_argument(
+        "evaluations", type=Path, nargs="+", help="folders with results.json; the first is the reference"
+    )
+    from vcore_verl.report.versus import versus
+
+    console.print(versus(parser.parse_args(words).evaluations))
+    return 0
+
+
+VERBS: dict[str, Callable[[list[str]], int]] = {
+    "run": run,
+    "show": show,
+    "report": report,
+    "eval": evaluate,
+    "view": view,
+    "compare": compare,
+}
 
 
 def _parser(verb: str, function: Callable[[list[str]], int]) -> argparse.ArgumentParser:

@@ -18,6 +18,7 @@ from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
+from vcore_verl.errors import InputError
 from vcore_verl.schema import Base, Data, Evaluation, Hardware, Init, Lora, Model, Probe, Recipe, Rl, Sft
 
 __all__ = [
@@ -50,7 +51,7 @@ GROUPS = ("init", "rl")  # folders below recipes/ that a recipe chooses one file
 BUILTIN = "builtin:"  # models and data sets made locally from fixed seeds
 
 
-class RecipeError(ValueError):
+class RecipeError(InputError):
     """A recipe that cannot run; the message is one line that says what is wrong and what to do."""
 
 

@@ -58,7 +58,6 @@ def stages(recipe: Recipe, run: Run) -> list[Stage]:
     return [
         *_shared(recipe, run),
         *_sft(recipe, run),
-        _evaluation(recipe, run, "pre_rl"),
         *_rl(recipe, run),
         _report(run),
     ]
@@ -118,6 +117,7 @@ def _sft(recipe: Recipe, run: Run) -> Iterator[Stage]:
         after=("base", "data"),
     )
     yield _export(recipe, run, "sft", run.sft, run.sft_hf)
+    yield _evaluation(recipe, run, "pre_rl")
 
 
 def _rl(recipe: Recipe, run: Run) -> Iterator[Stage]:
@@ -158,7 +158,7 @@ def _evaluation(recipe: Recipe, run: Run, stage: Any) -> Stage:
     """The stage that evaluates the base model, or the checkpoint before or after RL."""
     checkpoint, folder, purpose, after = {
         "base": (run.base_hf, run.eval_base, "evaluate the base model", "base"),
-        "pre_rl": (run.rl_start, run.eval_pre, "evaluate before RL", "export_sft"),
+        "pre_rl": (run.sft_hf, run.eval_pre, "evaluate before RL", "export_sft"),
         "post_rl": (run.rl_hf, run.eval_post, "evaluate after RL", "export_rl"),
     }[stage]
     return Stage(

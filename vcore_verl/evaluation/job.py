@@ -5,8 +5,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from vcore_verl.errors import InputError
 
-class EvaluationError(ValueError):
+
+class EvaluationError(InputError):
     """An evaluation that cannot run; the message is one line that says what is wrong and what to do."""
 
 

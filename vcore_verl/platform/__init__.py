@@ -20,13 +20,13 @@ def cpu_requested() -> bool:
     return os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu"
 
 
-def cpu_environment(threads: int = 1) -> dict[str, str]:
+def cpu_environment() -> dict[str, str]:
     """Environment of every process of a CPU run."""
     return {
         "VERL_PLATFORM": "cpu",
         # Tensors of a model that a CPU can train are too small to share. A second thread brings little, and on a busy
         # machine each parallel region waits for a thread that is not scheduled: 10 s a step instead of 0.2 s.
-        "OMP_NUM_THREADS": str(threads),
+        "OMP_NUM_THREADS": "1",
         # GiB of KV cache per vLLM engine; the built-in model needs a fraction of it, vLLM refuses less than 1.
         "VLLM_CPU_KVCACHE_SPACE": "1",
         # vLLM pins its OpenMP threads to cores by NUMA node, which puts two engines on the same core.

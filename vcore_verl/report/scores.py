@@ -13,13 +13,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from vcore_verl.errors import InputError
 from vcore_verl.evaluation.responses import GREEDY, SAMPLE
 from vcore_verl.evaluation.results import RESULTS, SAMPLES, SCHEMA_VERSION, TRUNCATED, file_sha
 
 _COLUMNS = ["dataset", "prompt_id", "decoding", "sample_idx", "score", "finish_reason", "num_tokens"]
 
 
-class ReportError(ValueError):
+class ReportError(InputError):
     """Results that cannot be reported on; the message is one line."""
 
 

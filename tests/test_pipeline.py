@@ -235,7 +235,7 @@ def test_the_real_stages_are_in_order():
         "evaluate_post_rl",
         "report",
     ]
-    assert names("init=none") == [name for name in names() if name not in ("sft", "export_sft")]
+    assert names("init=none") == [name for name in names() if name not in ("sft", "export_sft", "evaluate_pre_rl")]
     assert names("rl=none") == [name for name in names() if name not in ("rl", "export_rl", "evaluate_post_rl")]
 
 

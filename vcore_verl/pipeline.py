@@ -116,6 +116,8 @@ class Pipeline:
         manifest.finish(stage.name, self._artefacts(stage))
         self.digests.save()
         self._say(stage, f"[green]done[/green] in {duration(seconds)}")
+        for warning in stage.warnings():
+            self._say(stage, f"[yellow]warning:[/yellow] {escape(warning)}")
 
     def _decide(self, stage: Stage) -> Step:
         record = self._manifest(stage).stages.get(stage.name)

@@ -21,7 +21,7 @@ from vcore_verl.evaluation.command import evaluate_command, verify_evaluation
 from vcore_verl.manifest import package_version
 from vcore_verl.process import Command
 from vcore_verl.recipe import BUILTIN, Recipe, settings
-from vcore_verl.rl.command import rl_command, verify_rl
+from vcore_verl.rl.command import reward_warnings, rl_command, verify_rl
 from vcore_verl.run import ArtefactError, Run
 from vcore_verl.sft.command import sft_command, verify_sft
 
@@ -35,8 +35,8 @@ class Stage:
     """One step of the pipeline. It writes into `folder` alone; `artefacts` in it are hashed when it is done.
 
     `keys` are recipe keys or sections; `inputs` may hold wildcards; `after` names the stages that make the inputs.
-    `verify` raises `ArtefactError` unless the result is whole. A `shared` stage belongs to all runs of the recipe; the
-    former result of one that has nothing to `keep` is overwritten.
+    `verify` raises `ArtefactError` unless the result is whole; `warnings` says what is whole but dubious. A `shared`
+    stage belongs to all runs of the recipe; the former result of one that has nothing to `keep` is overwritten.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Stage:
     after: tuple[str, ...] = ()
     shared: bool = False
     keep: bool = True
+    warnings: Callable[[], list[str]] = list
 
 
 def stages(recipe: Recipe, run: Run) -> list[Stage]:
@@ -130,6 +131,7 @@ def _rl(recipe: Recipe, run: Run) -> Iterator[Stage]:
         artefacts=(run.rl / "metrics.jsonl",),
         command=partial(rl_command, recipe, run),
         verify=partial(verify_rl, recipe, run),
+        warnings=partial(reward_warnings, run),
         keys=(*TRAINING, "rl", "data.max_prompt_tokens"),
         packages=("verl", "torch", "transformers", "vllm", "math-verify"),
         inputs=(run.rl_start, run.data / "rl.parquet"),

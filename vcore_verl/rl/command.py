@@ -2,9 +2,11 @@
 
 import math
 import sys
+from statistics import fmean
 from typing import Any
 
-from vcore_verl.metrics import last_step
+from reward import warnings_for
+from vcore_verl.metrics import last_step, read
 from vcore_verl.overrides import merge, to_overrides
 from vcore_verl.platform import ENGINE_MODULE, cpu_environment, cpu_requested
 from vcore_verl.process import Command
@@ -38,6 +40,14 @@ def verify_rl(recipe: Recipe, run: Run) -> None:
     saved = marker.read_text().strip() if marker.exists() else "none"
     if saved != str(recipe.rl.steps):
         raise ArtefactError(f"RL's last checkpoint is of step {saved}, expected {recipe.rl.steps} ({marker})")
+
+
+def reward_warnings(run: Run) -> list[str]:
+    """What a person should know of the rewards of a finished training, one line each."""
+    steps = read(run.rl / "metrics.jsonl")
+    names = [name for name in steps[-1] if name.startswith("reward/")]
+    means = {name.removeprefix("reward/"): fmean(step[name] for step in steps) for name in names}
+    return warnings_for(means)
 
 
 def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 python -m vcore_verl.rl.main KEY=VALUE ...      (overrides of verl's trainer/config/ppo_trainer.yaml)
 """
 
+import sys
 from typing import Any
 
-import hydra
 import ray
+from hydra import compose, initialize_config_module
 from omegaconf import DictConfig
 from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
 from verl.trainer.ppo.utils import need_critic, need_reference_policy
@@ -25,11 +26,12 @@ class TaskRunner(_TaskRunner):
         super().run(config)
 
 
-@hydra.main(config_path="pkg://verl.trainer.config", config_name="ppo_trainer", version_base=None)
-def main(config: DictConfig) -> None:
+def main(overrides: list[str]) -> None:
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        config = compose("ppo_trainer", overrides=overrides)
     validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
     run_ppo(config, task_runner_class=ray.remote(TaskRunner))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,16 +1,21 @@
 """verl's synchronous PPO trainer with a metrics file, a faster poll on the CPU, and bounded dynamic sampling."""
 
+import logging
 import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import transfer_queue as tq
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from reward import status_rates, warnings_for
 from vcore_verl.metrics import MetricsFile
 from vcore_verl.platform import cpu_requested
+
+logger = logging.getLogger(__name__)
 
 TRAINER = "vcore_sync"
 
@@ -62,6 +67,26 @@ class Trainer(PPOTrainerSync):
             raise TooFewInformativeGroups(self._eviction_report(limit))
         self._generated_prompts += num_prompts
         return super()._add_prompts_to_generate(num_prompts)
+
+    def _compute_metrics(self, batch, metrics, timing_raw, global_steps, epoch) -> None:
+        super()._compute_metrics(batch, metrics, timing_raw, global_steps=global_steps, epoch=epoch)
+        rewards = self._reward_rows(batch)
+        rates = status_rates(rewards)
+        metrics |= {f"reward/{name}": rate for name, rate in rates.items()}
+        # Seconds of the reward's own threads, of which several run at once.
+        metrics["reward/share_of_step"] = sum(row["reward_seconds"] for row in rewards) / timing_raw["step"]
+        for warning in warnings_for(rates):
+            logger.warning("step %d: %s", global_steps, warning)
+
+    @staticmethod
+    def _reward_rows(batch) -> list[dict[str, Any]]:
+        """What `reward/custom_reward_function.py` returned for each response of the batch.
+
+        verl averages it in validation alone (trainer_base.py:1128); it is read as the replay buffer reads it there.
+        """
+        keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
+        fields = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
+        return [getattr(row, "data", row)["reward_extra_info"] for row in fields["extra_fields"]]
 
     def _eviction_report(self, limit: int) -> str:
         uniform = Counter(self.replay_buffer._dapo_classification_cache["train"].values())

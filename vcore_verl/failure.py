@@ -13,7 +13,10 @@ _PREFIX = re.compile(
     r"^(?:\([\w.:]+(?: pid=\d+)?(?:, ip=[\d.]+)?\) ?|\[rank\d+\]: ?|(?:ERROR|CRITICAL) \d\d-\d\d \S+ \S+ )*"
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Failed|Timeout|Died|Warning)\b.*")
+_EXCEPTION = re.compile(
+    r"^[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Failed|Timeout|Died|Warning)\b.*"
+    r"|^(?:[a-z_]\w*\.)+[A-Z]\w*: .*"  # any class of a module, whatever its name ends in
+)
 _FRAME = re.compile(r'^File "([^"]+)", line (\d+), in ')
 # Exceptions that only say that another process failed; that one's own traceback is in the log as well.
 _WRAPPERS = (

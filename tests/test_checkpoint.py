@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from vcore_verl import checkpoint
 from vcore_verl.data import base_model, tokenizer
+from vcore_verl.digest import file_sha
 from vcore_verl.recipe import Base
 from vcore_verl.run import ArtefactError
 
@@ -62,7 +63,7 @@ def test_an_export_joins_the_shards_of_all_ranks_without_rounding(start, tmp_pat
     assert after.lm_head.weight is after.model.embed_tokens.weight
     assert after.generation_config.eos_token_id == tokenizer.build().eos_token_id
     record = json.loads((tmp_path / "hf" / "export.json").read_text())
-    assert record["sha256"]["model.safetensors"] == checkpoint.sha256(tmp_path / "hf" / "model.safetensors")
+    assert record["sha256"]["model.safetensors"] == file_sha(tmp_path / "hf" / "model.safetensors")
 
 
 def test_training_that_changed_nothing_is_refused(start, tmp_path):

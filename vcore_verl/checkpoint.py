@@ -9,13 +9,13 @@ SHARDS is the directory of a verl checkpoint that holds model_world_size_*_rank_
 """
 
 import argparse
-import hashlib
 import json
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vcore_verl.digest import file_sha
 from vcore_verl.process import Command
 from vcore_verl.recipe import Recipe
 from vcore_verl.run import ArtefactError, Run
@@ -38,7 +38,7 @@ def verify_export(recipe: Recipe, run: Run, stage: str) -> None:
     if not record.is_file():
         raise ArtefactError(f"{record} is missing: the export did not finish")
     for name, digest in json.loads(record.read_text())["sha256"].items():
-        if not (target / name).is_file() or sha256(target / name) != digest:
+        if not (target / name).is_file() or file_sha(target / name) != digest:
             raise ArtefactError(f"{target / name} is not the file that was exported")
 
 
@@ -68,7 +68,7 @@ def export(shards: Path, start: Path | str, target: Path, dtype: str) -> None:
     before = AutoModelForCausalLM.from_pretrained(start, dtype=precision).state_dict()
     if all(torch.equal(tensor, before[name]) for name, tensor in reloaded.items()):
         raise ArtefactError(f"the weights of {shards} are those of {start}: training changed nothing")
-    digests = {path.name: sha256(path) for path in sorted(partial.iterdir())}
+    digests = {path.name: file_sha(path) for path in sorted(partial.iterdir())}
     (partial / "export.json").write_text(json.dumps({"source": str(shards), "sha256": digests}, indent=2) + "\n")
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
@@ -120,15 +120,6 @@ def join_shards(directory: Path) -> dict:
         else:
             joined[name] = first.to_local() if isinstance(first, DTensor) else first
     return joined
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal digest of a file's content."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _places(recipe: Recipe, run: Run, stage: str) -> tuple[Path, Path, Path]:

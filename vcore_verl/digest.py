@@ -36,12 +36,17 @@ class Digests:
         state = path.stat()
         key, stamp = str(path.absolute()), [state.st_size, state.st_mtime_ns]
         if key not in self.known or self.known[key][:2] != stamp:
-            with path.open("rb") as file:
-                digest = hashlib.sha256()
-                while block := file.read(1 << 20):
-                    digest.update(block)
-            self.known[key] = [*stamp, digest.hexdigest()]
+            self.known[key] = [*stamp, file_sha(path)]
         return self.known[key][2]
+
+
+def file_sha(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal; read in blocks, since a checkpoint need not fit in memory."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import reward
+from vcore_verl.digest import file_sha
 from vcore_verl.evaluation.grading import Graded, grader_version
 from vcore_verl.evaluation.job import Job
 from vcore_verl.evaluation.responses import GREEDY, SAMPLE
@@ -162,12 +163,3 @@ def _version(name: str) -> str | None:
         except PackageNotFoundError:
             continue
     return None
-
-
-def file_sha(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()

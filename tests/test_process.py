@@ -147,3 +147,29 @@ def test_nothing_outlives_a_launcher_that_is_stopped(tmp_path, number):
 def test_a_command_killed_by_the_system_says_so(tmp_path):
     with pytest.raises(StageFailed, match="ended by SIGKILL; the usual reason is that memory ran out"):
         run(python("os.kill(os.getpid(), 9)", tmp_path), tmp_path / "a.log", 10, lambda line: None)
+
+
+RAY_SESSION = """
+from pathlib import Path
+session = Path(os.environ["RAY_TMPDIR"], "ray", "session_2026-01-02_03-04-05_678_9")
+(session / "logs").mkdir(parents=True)
+(session / "logs" / "raylet.err").write_text("the raylet's last words")
+(session.parent / "session_latest").symlink_to(session)
+print(os.environ["RAY_TMPDIR"], flush=True)
+"""
+
+
+def test_rays_directory_is_private_and_goes_with_the_command(tmp_path):
+    run(python(RAY_SESSION, tmp_path), tmp_path / "rl.log", 10, lambda line: None)
+    directory = (tmp_path / "rl.log").read_text().strip()
+    assert len(directory + "/ray/session_2026-01-02_03-04-05_678901_1234567/sockets/plasma_store") <= 107
+    assert not Path(directory).exists()
+    assert not (tmp_path / "rl.ray").exists()
+
+
+def test_rays_logs_of_a_failed_command_are_kept(tmp_path):
+    with pytest.raises(StageFailed):
+        run(python(RAY_SESSION + "sys.exit(3)", tmp_path), tmp_path / "rl.log", 10, lambda line: None)
+    assert not Path((tmp_path / "rl.log").read_text().strip()).exists()
+    kept = [str(path.relative_to(tmp_path / "rl.ray")) for path in (tmp_path / "rl.ray").rglob("*.err")]
+    assert kept == ["session_2026-01-02_03-04-05_678_9/raylet.err"]

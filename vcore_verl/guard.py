@@ -1,17 +1,23 @@
-"""Runs one command and leaves nothing of it behind: `python -m vcore_verl.guard LAUNCHER_PID COMMAND...`.
+"""Runs one command and leaves nothing of it behind: `python -m vcore_verl.guard LAUNCHER_PID RAY_LOGS COMMAND...`.
 
 Ray, vLLM and torchrun start processes in sessions of their own, which outlive a parent that is killed. The guard
 stands between the launcher and the command: as a child subreaper it inherits every orphan below it, so that it can find
 and end them all, however the command ended. It ends them too when the launcher dies, even from SIGKILL. Linux only,
 like verl.
+
+A Ray that the command starts has its sockets and files in a temporary directory of its own, so that several runs and
+users share a machine; it goes with the command. Of a command that failed, the logs in it are kept in RAY_LOGS.
 """
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import psutil
 
@@ -23,14 +29,24 @@ ORPHAN_GRACE = 3.0  # seconds what it left behind has after SIGTERM, and again a
 
 def main() -> int:
     """Run the command; exit as it does (128 + signal where a signal ended it or the guard)."""
-    launcher, *command = sys.argv[1:]
+    launcher, ray_logs, *command = sys.argv[1:]
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != int(launcher):  # it died before PR_SET_PDEATHSIG
         return 1
+    # Ray puts "ray/session_<date>/sockets/<name>" below it, and a socket's path holds 107 bytes: the name is short.
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as ray_directory:
+        code = _run(command, os.environ | {"RAY_TMPDIR": ray_directory})
+        if code != 0:
+            for logs in Path(ray_directory).glob("ray/session_*_*/logs"):
+                shutil.copytree(logs, Path(ray_logs) / logs.parent.name)
+    return code
+
+
+def _run(command: list[str], env: dict[str, str]) -> int:
     try:
-        child = subprocess.Popen(command, preexec_fn=_prepare_child)
+        child = subprocess.Popen(command, env=env, preexec_fn=_prepare_child)
     except OSError as error:
         print(f"cannot start {command[0]}: {error}", file=sys.stderr)
         return 127

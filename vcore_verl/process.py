@@ -47,7 +47,7 @@ def run(command: Command, log: Path, stall_seconds: float, on_progress: Callable
     progress = ProgressFile(command.progress)
     with log.open("ab") as output:
         guard = subprocess.Popen(
-            [sys.executable, "-m", "vcore_verl.guard", str(os.getpid()), *command.argv],
+            [sys.executable, "-m", "vcore_verl.guard", str(os.getpid()), str(log.with_suffix(".ray")), *command.argv],
             env=_environment(command),
             stdin=subprocess.DEVNULL,
             stdout=output,

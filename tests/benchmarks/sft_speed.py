@@ -9,6 +9,7 @@ Operation counts (forward 1, backward 2) give the floors 7/3, 4.375/3 and 4/3 fo
 """
 
 import argparse
+import os
 import resource
 import statistics
 import subprocess
@@ -42,7 +43,6 @@ def arms(batch: int) -> dict[str, dict | None]:
 
 
 def start_directory(args: argparse.Namespace, directory: Path) -> Path:
-
     make_start(directory, args.hidden, args.layers, steps=0, examples=4 * args.batch, lines=args.lines)
     if args.model:
         (directory / "base").rename(directory / "unused")
@@ -116,7 +116,8 @@ def main() -> None:
 
 def _peak_of(name: str) -> float:
     command = [sys.executable, __file__, *sys.argv[1:], "--only", name, "--repeat", "1"]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    env = {key: value for key, value in os.environ.items() if key != "MASTER_PORT"}  # this process listens there
+    output = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
     return float(output.split("peak ")[-1])
 
 

@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from vcore_verl.data import arithmetic, tokenizer
+from vcore_verl.data.rendering import render
 from vcore_verl.recipe import Base
 
 IGNORED = -100
@@ -43,9 +44,9 @@ def build_model(base: Base, tokens: PreTrainedTokenizerFast, seed: int) -> Qwen3
 
 def encode(question: str, response: str, tokens: PreTrainedTokenizerFast) -> tuple[list[int], int]:
     """Token ids of a whole conversation, and how many of them are the prompt."""
-    messages = [{"role": "user", "content": question}]
-    prompt = tokens.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-    return prompt + tokens.encode(response, add_special_tokens=False) + [tokens.eos_token_id], len(prompt)
+    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": response}]
+    rendering = render(tokens, messages)
+    return rendering.input_ids, rendering.prompt_length
 
 
 def collate(examples: list[tuple[list[int], int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer
 from vllm import LLM, RequestOutput, SamplingParams
 from vllm.inputs import TokensPrompt
 from vllm.outputs import CompletionOutput
 
-from vcore_verl.evaluation.job import EvaluationError, Job, Sampling
+from vcore_verl.data.rendering import render_prompt
+from vcore_verl.errors import InputError
+from vcore_verl.evaluation.job import Job, Sampling
 from vcore_verl.evaluation.prompts import read_prompts
 from vcore_verl.evaluation.responses import (
     GREEDY,
@@ -43,20 +45,11 @@ def main(folder: Path, index: int) -> None:
     open_requests = [request for request in requests(prompts, job.sampling) if request.key not in done]
     if open_requests:
         tokenizer = AutoTokenizer.from_pretrained(job.checkpoint)
-        rendered = {prompt.key: render(tokenizer, prompt.messages) for prompt in prompts}
+        rendered = {prompt.key: render_prompt(tokenizer, prompt.messages) for prompt in prompts}
         token_ids = {key: tokenizer.encode(text, add_special_tokens=False) for key, text in rendered.items()}
         longest = max(map(len, token_ids.values())) + job.sampling.max_tokens
         engine = LLM(job.checkpoint, max_model_len=longest, **engine_options(job, longest))
         generate(engine, job.sampling, open_requests, rendered, token_ids, file_of(folder, index))
-
-
-def render(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]]) -> str:
-    """The prompt as verl's agent loop renders it in RL: the checkpoint's own chat template, generation prompt added."""
-    if tokenizer.chat_template is None:
-        raise EvaluationError(
-            f"{tokenizer.name_or_path} has no chat template; give it one (chat_template.jinja) to evaluate it"
-        )
-    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
 
 def engine_options(job: Job, longest: int) -> dict[str, Any]:
@@ -142,5 +135,5 @@ def _end_with_parent() -> None:
 if __name__ == "__main__":
     try:
         main(Path(sys.argv[1]), int(sys.argv[2]))
-    except EvaluationError as error:
+    except InputError as error:
         sys.exit(f"evaluation: {error}")

@@ -1,10 +1,4 @@
-"""Supervised examples with exact loss masks: the assistant's text and the end-of-sequence token, nothing else.
-
-verl's own dataset renders each message by itself (verl/utils/dataset/multiturn_sft_dataset.py:294). That supervises
-whatever the template puts after the end token, and with Qwen3's template loses the <think> block of a lone assistant
-message. Here the prompt is what generation will see (`add_generation_prompt`), followed by the response's own tokens
-and the end-of-sequence token: exact for any template.
-"""
+"""Supervised examples with exact loss masks, as verl's SFT trainer takes them: see `data.rendering` for the tokens."""
 
 import re
 from collections.abc import Mapping
@@ -14,6 +8,8 @@ import pyarrow.parquet
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
+
+from vcore_verl.data.rendering import RenderingError, render
 
 BOXED = re.compile(r"\\boxed\s*\{")
 
@@ -40,7 +36,7 @@ class SupervisedDataset(Dataset):
     `reference_log_probs` float32 is there once `attach_reference` was called: log-probabilities of the NEXT token, like
     verl's model outputs.
 
-    Raises ValueError for rows without an assistant's message at the end, and for sequences longer than
+    Raises `RenderingError` for rows that cannot be rendered, and ValueError for sequences longer than
     `config.max_length` unless `config.truncation` is "right".
     """
 
@@ -58,8 +54,6 @@ class SupervisedDataset(Dataset):
             raise ValueError("data.pad_mode must be no_padding")
         if config.get("truncation", "error") not in ("error", "right"):
             raise ValueError(f"data.truncation={config['truncation']} is not supported: use error or right")
-        if not tokenizer.is_fast:
-            raise ValueError("the model's tokenizer has no character offsets: a fast tokenizer is needed")
         self.tokenizer = tokenizer
         self.max_length = config.get("max_length", 1024)
         self.truncate = config.get("truncation", "error") == "right"
@@ -81,22 +75,19 @@ class SupervisedDataset(Dataset):
         self.reference = log_probs
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        *prompt, response = self.messages[index]
-        if response["role"] != "assistant" or not prompt:
-            raise ValueError(f"row {index} of {self.files}: messages must be a prompt and then the assistant's answer")
-        prompt_text = self.tokenizer.apply_chat_template(
-            prompt, add_generation_prompt=True, tokenize=False, **self.template_kwargs
-        )
-        prompt_ids = self.tokenizer(prompt_text, add_special_tokens=False)["input_ids"]
-        encoded = self.tokenizer(response["content"], add_special_tokens=False, return_offsets_mapping=True)
-        response_ids = [*encoded["input_ids"], self.tokenizer.eos_token_id]
-        start, end = boxed_span(response["content"])
-        answer = [first < end and last > start for first, last in encoded["offset_mapping"]]
+        messages = self.messages[index]
+        try:
+            rendering = render(self.tokenizer, messages, self.template_kwargs)
+        except RenderingError as error:
+            raise RenderingError(f"row {index} of {self.files}: {error}") from error
+        start, end = boxed_span(messages[-1]["content"])
+        answer = [first < end and last > start for first, last in rendering.offsets]
 
-        input_ids = torch.tensor([*prompt_ids, *response_ids])
-        answer_mask = torch.tensor([*[0] * len(prompt_ids), *map(int, answer), 0])
+        prompt_length = rendering.prompt_length
+        input_ids = torch.tensor(rendering.input_ids)
+        answer_mask = torch.tensor([*[0] * prompt_length, *map(int, answer)])
         loss_mask = torch.ones_like(input_ids)
-        loss_mask[: len(prompt_ids)] = 0
+        loss_mask[:prompt_length] = 0
         length = len(input_ids)
         if length > self.max_length:
             if not self.truncate:

@@ -1,6 +1,5 @@
 """The paper's benchmarks: small declarations that turn a published row into a prompt in verl's RL row format.
 
-- `templates`    the paper's instructions, word for word
 - `declaration`  what a benchmark declares
 - `catalogue`    the benchmarks
 - `prepare`      hub or local file -> parquet: `python -m vcore_verl.evaluation.benchmarks NAME --output FILE`

@@ -3,8 +3,8 @@
 import hashlib
 import zlib
 
+from vcore_verl.data.templates import LETTERS, math, multiple_choice
 from vcore_verl.evaluation.benchmarks.declaration import Benchmark, Problem, Row, Source, Stratified
-from vcore_verl.evaluation.benchmarks.templates import LETTERS, math, multiple_choice
 
 _RBENCH_OPTIONS = "ABCDEF"
 _BIG_MATH_BUCKETS, _BIG_MATH_HELD_OUT = 1000, 4  # about 1,000 of 251,122 problems, of which 500 are drawn

@@ -1,4 +1,4 @@
-"""The paper's instructions (appendix C.1 and C.3); blank lines as far as its typesetting shows them."""
+"""The paper's instructions, word for word (appendix C.1 and C.3); blank lines as far as its typesetting shows them."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,22 @@ _MATH = """You are a helpful and accurate assistant for solving the following ma
 {question}
 
 Please reason step by step, and put the correct answer within \\boxed{{}} at last."""
+
+_CODE = """You are an expert competitive programmer. You will be given a problem statement, test case constraints, and \
+example test inputs and outputs.
+Please reason step by step about the solution (that must respect memory and time limits), then provide a complete \
+implementation in c++17.
+Your solution must read input from standard input (cin) and write output to standard output (cout).
+Do not include any debug prints or additional output.
+Put your final solution within a single code block:
+```cpp
+<your code here>
+```
+
+# Problem
+{question}
+
+Now solve the problem and return the code."""
 
 _MULTIPLE_CHOICE = """You are a helpful and accurate assistant for solving the following multiple-choice question:
 {question}
@@ -21,6 +37,11 @@ LETTERS = "ABCDEFGHIJ"
 def math(question: str) -> str:
     """Appendix C.1, "Math CoT Training Data Template", used in evaluation as well (C.3)."""
     return _MATH.format(question=question.strip())
+
+
+def code(question: str) -> str:
+    """Appendix C.1, "Code CoT Training Data Template", used in evaluation as well (C.3)."""
+    return _CODE.format(question=question.strip())
 
 
 def multiple_choice(question: str, options: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import textwrap
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from vcore_verl import checkpoint
 from vcore_verl.data import base_model, tokenizer
@@ -21,7 +21,7 @@ SHARD = textwrap.dedent("""
     import sys, torch
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     start, shards, step = sys.argv[1], sys.argv[2], float(sys.argv[3])
     torch.distributed.init_process_group("gloo")
@@ -64,6 +64,33 @@ def test_an_export_joins_the_shards_of_all_ranks_without_rounding(start, tmp_pat
     assert after.generation_config.eos_token_id == tokenizer.build().eos_token_id
     record = json.loads((tmp_path / "hf" / "export.json").read_text())
     assert record["sha256"]["model.safetensors"] == file_sha(tmp_path / "hf" / "model.safetensors")
+
+
+def test_an_export_stops_where_training_ended_and_where_the_base_stopped(start, tmp_path):
+    # Like a base checkpoint: its tokenizer and generation settings name the end of a document.
+    tokens = AutoTokenizer.from_pretrained(start)
+    trained, document = tokens.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
+    tokens.eos_token = "<|endoftext|>"
+    tokens.save_pretrained(start)
+    settings = {"eos_token_id": document, "temperature": 0.6, "do_sample": True}
+    (start / "generation_config.json").write_text(json.dumps(settings))
+    shard(start, tmp_path / "shards", step=1.0)
+    checkpoint.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
+    exported = GenerationConfig.from_pretrained(tmp_path / "hf")
+    assert exported.eos_token_id == [trained, document]
+    assert (exported.temperature, exported.do_sample) == (0.6, True)
+    assert AutoConfig.from_pretrained(tmp_path / "hf").eos_token_id == [trained, document]
+    assert AutoTokenizer.from_pretrained(tmp_path / "hf").eos_token_id == trained
+    assert AutoTokenizer.from_pretrained(tmp_path / "hf").chat_template == tokens.chat_template
+
+
+def test_tied_parameters_that_were_trained_apart_are_refused(start, tmp_path):
+    tensors = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32).state_dict()
+    tensors["lm_head.weight"] = tensors["lm_head.weight"] + 1.0
+    (tmp_path / "shards").mkdir()
+    torch.save(tensors, tmp_path / "shards" / "model_world_size_1_rank_0.pt")
+    with pytest.raises(ArtefactError, match=r"other values for .* than for the parameter it is tied to"):
+        checkpoint.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
 
 
 def test_training_that_changed_nothing_is_refused(start, tmp_path):

@@ -15,12 +15,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vcore_verl.data.rendering import end_of_sequence
 from vcore_verl.digest import file_sha
 from vcore_verl.process import Command
 from vcore_verl.recipe import Recipe
 from vcore_verl.run import ArtefactError, Run
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
 
@@ -50,14 +52,12 @@ def export(shards: Path, start: Path | str, target: Path, dtype: str) -> None:
     to the same tensors.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     precision = getattr(torch, dtype)
     model = restore(shards, start).to(precision)
-    model.generation_config = GenerationConfig.from_pretrained(start)
     tokenizer = AutoTokenizer.from_pretrained(start)
-    # Evaluation and RL must stop at the token that training taught as the end.
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    align_end_of_sequence(model, tokenizer)
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
@@ -74,6 +74,22 @@ def export(shards: Path, start: Path | str, target: Path, dtype: str) -> None:
     partial.rename(target)
 
 
+def align_end_of_sequence(model: "PreTrainedModel", tokenizer: Any) -> None:
+    """Make tokenizer, configuration and generation settings end where training taught the model to.
+
+    That is the token that closes an assistant's turn in the chat template; tokens at which the starting checkpoint
+    stopped stay, after it, and so do its sampling defaults. vLLM stops at the tokenizer's token and at those of the
+    generation settings (vllm/sampling_params.py:649).
+    """
+    trained = end_of_sequence(tokenizer)
+    assert model.generation_config is not None
+    before = model.generation_config.eos_token_id
+    others = before if isinstance(before, list) else [before, tokenizer.eos_token_id]
+    ends = list(dict.fromkeys([trained, *(token_id for token_id in others if token_id is not None)]))
+    model.generation_config.eos_token_id = model.config.eos_token_id = ends if len(ends) > 1 else trained
+    tokenizer.eos_token = tokenizer.convert_ids_to_tokens(trained)
+
+
 def restore(shards: Path, start: Path | str) -> "PreTrainedModel":
     """The trained model in float32, adapters merged. Raises `ArtefactError` when merging changes what it computes."""
     import torch
@@ -84,13 +100,13 @@ def restore(shards: Path, start: Path | str) -> "PreTrainedModel":
     model = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
     adapted = sorted({name.split(".lora_A.")[0] for name in tensors if ".lora_A." in name})
     if not adapted:
-        model.load_state_dict(tensors, strict=True)
+        _load(model, tensors, shards)
         return model
     meta = json.loads((shards / "lora_train_meta.json").read_text())
     modules = [name.removeprefix("base_model.model.") for name in adapted]
     lora = LoraConfig(r=meta["r"], lora_alpha=meta["lora_alpha"], target_modules=modules, task_type="CAUSAL_LM")
     wrapped = get_peft_model(model, lora).eval()
-    wrapped.load_state_dict(tensors, strict=True)
+    _load(wrapped, tensors, shards)
     token_ids = torch.arange(1, 17).unsqueeze(0)
     with torch.no_grad():
         expected = wrapped(input_ids=token_ids).logits
@@ -99,6 +115,16 @@ def restore(shards: Path, start: Path | str) -> "PreTrainedModel":
     if not torch.allclose(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max())):
         raise ArtefactError(f"the merged model computes other logits than base and adapter of {shards}")
     return merged
+
+
+def _load(model: "torch.nn.Module", tensors: dict[str, "torch.Tensor"], shards: Path) -> None:
+    """Load every tensor, and raise `ArtefactError` where tied parameters were trained apart: one would be lost."""
+    import torch
+
+    model.load_state_dict(tensors, strict=True)
+    lost = [name for name, tensor in model.state_dict().items() if not torch.equal(tensor, tensors[name].to(tensor))]
+    if lost:
+        raise ArtefactError(f"{shards} holds other values for {lost[0]} than for the parameter it is tied to")
 
 
 def join_shards(directory: Path) -> dict:

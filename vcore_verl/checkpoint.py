@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from vcore_verl.data.rendering import end_of_sequence
 from vcore_verl.digest import file_sha
+from vcore_verl.model_card import write_card
 from vcore_verl.process import Command
 from vcore_verl.recipe import Recipe
 from vcore_verl.run import ArtefactError, Run
@@ -163,6 +164,7 @@ def main() -> None:
     parser.add_argument("dtype", choices=["float32", "bfloat16"])
     args = parser.parse_args()
     export(args.shards, args.start, args.target, args.dtype)
+    write_card(args.target)
     with (args.target.parent / "export.jsonl").open("w") as progress:
         progress.write(json.dumps({"step": 1, "total": 1}) + "\n")
 

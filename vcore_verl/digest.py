@@ -5,6 +5,9 @@ import hashlib
 import json
 from pathlib import Path
 
+# A model card describes the files beside it, and the report adds results to it: nothing is computed from it.
+MODEL_CARD = "README.md"
+
 
 class Digests:
     """SHA-256 by path. Like git's index: a file is read again only when its size or modification time has changed."""
@@ -14,11 +17,13 @@ class Digests:
         self.known: dict[str, list] = json.loads(cache.read_text()) if cache.exists() else {}
 
     def of(self, path: Path) -> str | None:
-        """Digest of a file, of all files below a directory or matching a pattern; None where there are none."""
+        """Digest of a file, of all files but model cards below a directory, or of those matching a pattern; None where
+        there are none.
+        """
         if path.is_file():
             return self._of_file(path)
         if path.is_dir():
-            files = [file for file in path.rglob("*") if file.is_file()]
+            files = [file for file in path.rglob("*") if file.is_file() and file.name != MODEL_CARD]
             origin = path
         else:
             files = [Path(name) for name in glob.glob(str(path))]

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
+from vcore_verl.model_card import write_card
 from vcore_verl.report.collect import Collection, collect
 from vcore_verl.report.compare import Comparison, compare
 from vcore_verl.report.markdown import markdown
@@ -32,12 +33,15 @@ __all__ = ["ReportError", "collect", "compare", "terminal_summary", "write", "wr
 
 def write_report(root: Path) -> None:
     """Report on all runs below `root` = runs/<recipe>, into root/report: report.md, report.html, comparison.json,
-    pictures.
+    pictures; and write the results into the model cards of their checkpoints.
 
     Raises `ReportError` where no evaluation has finished; a run that cannot be compared is left out, by name.
     """
     collection = collect(root)
     write(collection, compare(collection), root / "report")
+    for run in collection.runs:
+        for checkpoint in sorted(run.folder.glob("*/hf")):
+            write_card(checkpoint)
 
 
 def write(collection: Collection, comparison: Comparison, folder: Path) -> None:

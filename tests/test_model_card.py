@@ -1,0 +1,50 @@
+import json
+
+import pytest
+
+from vcore_verl.digest import Digests
+from vcore_verl.model_card import write_card
+from vcore_verl.recipe import load, save
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "tiny" / "vcore-grpo" / "seed0"
+    for stage in ("sft", "rl"):
+        (folder / stage / "hf").mkdir(parents=True)
+        (folder / stage / "hf" / "config.json").write_text("{}")
+    save(load("tiny", []), folder / "recipe.yaml")
+    (folder / "manifest.json").write_text(
+        json.dumps({"versions": {"verl": "0.9.1", "vllm": None}, "git_commit": "0a1b", "stages": {}})
+    )
+    return folder
+
+
+def test_the_card_says_how_the_checkpoint_was_made(run):
+    for stage in ("sft", "rl"):
+        write_card(run / stage / "hf")
+    sft, rl = ((run / stage / "hf" / "README.md").read_text() for stage in ("sft", "rl"))
+    assert sft.startswith("---\nbase_model: builtin:arithmetic\nlibrary_name: transformers\n")
+    assert "# tiny: builtin:arithmetic after SFT with vcore\n" in sft
+    assert "`bash scripts/sft_then_grpo.sh tiny init=vcore rl=none seed=0`" in sft
+    assert "| SFT | 100 steps of 32, learning rate 0.0015, all parameters |" in sft
+    assert "RL algorithm" not in sft
+    assert "# tiny: builtin:arithmetic after SFT with vcore and RL with grpo\n" in rl
+    assert "| RL | 15 steps of 64 prompts, 4 responses each, learning rate 0.0001, all parameters |" in rl
+    assert "they will stand in `eval/post_rl/results.json`" in rl
+    assert rl.endswith("verl 0.9.1, commit 0a1b\n")
+
+
+def test_a_card_changes_nothing_that_depends_on_the_checkpoint(run, tmp_path):
+    digests = Digests(tmp_path / "digests.json")
+    before = digests.of(run / "sft" / "hf")
+    write_card(run / "sft" / "hf")
+    assert digests.of(run / "sft" / "hf") == before
+
+
+def test_a_recipe_of_another_version_leaves_the_card(run):
+    write_card(run / "sft" / "hf")
+    (run / "recipe.yaml").write_text("former_key: 1\n")
+    before = (run / "sft" / "hf" / "README.md").read_text()
+    write_card(run / "sft" / "hf")
+    assert (run / "sft" / "hf" / "README.md").read_text() == before

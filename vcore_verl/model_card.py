@@ -1,0 +1,110 @@
+"""The model card of an exported checkpoint: how it was made, and how it scored once that is known. Imports no torch."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from vcore_verl.digest import MODEL_CARD, write_whole
+from vcore_verl.recipe import Recipe, RecipeError, read
+
+# Stage folder -> evaluation of its checkpoint, and what it is called.
+STAGES = {"sft": ("pre_rl", "after SFT"), "rl": ("post_rl", "after RL")}
+
+
+def write_card(checkpoint: Path) -> None:
+    """Write README.md into `checkpoint` = <run>/sft/hf or <run>/rl/hf, from what the run has left until now.
+
+    Written by the export, without results, and again by the report. Without a recipe that this version understands
+    there is none, or the one that was written before.
+    """
+    run, stage = checkpoint.parent.parent, checkpoint.parent.name
+    if not (run / "recipe.yaml").is_file():
+        return
+    try:
+        recipe = read(run / "recipe.yaml")
+    except RecipeError:
+        return
+    write_whole(checkpoint / MODEL_CARD, card(recipe, run, stage))
+
+
+def card(recipe: Recipe, run: Path, stage: str) -> str:
+    """The card's text in Markdown, with the hub's metadata on top; `stage` is "sft" or "rl"."""
+    init, rl = recipe.init.name, recipe.rl.name if stage == "rl" else "none"
+    steps = [f"SFT with {init}"] * (init != "none") + [f"RL with {rl}"] * (stage == "rl")
+    metadata = {"base_model": recipe.model.path, "library_name": "transformers", "pipeline_tag": "text-generation"}
+    command = f"bash scripts/sft_then_grpo.sh {recipe.name} init={init} rl={rl} seed={recipe.seed}"
+    return "\n".join(
+        [
+            f"---\n{OmegaConf.to_yaml(metadata)}---",
+            f"# {recipe.name}: {recipe.model.path} after {' and '.join(steps)}",
+            f"\nMade by vcore-verl: `{command}`. `recipe.yaml` of the run holds every setting.\n",
+            *_table(("", ""), _settings(recipe, stage)),
+            f"\n## Results\n\n{_results(run, stage)}",
+            f"\n## Versions\n\n{_versions(run)}\n",
+        ]
+    )
+
+
+def _settings(recipe: Recipe, stage: str) -> list[tuple[str, str]]:
+    rows = [("seed", str(recipe.seed)), ("data type", recipe.model.dtype)]
+    sft, rl, lora = recipe.sft, recipe.rl, recipe.model.lora
+    if recipe.init.name != "none":
+        adapters = f"LoRA of rank {lora.rank}, alpha {lora.alpha}, merged" if lora.rank else "all parameters"
+        rows += [
+            ("SFT data", f"{recipe.data.sft}, {recipe.data.num_sft} examples"),
+            ("SFT objective", recipe.init.name),
+            ("SFT", f"{sft.steps} steps of {sft.batch_size}, learning rate {sft.learning_rate:g}, {adapters}"),
+        ]
+    if stage == "rl":
+        rows += [
+            ("RL data", f"{recipe.data.rl}, {recipe.data.num_rl} prompts"),
+            ("RL algorithm", rl.name),
+            (
+                "RL",
+                f"{rl.steps} steps of {rl.prompts_per_step} prompts, {rl.samples_per_prompt} responses each, "
+                f"learning rate {rl.learning_rate:g}, all parameters",
+            ),
+        ]
+    return rows
+
+
+def _results(run: Path, stage: str) -> str:
+    evaluation, label = STAGES[stage]
+    path = run / "eval" / evaluation / "results.json"
+    if not path.is_file():
+        return f"Not evaluated yet; they will stand in `{path.relative_to(run)}` of the run."
+    results = json.loads(path.read_text())
+    base_path = run.parent.parent / "base" / "eval" / "results.json"
+    base = json.loads(base_path.read_text())["datasets"] if base_path.is_file() else {}
+    rows = [
+        (name, _accuracy(base.get(name)), _accuracy(summary), str(summary["num_prompts"]))
+        for name, summary in results["datasets"].items()
+    ]
+    sampling = results["sampling"]
+    return "\n".join(
+        [
+            f"Accuracy (%) with its 95 % interval over prompts: mean of {sampling['num_samples']} samples at "
+            f"temperature {sampling['temperature']:g}, at most {sampling['max_tokens']} tokens.\n",
+            *_table(("", "base model", label, "prompts"), rows),
+        ]
+    )
+
+
+def _accuracy(summary: dict[str, Any] | None) -> str:
+    if summary is None:
+        return ""
+    low, high = summary["avg_at_n"]["ci95"]
+    return f"{100 * summary['avg_at_n']['mean']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _versions(run: Path) -> str:
+    manifest = json.loads((run / "manifest.json").read_text())
+    packages = [f"{name} {version}" for name, version in manifest["versions"].items() if version is not None]
+    return ", ".join([*packages, f"commit {manifest['git_commit']}"])
+
+
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (header, ("---",) * len(header), *rows)]

@@ -91,3 +91,50 @@ def test_algorithms_are_not_mixed(base, arm):
     arm("vcore", "dapo")
     arm("sft", "grpo")
     assert written(base)["pairwise"] == []
+
+
+def test_over_seeds_initialisers_are_compared_by_welch_and_corrected(base, arm):
+    posts = {"sft": (0.5, 0.53, 0.48), "dft": (0.6, 0.66, 0.58), "vcore": (0.9, 0.91, 0.88)}
+    folders = {
+        init: [arm(init, "grpo", post=post, seed=seed) for seed, post in enumerate(values)]
+        for init, values in posts.items()
+    }
+    pairs = [pair for pair in written(base)["pairwise"] if pair["dataset"] == "in_domain"]
+    means = {
+        init: [frame(folder / "eval" / "post_rl", "in_domain").score.mean() for folder in seeds]
+        for init, seeds in folders.items()
+    }
+    tests = [stats.ttest_ind(means[init], means["sft"], equal_var=False) for init in ("dft", "vcore")]
+    for pair, test in zip(pairs, tests, strict=True):
+        assert pair["over_seeds"]["p"] == pytest.approx(test.pvalue)
+        assert pair["over_seeds"]["ci95"] == pytest.approx(list(test.confidence_interval(0.95)))
+    raw = sorted(test.pvalue for test in tests)
+    adjusted = sorted(pair["over_seeds"]["p_holm"] for pair in pairs)
+    assert adjusted == pytest.approx([2 * raw[0], max(raw[1], 2 * raw[0])])
+
+
+def test_a_difference_that_other_training_runs_need_not_show_is_not_told_apart(base, arm):
+    for seed, (sft, vcore) in enumerate([(0.5, 0.95), (0.51, 0.5), (0.49, 0.75)]):
+        arm("sft", "grpo", post=sft, seed=seed)
+        arm("vcore", "grpo", post=vcore, seed=seed)
+    (pair,) = [pair for pair in written(base)["pairwise"] if pair["dataset"] == "in_domain"]
+    assert pair["p_holm"] < 0.001
+    assert pair["over_seeds"]["p_holm"] > 0.05
+    assert not pair["told_apart"]
+
+
+def test_what_rl_changed_is_corrected_over_the_arms(base, arm):
+    for init, post in (("sft", 0.45), ("vcore", 0.5), ("dft", 0.42)):
+        arm(init, "grpo", pre=0.4, post=post)
+    deltas = [found["datasets"]["in_domain"]["delta"] for found in written(base)["arms"]]
+    raw = sorted(delta["p"] for delta in deltas)
+    expected = np.maximum.accumulate([3 * raw[0], 2 * raw[1], raw[2]]).clip(max=1)
+    assert sorted(delta["p_holm"] for delta in deltas) == pytest.approx(expected)
+
+
+def test_a_stage_over_several_seeds_has_a_t_interval_over_them(base, arm):
+    folders = [arm("vcore", "grpo", pre=0.4, post=0.7 + 0.05 * seed, seed=seed) for seed in range(3)]
+    delta = written(base)["arms"][0]["datasets"]["in_domain"]["delta"]
+    test = stats.ttest_1samp(delta["by_seed"], 0.0)
+    assert len(delta["by_seed"]) == len(folders)
+    assert delta["over_seeds"]["ci95"] == pytest.approx(list(test.confidence_interval(0.95)))

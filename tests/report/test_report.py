@@ -42,6 +42,32 @@ def test_several_arms_are_told_apart_only_where_holm_allows(base, arm):
     )
 
 
+def test_several_seeds_are_judged_by_their_own_interval(base, arm):
+    for seed, (sft, vcore, dft) in enumerate([(0.5, 0.95, 0.9), (0.51, 0.5, 0.91), (0.49, 0.75, 0.89)]):
+        for init, post in (("sft", sft), ("vcore", vcore), ("dft", dft)):
+            arm(init, "grpo", post=post, seed=seed)
+    text = shown(base)
+    assert "after grpo (3 training runs per arm): dft (" in text
+    assert "vcore not told apart from sft" in text
+    assert "The intervals are over training runs" in text
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_many_arms_fit_a_narrow_terminal(base, arm, width):
+    for init in ("sft", "iw_sft", "random", "none"):
+        for seed in range(2):
+            arm(init, "grpo", pre=0.3, post=0.1 + 0.05 * seed, seed=seed)
+    arm("vcore", "dapo")
+    arm("sft", "dapo")
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(terminal_summary(base))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= width
+    assert "\u2026" not in "".join(lines)
+    first = next(line for line in lines if line.startswith("iw_sft-grpo x2"))
+    assert first.count("[") == (2 if width == 80 else 1)
+
+
 def test_several_seeds_are_named(base, arm):
     for seed in range(2):
         arm("vcore", "grpo", post=0.8 + 0.01 * seed, seed=seed)
@@ -72,7 +98,7 @@ def test_the_report_has_its_tables_and_pictures(base, arm):
     assert pictures == ["accuracy.png", "training.png", "pass_at_k.png", "domains.png"]
     for picture in pictures:
         assert (base / "report" / picture).read_bytes().startswith(b"\x89PNG")
-    assert "## in_domain (40 prompts)" in text and "| vcore - sft |" in text
+    assert "## in_domain (40 prompts)" in text and "| vcore - sft |" in text and "| vcore-grpo |" in text
 
 
 def test_what_is_left_out_is_said(base, arm):

@@ -140,6 +140,11 @@ def seed_difference(before_by_seed: Sequence[float], after_by_seed: Sequence[flo
     return Estimate(mean, float(low), float(high), float(test.pvalue))
 
 
+def seed_interval(figure_of_seed: Sequence[float]) -> Estimate | None:
+    """Mean of a figure over training seeds, with a t interval and test against 0; None for one seed."""
+    return None if len(figure_of_seed) < 2 else _t_interval(np.asarray(figure_of_seed, np.float64), with_p=True)
+
+
 @dataclass(frozen=True)
 class SeedSpread:
     """Spread of one figure over training seeds: another question than its interval over prompts."""

@@ -2,11 +2,12 @@
 
 - `scores`    one evaluation from disk, as arrays
 - `collect`   which evaluations belong together, and which are left out and why
+- `figures`   what a report says, as types
 - `compare`   every number, once
 - `wording`   figures in words; the answer in two sentences
-- `rows`      the main table
+- `rows`, `tables`   the tables
 - `transitions` prompts that RL gained and lost
-- `provenance`  what an arm cost, and its commands
+- `provenance`, `reproduce`  what an arm cost, and how to make it again
 - `terminal`, `markdown`, `page`, `plots`   the report's forms
 - `view`      one prompt before and after RL, across initialisers
 - `versus`    evaluations against each other by path
@@ -21,7 +22,8 @@ from rich.console import RenderableType
 
 from vcore_verl.model_card import write_card
 from vcore_verl.report.collect import Collection, collect
-from vcore_verl.report.compare import Comparison, compare
+from vcore_verl.report.compare import compare
+from vcore_verl.report.figures import Comparison
 from vcore_verl.report.markdown import markdown
 from vcore_verl.report.page import page
 from vcore_verl.report.plots import draw

@@ -70,7 +70,7 @@ class Collection:
 
 
 def _order(run: TrainedRun) -> tuple[object, ...]:
-    return run.rl != "grpo", run.rl, run.init != "sft", run.init, run.seed
+    return run.rl != "grpo", run.rl, run.init != "sft", run.init == "none", run.init, run.seed
 
 
 def collect(root: Path) -> Collection:

@@ -1,18 +1,11 @@
-"""The numbers of a report, all computed here and nowhere else.
+"""The numbers of a report, all computed here and nowhere else."""
 
-Shape suffixes: P prompts, S samples of one prompt. With several seeds a prompt's value is its mean over the seeds:
-intervals then speak of these checkpoints on new prompts, and the seeds' spread is given apart.
-"""
-
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vcore_verl.evaluation.statistics import (
     Estimate,
-    SeedSpread,
     bootstrap_mean,
     holm,
     mean_interval,
@@ -21,159 +14,13 @@ from vcore_verl.evaluation.statistics import (
     pass_at_k,
     powers_of_two,
     seed_difference,
-    seed_spread,
 )
-from vcore_verl.report.collect import Collection, Excluded, TrainedRun
-from vcore_verl.report.provenance import Provenance, provenance
+from vcore_verl.report.collect import Collection, TrainedRun
+from vcore_verl.report.figures import Arm, ArmOnDataset, Change, Comparison, Pair, StageFigures
+from vcore_verl.report.provenance import provenance
+from vcore_verl.report.reproduce import commands, trained_differently
 from vcore_verl.report.scores import DatasetScores, Evaluation
-from vcore_verl.report.transitions import Transition, transitions
-
-SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True)
-class StageFigures:
-    """A checkpoint, or one of each seed, on one data set: `mean_P` by prompt, `by_seed` by seed."""
-
-    mean_P: NDArray[np.float64]
-    accuracy: Estimate
-    greedy_P: NDArray[np.float64] | None
-    pass_at_k: dict[int, Estimate]
-    mean_tokens: float
-    truncated: float
-    by_seed: tuple[float, ...]
-
-    @property
-    def greedy(self) -> Estimate | None:
-        return None if self.greedy_P is None else mean_interval(self.greedy_P)
-
-    def to_json(self) -> dict[str, Any]:
-        return self.accuracy.to_json() | {
-            "greedy": self.greedy.to_json() if self.greedy else None,
-            "pass_at_k": {str(k): figure.to_json() for k, figure in self.pass_at_k.items()},
-            "mean_tokens": self.mean_tokens,
-            "truncated_frac": self.truncated,
-        }
-
-
-@dataclass(frozen=True)
-class Change:
-    """From one stage to the next, paired by prompt; `greedy`: of greedy answers; `by_seed`: mean of each seed."""
-
-    difference: Estimate
-    greedy: Estimate | None
-    minimum_detectable: float
-    by_seed: tuple[float, ...]
-
-    @property
-    def spread(self) -> SeedSpread | None:
-        return seed_spread(self.by_seed)
-
-    def to_json(self) -> dict[str, Any]:
-        return self.difference.to_json() | {
-            "greedy": self.greedy.to_json() if self.greedy else None,
-            "minimum_detectable_effect": self.minimum_detectable,
-            "by_seed": list(self.by_seed),
-            "seed_standard_deviation": self.spread.standard_deviation if self.spread else None,
-        }
-
-
-@dataclass(frozen=True)
-class ArmOnDataset:
-    """One arm on one data set. `sft` is pre - base, `rl` is post - pre; what a stage did not happen for is None."""
-
-    base: StageFigures | None
-    pre: StageFigures | None
-    post: StageFigures | None
-    sft: Change | None
-    rl: Change | None
-
-    @property
-    def final(self) -> StageFigures | None:
-        return self.post or self.pre
-
-    def to_json(self) -> dict[str, Any]:
-        parts = {"base": self.base, "pre": self.pre, "post": self.post, "sft_delta": self.sft, "delta": self.rl}
-        return {name: part.to_json() if part else None for name, part in parts.items()}
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One initialiser under one RL algorithm, over all its seeds."""
-
-    init: str
-    rl: str
-    seeds: tuple[int, ...]
-    datasets: dict[str, ArmOnDataset]
-    provenance: Provenance
-
-    @property
-    def name(self) -> str:
-        return f"{self.init}-{self.rl}"
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Final accuracy of `init` minus that of `reference` under the same RL, paired by prompt.
-
-    `p_holm` is adjusted over all pairs of the data set and RL algorithm. `over_seeds` is the same difference with an
-    interval over training seeds (Welch), where both have several.
-    """
-
-    dataset: str
-    rl: str
-    init: str
-    reference: str
-    difference: Estimate
-    p_holm: float
-    over_seeds: Estimate | None
-
-    def to_json(self) -> dict[str, Any]:
-        names = {"dataset": self.dataset, "rl": self.rl, "init": self.init, "reference": self.reference}
-        over_seeds = self.over_seeds.to_json() if self.over_seeds else None
-        return names | self.difference.to_json() | {"p_holm": self.p_holm, "over_seeds": over_seeds}
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """All numbers of one report."""
-
-    name: str
-    base: dict[str, StageFigures]
-    arms: list[Arm]
-    pairs: list[Pair]
-    excluded: list[Excluded]
-    transitions: list[Transition]
-    conditions: dict[str, Any]
-
-    @property
-    def datasets(self) -> list[str]:
-        return list(self.conditions["datasets"])
-
-    @property
-    def one_seed(self) -> bool:
-        return all(len(arm.seeds) == 1 for arm in self.arms)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "recipe": self.name,
-            "conditions": self.conditions,
-            "base": {name: figures.to_json() for name, figures in self.base.items()},
-            "arms": [
-                {
-                    "init": arm.init,
-                    "rl": arm.rl,
-                    "seeds": list(arm.seeds),
-                    "datasets": {name: figures.to_json() for name, figures in arm.datasets.items()},
-                    "provenance": arm.provenance.to_json(),
-                }
-                for arm in self.arms
-            ],
-            "pairwise": [pair.to_json() for pair in self.pairs],
-            "transitions": [item.to_json() for item in self.transitions],
-            "excluded": [vars(item) for item in self.excluded],
-        }
+from vcore_verl.report.transitions import transitions
 
 
 def compare(collection: Collection) -> Comparison:
@@ -181,7 +28,9 @@ def compare(collection: Collection) -> Comparison:
     reference = collection.reference.results
     names = list(reference["datasets"])
     base = {name: _figures([collection.base], name) for name in names} if collection.base else {}
-    arms = [_arm(collection.name, runs, base, names) for runs in collection.arms.values()]
+    arms = [_arm(runs, base, names) for runs in collection.arms.values()]
+    for name in names:
+        _correct(arms, name)
     algorithms = list(dict.fromkeys(arm.rl for arm in arms))
     return Comparison(
         name=collection.name,
@@ -189,6 +38,7 @@ def compare(collection: Collection) -> Comparison:
         arms=arms,
         pairs=[pair for name in names for rl in algorithms for pair in _pairs(arms, name, rl)],
         excluded=collection.excluded,
+        trained_differently=trained_differently(collection.runs),
         transitions=transitions(collection),
         conditions={
             "sampling": reference["sampling"],
@@ -198,12 +48,21 @@ def compare(collection: Collection) -> Comparison:
             "versions": reference.get("versions", {}),
             "datasets": {name: reference["datasets"][name]["num_prompts"] for name in names},
         },
+        commands=commands(collection.name, collection.runs),
     )
 
 
-def _arm(recipe: str, runs: list[TrainedRun], base: dict[str, StageFigures], names: list[str]) -> Arm:
+def _arm(runs: list[TrainedRun], base: dict[str, StageFigures], names: list[str]) -> Arm:
     datasets = {name: _arm_on_dataset(runs, base.get(name), name) for name in names}
-    return Arm(runs[0].init, runs[0].rl, tuple(run.seed for run in runs), datasets, provenance(recipe, runs))
+    return Arm(runs[0].init, runs[0].rl, tuple(run.seed for run in runs), datasets, provenance(runs))
+
+
+def _correct(arms: list[Arm], name: str) -> None:
+    """Add Holm's adjustment of what RL changed, over all arms of a data set."""
+    changed = [(arm, figures.rl) for arm in arms if (figures := arm.datasets[name]).rl]
+    adjusted = holm([change.difference.p or 0.0 for _, change in changed])
+    for (arm, change), p_holm in zip(changed, adjusted, strict=True):
+        arm.datasets[name] = replace(arm.datasets[name], rl=replace(change, p_holm=p_holm))
 
 
 def _arm_on_dataset(runs: list[TrainedRun], base: StageFigures | None, name: str) -> ArmOnDataset:
@@ -270,8 +129,11 @@ def _pairs(arms: list[Arm], name: str, rl: str) -> list[Pair]:
         return []
     reference, expected = finals[0]
     differences = [paired_difference(expected.mean_P, figures.mean_P) for _, figures in finals[1:]]
-    adjusted = holm([difference.p or 0.0 for difference in differences])
+    over_seeds = [seed_difference(expected.by_seed, figures.by_seed) for _, figures in finals[1:]]
+    over_seeds_holm = iter(holm([difference.p or 0.0 for difference in over_seeds if difference]))
     return [
-        Pair(name, rl, init, reference, difference, p_holm, seed_difference(expected.by_seed, figures.by_seed))
-        for (init, figures), difference, p_holm in zip(finals[1:], differences, adjusted, strict=True)
+        Pair(name, rl, init, reference, difference, p_holm, spread, next(over_seeds_holm) if spread else None)
+        for (init, _), difference, p_holm, spread in zip(
+            finals[1:], differences, holm([difference.p or 0.0 for difference in differences]), over_seeds, strict=True
+        )
     ]

@@ -3,11 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from vcore_verl.report.compare import Comparison
-from vcore_verl.report.rows import HEADER, rows
-from vcore_verl.report.wording import ONE_RUN, SIGNIFICANT, answer, p_value, points, signed_interval
-
-Table = tuple[Sequence[str], Sequence[Sequence[str]], str]  # header, lines, note
+from vcore_verl.report.figures import Comparison
+from vcore_verl.report.tables import (
+    Table,
+    changes_table,
+    cost_table,
+    main_table,
+    pairwise_table,
+    seeds_table,
+    stages_table,
+)
+from vcore_verl.report.wording import answer
 
 CAPTIONS = {
     "accuracy": "Accuracy before and after RL, with 95 % intervals over prompts",
@@ -26,43 +32,79 @@ def markdown(comparison: Comparison, pictures: Sequence[Path]) -> str:
         notes(comparison),
     ]
     parts += [f"![{CAPTIONS[path.stem]}]({path.name})\n\n*{CAPTIONS[path.stem]}.*" for path in pictures]
-    for title, table in (
+    for title, table in details(comparison):
+        parts += [f"## {title}", _table(table), *filter(None, [table.note])]
+    for title, items in (("Left out", excluded(comparison)), ("Trained differently", comparison.trained_differently)):
+        if items:
+            parts += [f"## {title}", _list(items)]
+    parts += ["## Conditions", _list(conditions(comparison))]
+    if comparison.commands:
+        parts += ["## The same again", "\n".join(["```", *comparison.commands, "```"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def details(comparison: Comparison) -> list[tuple[str, Table]]:
+    """The tables after the main ones, with their titles."""
+    found = [
         ("Initialisers against each other", pairwise_table(comparison)),
-        ("Spread over training seeds", seeds_table(comparison)),
+        ("Run by run", seeds_table(comparison)),
         ("Prompts gained and lost by RL", changes_table(comparison)),
         ("What it took", cost_table(comparison)),
-    ):
-        if table is not None:
-            header, lines, note = table
-            parts += [f"## {title}", _table(header, lines), note]
-    if comparison.excluded:
-        parts += ["## Left out", _list([f"`{item.name}`: {item.reason}" for item in comparison.excluded])]
-    parts += ["## Conditions", _list(conditions(comparison))]
-    return "\n\n".join(parts) + "\n"
+    ]
+    if len(comparison.arms) > 1:
+        found += [(f"Stage by stage: {name}", stages_table(comparison, name)) for name in comparison.datasets]
+    return [(title, table) for title, table in found if table is not None]
+
+
+def excluded(comparison: Comparison) -> list[str]:
+    """A line for each run that is left out."""
+    return [f"`{item.name}`: {item.reason}" for item in comparison.excluded]
 
 
 def _tables(comparison: Comparison) -> list[str]:
     found = []
     for name, num_prompts in comparison.conditions["datasets"].items():
-        cells = [row.cells() for row in rows(comparison, name)]
-        found += [f"## {name} ({num_prompts} prompts)", _table(HEADER, cells)]
+        found += [f"## {name} ({num_prompts} prompts)", _table(main_table(comparison, name))]
     return found
 
 
-def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    head = [f"| {' | '.join(header)} |", "|---|" + "--:|" * (len(header) - 1)]
-    return "\n".join(head + [f"| {' | '.join(line)} |" for line in lines])
+def _table(table: Table) -> str:
+    head = [f"| {' | '.join(table.header)} |", "|---|" + "--:|" * (len(table.header) - 1)]
+    return "\n".join(head + [f"| {' | '.join(line)} |" for line in table.lines])
 
 
 def notes(comparison: Comparison) -> str:
     """How to read the main table."""
     sampling = comparison.conditions["sampling"]
-    return (
+    accuracy = (
         f"Accuracy is the mean over {sampling['num_samples']} samples per prompt at temperature"
-        f" {sampling['temperature']:g}; intervals are 95 % t intervals over prompts. Change is against the row before"
-        " of the same arm (against Original for RL only), in percentage points, with the paired 95 % interval and the"
-        " two-sided p of the paired t test. Tokens and truncation are those of the samples; a truncated response counts"
-        f" by what it answered before the limit. {_detectable(comparison)}"
+        f" {sampling['temperature']:g}; changes are in percentage points."
+    )
+    responses = (
+        "Tokens and truncation are those of the samples; a truncated response counts by what it answered before the"
+        " limit."
+    )
+    how = _notes_on_arms(comparison) if len(comparison.arms) > 1 else _notes_on_stages()
+    return f"{accuracy} {how} {responses} {_detectable(comparison)}"
+
+
+def _notes_on_stages() -> str:
+    return (
+        "Intervals are 95 % t intervals over prompts. Change is against the row before of the same arm (against"
+        " Original for RL only), paired by prompt, with the two-sided p of the paired t test."
+    )
+
+
+def _notes_on_arms(comparison: Comparison) -> str:
+    over_prompts = (
+        "What RL changed has a paired 95 % t interval over prompts, which speaks of these checkpoints; p, of the paired"
+        " t test, has Holm's correction over the arms of the data set."
+    )
+    if comparison.one_seed:
+        return over_prompts
+    return (
+        f"{over_prompts} Over runs: the 95 % t interval over training runs of different seeds, which speaks of the"
+        " method. Hours are those of one run, the mean over the seeds."
     )
 
 
@@ -80,91 +122,6 @@ def _detectable(comparison: Comparison) -> str:
     return f"With these prompts a true change of {size} points at the last stage would be found four times in five."
 
 
-def pairwise_table(comparison: Comparison) -> Table | None:
-    """Final accuracy of every initialiser against the reference."""
-    if not comparison.pairs:
-        return None
-    header = (
-        "data set",
-        "RL",
-        "final accuracy",
-        "change",
-        "95 % interval",
-        "p",
-        "p (Holm)",
-        "told apart",
-        "over seeds",
-    )
-    lines = [
-        (
-            pair.dataset,
-            pair.rl,
-            f"{pair.init} - {pair.reference}",
-            points(pair.difference),
-            signed_interval(pair.difference),
-            p_value(pair.difference.p),
-            p_value(pair.p_holm),
-            "yes" if pair.p_holm < SIGNIFICANT else "no",
-            signed_interval(pair.over_seeds) if pair.over_seeds else ONE_RUN,
-        )
-        for pair in comparison.pairs
-    ]
-    note = (
-        "In points, paired by prompt; Holm's correction over the comparisons of one data set and RL algorithm. These"
-        " speak of the checkpoints compared. The last column is Welch's 95 % interval over training seeds: what holds"
-        " of the methods."
-    )
-    return header, lines, note
-
-
-def seeds_table(comparison: Comparison) -> Table | None:
-    """How much the change of a stage varies from one training run to the next."""
-    header = ("arm", "data set", "stage", "seeds", "mean change", "standard deviation", "lowest", "highest")
-    lines = []
-    for arm in comparison.arms:
-        for name, figures in arm.datasets.items():
-            for stage, change in (("SFT", figures.sft), ("RL", figures.rl)):
-                if change and (spread := change.spread):
-                    sizes = (spread.standard_deviation, spread.lowest, spread.highest)
-                    shown = [points(change.difference), *(f"{100 * size:.1f}" for size in sizes)]
-                    lines.append((arm.name, name, stage, str(spread.num_seeds), *shown))
-    note = "In points: how much another training run may differ. The intervals above, over prompts, do not contain it."
-    return (header, lines, note) if lines else None
-
-
-def changes_table(comparison: Comparison) -> Table | None:
-    """Prompts solved before and after RL, two by two."""
-    header = (
-        "arm",
-        "data set",
-        "solved before and after",
-        "lost",
-        "gained",
-        "solved neither time",
-        "lost, for example",
-    )
-    lines = []
-    for item in comparison.transitions:
-        counts = map(str, (item.both, item.lost, item.gained, item.neither))
-        examples = ", ".join(f"`{example.prompt_id}`" for example in item.lost_examples)
-        lines.append((f"{item.arm}, seed {item.seed}", item.dataset, *counts, examples))
-    note = "Solved: at least half of the samples are correct. `python -m vcore_verl view RUN --prompt ID` shows them."
-    return (header, lines, note) if lines else None
-
-
-def cost_table(comparison: Comparison) -> Table | None:
-    """Training time of every arm, and the command of its first run."""
-    header = ("arm", "SFT minutes", "RL minutes", "ranks", "device hours", "command")
-    lines = []
-    for arm in comparison.arms:
-        cost = arm.provenance
-        minutes = (f"{cost.sft_seconds / 60:.1f}", f"{cost.rl_seconds / 60:.1f}")
-        ranks = f"{cost.ranks} ({cost.device})"
-        lines.append((arm.name, *minutes, ranks, f"{cost.device_hours:.2f}", f"`{cost.commands[0]}`"))
-    note = "Of one run, the mean over its seeds; device hours are wall-clock hours of training times ranks."
-    return (header, lines, note) if any(arm.provenance.device_hours for arm in comparison.arms) else None
-
-
 def conditions(comparison: Comparison) -> list[str]:
     """What all evaluations here have in common."""
     common = comparison.conditions
@@ -176,11 +133,13 @@ def conditions(comparison: Comparison) -> list[str]:
     )
     arms = ", ".join(f"{arm.name} (seeds {', '.join(map(str, arm.seeds))})" for arm in comparison.arms) or "none"
     commits = sorted({commit for arm in comparison.arms for commit in arm.provenance.git_commits})
+    packages = sorted({package for arm in comparison.arms for package in arm.provenance.packages})
     versions = ", ".join(f"{name} {number}" for name, number in common["versions"].items())
     return [
         f"arms: {arms}",
         f"decoding: {decoding}; {common['dtype']} on {common['device']}",
         f"grader: {common['grader_version']}; {versions}",
+        *([f"trained with: {', '.join(packages)}"] if packages else []),
         *([f"commits: {', '.join(commits)}"] if commits else []),
     ]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from vcore_verl.report.collect import Collection
-from vcore_verl.report.compare import Comparison
-from vcore_verl.report.markdown import CAPTIONS, conditions, cost_table, notes, pairwise_table, seeds_table
-from vcore_verl.report.rows import HEADER, rows
+from vcore_verl.report.figures import Comparison
+from vcore_verl.report.markdown import CAPTIONS, conditions, details, excluded, notes
 from vcore_verl.report.scores import Answer, Asked, read_responses
+from vcore_verl.report.tables import Table, main_table
 from vcore_verl.report.transitions import Example, Transition
 from vcore_verl.report.view import checkpoints
 from vcore_verl.report.wording import answer
@@ -29,16 +29,19 @@ def page(collection: Collection, comparison: Comparison, pictures: Sequence[Path
     sections = [
         f"<h1>{escape(comparison.name)}: what SFT and RL brought</h1>",
         f'<p class="answer">{escape(answer(comparison))}</p>',
-        *(_section(f"{name} ({count} prompts)", _main_table(comparison, name)) for name, count in _sizes(comparison)),
+        *(
+            _section(f"{name} ({count} prompts)", _table(main_table(comparison, name)))
+            for name, count in _sizes(comparison)
+        ),
         f"<p>{escape(notes(comparison))}</p>",
         *map(_picture, pictures),
-        _optional("Initialisers against each other", pairwise_table(comparison)),
-        _optional("Spread over training seeds", seeds_table(comparison)),
-        _changes(comparison.transitions),
-        _optional("What it took", cost_table(comparison)),
+        *(_section(title, _table(table)) for title, table in details(comparison)),
+        _optional("Responses before and after RL", "".join(map(_examples, comparison.transitions))),
         _section("Read prompts and responses", _READER) if comparison.arms or comparison.base else "",
-        _excluded(comparison),
+        _optional("Left out", _list(excluded(comparison))),
+        _optional("Trained differently", _list(comparison.trained_differently)),
         _section("Conditions", _list(conditions(comparison))),
+        _optional("The same again", _code(comparison.commands)),
     ]
     style, script = (files(__package__).joinpath(name).read_text() for name in ("page.css", "page.js"))
     # "</" would end the script element early, whatever the JSON around it says.
@@ -61,30 +64,21 @@ def _sizes(comparison: Comparison) -> list[tuple[str, int]]:
     return list(comparison.conditions["datasets"].items())
 
 
-def _main_table(comparison: Comparison, dataset: str) -> str:
-    shown = list(rows(comparison, dataset))
-    marks = ["arm" if row.starts_arm else "" for row in shown]
-    return _table(HEADER, [row.cells() for row in shown], marks)
-
-
 def _section(title: str, content: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{content}</section>"
 
 
-def _optional(title: str, table: tuple[Sequence[str], Sequence[Sequence[str]], str] | None) -> str:
-    if table is None:
-        return ""
-    header, lines, note = table
-    return _section(title, f"{_table(header, lines)}<p>{escape(note)}</p>")
+def _optional(title: str, content: str) -> str:
+    return _section(title, content) if content else ""
 
 
-def _table(header: Sequence[str], lines: Sequence[Sequence[str]], marks: Sequence[str] = ()) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+def _table(table: Table) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in table.header)
     body = "".join(
-        f'<tr class="{mark}">' + "".join(f"<td>{escape(cell.strip('`'))}</td>" for cell in line) + "</tr>"
-        for line, mark in zip(lines, marks or [""] * len(lines), strict=True)
+        "<tr>" + "".join(f"<td>{escape(cell.strip('`'))}</td>" for cell in line) + "</tr>" for line in table.lines
     )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    note = f"<p>{escape(table.note)}</p>" if table.note else ""
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}'
 
 
 def _picture(path: Path) -> str:
@@ -93,18 +87,6 @@ def _picture(path: Path) -> str:
     return (
         f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}.</figcaption></figure>'
     )
-
-
-def _changes(changes: Sequence[Transition]) -> str:
-    if not changes:
-        return ""
-    header = ("arm", "data set", "solved before and after", "lost", "gained", "solved neither time")
-    lines = [
-        (f"{item.arm}, seed {item.seed}", item.dataset, *map(str, (item.both, item.lost, item.gained, item.neither)))
-        for item in changes
-    ]
-    note = "<p>Before and after RL. Solved: at least half of the samples are correct.</p>"
-    return _section("Prompts gained and lost by RL", _table(header, lines) + note + "".join(map(_examples, changes)))
 
 
 def _examples(item: Transition) -> str:
@@ -124,14 +106,12 @@ def _example(example: Example, change: str) -> str:
     return f'{head}<pre>{escape(example.prompt)}</pre><div class="sides">{sides}</div>'
 
 
-def _excluded(comparison: Comparison) -> str:
-    if not comparison.excluded:
-        return ""
-    return _section("Left out", _list([f"{item.name}: {item.reason}" for item in comparison.excluded]))
-
-
 def _list(items: Sequence[str]) -> str:
-    return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
+    return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>" if items else ""
+
+
+def _code(lines: Sequence[str]) -> str:
+    return f"<pre>{escape(chr(10).join(lines))}</pre>" if lines else ""
 
 
 def _to_read(collection: Collection) -> dict[str, list[dict[str, Any]]]:

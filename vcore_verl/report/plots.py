@@ -16,8 +16,8 @@ from matplotlib.ticker import MaxNLocator
 
 from vcore_verl.evaluation.statistics import Estimate
 from vcore_verl.report.collect import Collection, TrainedRun
-from vcore_verl.report.compare import Arm, Comparison, StageFigures
 from vcore_verl.report.curves import PANELS, Panel, curve
+from vcore_verl.report.figures import Arm, Comparison, StageFigures
 from vcore_verl.report.style import GREY, ORIGINAL, RC, WIDTH, Style, style_of
 
 

@@ -1,5 +1,6 @@
-"""What an arm cost and how to make it again, from what its runs recorded about themselves."""
+"""What an arm cost, from what its runs recorded about themselves."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from vcore_verl.report.collect import TrainedRun
 
 @dataclass(frozen=True)
 class Provenance:
-    """Of all runs of an arm: wall-clock seconds of SFT and RL (means over seeds), ranks, and the commands.
+    """Of all runs of an arm: wall-clock seconds of SFT and RL (means over seeds), and ranks.
 
     A run made elsewhere has no manifest: its seconds are 0.
     """
@@ -21,7 +22,7 @@ class Provenance:
     ranks: int
     device: str
     git_commits: tuple[str, ...]
-    commands: tuple[str, ...]
+    packages: tuple[str, ...]
 
     @property
     def device_hours(self) -> float:
@@ -32,7 +33,7 @@ class Provenance:
         return vars(self) | {"device_hours": self.device_hours}
 
 
-def provenance(recipe: str, runs: list[TrainedRun]) -> Provenance:
+def provenance(runs: list[TrainedRun]) -> Provenance:
     """Read manifest.json and recipe.yaml of every run."""
     manifests = [Manifest(run.folder / "manifest.json").stages for run in runs]
     hardware = _hardware(runs[0])
@@ -43,10 +44,16 @@ def provenance(recipe: str, runs: list[TrainedRun]) -> Provenance:
         ranks=hardware.get("gpus", 1) * hardware.get("nodes", 1),
         device=hardware.get("device", "unknown"),
         git_commits=tuple(sorted(commits)),
-        commands=tuple(
-            f"bash scripts/sft_then_grpo.sh {recipe} init={run.init} rl={run.rl} seed={run.seed}" for run in runs
-        ),
+        packages=tuple(sorted({package for stages in manifests for package in _packages(stages)})),
     )
+
+
+def _packages(stages: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """`verl 0.9.1`, of what SFT and RL ran on."""
+    for stage in ("sft", "rl"):
+        for name, value in stages.get(stage, {}).get("depends", {}).items():
+            if name.startswith("package "):
+                yield f"{name.removeprefix('package ')} {value}"
 
 
 def _mean_seconds(manifests: list[dict[str, dict[str, Any]]], stage: str) -> float:

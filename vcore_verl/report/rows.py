@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vcore_verl.report.compare import Arm, Change, Comparison, StageFigures
+from vcore_verl.report.figures import Arm, Change, Comparison, StageFigures
 from vcore_verl.report.wording import interval, p_value, percent, points, signed_interval
 
 HEADER = ("model", "accuracy", "95 % interval", "greedy", "change", "95 % interval", "p", "tokens", "truncated")

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from vcore_verl.evaluation.statistics import Estimate
-from vcore_verl.report.compare import Arm, Change, Comparison, Pair, StageFigures
+from vcore_verl.report.figures import Arm, Change, Comparison, Pair, StageFigures
 
-SIGNIFICANT = 0.05
 ONE_RUN = "one training run per arm"
 
 
@@ -38,10 +37,11 @@ def answer(comparison: Comparison) -> str:
     if not comparison.arms:
         figures = "; ".join(f"{percent(base.accuracy.mean)} on {name}" for name, base in comparison.base.items())
         return f"The original model answers {figures} correctly. No training run has been evaluated yet."
-    if len(comparison.arms) == 1:
-        finding = "; ".join(_what_each_stage_brought(comparison.arms[0], name) for name in comparison.datasets)
-    else:
+    if comparison.pairs:
         finding = "; ".join(_who_is_ahead(comparison, name) for name in comparison.datasets)
+    else:
+        findings = [_what_each_stage_brought(arm, name) for name in comparison.datasets for arm in comparison.arms]
+        finding = "; ".join(findings)
     return f"{finding[0].upper()}{finding[1:]}. {_scope(comparison)}"
 
 
@@ -59,30 +59,33 @@ def _what_each_stage_brought(arm: Arm, dataset: str) -> str:
 
 def _clause(stage: str, change: Change, before: StageFigures, after: StageFigures) -> str:
     from_to = f"from {percent(before.accuracy.mean)} to {percent(after.accuracy.mean)}"
-    size = f"{points(change.difference)} points, 95 % interval {signed_interval(change.difference)}"
-    if change.difference.excludes_zero:
+    size = f"{points(change.difference)} points, 95 % interval {signed_interval(change.shown)}"
+    if change.is_clear:
         verb = "raised" if change.difference.mean > 0 else "lowered"
         return f"{stage} {verb} accuracy {from_to} ({size})"
-    return f"{stage} made no difference that {len(before.mean_P)} prompts can show ({from_to}: {size})"
+    sample = f"{len(change.by_seed)} training runs" if change.over_seeds else f"{len(before.mean_P)} prompts"
+    return f"{stage} made no difference that {sample} can show ({from_to}: {size})"
 
 
 def _who_is_ahead(comparison: Comparison, dataset: str) -> str:
     groups = [
         [pair for pair in comparison.pairs if (pair.dataset, pair.rl) == (dataset, rl)] for rl in _rls(comparison)
     ]
-    return f"on {dataset}, " + ", and ".join(_standing(pairs) for pairs in groups if pairs)
+    return f"on {dataset}, " + ", and ".join(_standing(pairs, comparison) for pairs in groups if pairs)
 
 
 def _rls(comparison: Comparison) -> list[str]:
     return list(dict.fromkeys(pair.rl for pair in comparison.pairs))
 
 
-def _standing(pairs: list[Pair]) -> str:
-    stage = "after SFT alone" if pairs[0].rl == "none" else f"after {pairs[0].rl}"
-    ahead = [pair for pair in pairs if pair.p_holm < SIGNIFICANT and pair.difference.mean > 0]
-    behind = [pair for pair in pairs if pair.p_holm < SIGNIFICANT and pair.difference.mean < 0]
-    undecided = [pair.init for pair in pairs if pair.p_holm >= SIGNIFICANT]
-    reference = pairs[0].reference
+def _standing(pairs: list[Pair], comparison: Comparison) -> str:
+    rl, reference = pairs[0].rl, pairs[0].reference
+    stage = "after SFT alone" if rl == "none" else f"after {rl}"
+    if not comparison.one_seed and pairs[0].dataset == comparison.datasets[0]:
+        stage += f" ({num_runs([arm for arm in comparison.arms if arm.rl == rl])})"
+    ahead = [pair for pair in pairs if pair.told_apart and pair.difference.mean > 0]
+    behind = [pair for pair in pairs if pair.told_apart and pair.difference.mean < 0]
+    undecided = [pair.init for pair in pairs if not pair.told_apart]
     clauses = []
     if ahead:
         clauses.append(f"{_list([_with_points(pair) for pair in ahead])} ahead of {reference}")
@@ -93,8 +96,16 @@ def _standing(pairs: list[Pair]) -> str:
     return f"{stage}: " + ", ".join(clauses)
 
 
+def num_runs(arms: Sequence[Arm]) -> str:
+    """`3 training runs per arm`."""
+    numbers = sorted({len(arm.seeds) for arm in arms})
+    if numbers == [1]:
+        return ONE_RUN
+    return f"{'-'.join(str(number) for number in dict.fromkeys((numbers[0], numbers[-1])))} training runs per arm"
+
+
 def _with_points(pair: Pair) -> str:
-    return f"{pair.init} ({points(pair.difference)} points {signed_interval(pair.difference)})"
+    return f"{pair.init} ({points(pair.difference)} points {signed_interval(pair.shown)})"
 
 
 def _list(names: Sequence[str]) -> str:
@@ -102,9 +113,14 @@ def _list(names: Sequence[str]) -> str:
 
 
 def _scope(comparison: Comparison) -> str:
-    over_prompts = "the intervals say how these checkpoints would fare on other prompts of the same kind"
     if comparison.one_seed:
-        return f"This is {ONE_RUN}: {over_prompts}, not what another training run would give."
-    numbers = sorted({len(arm.seeds) for arm in comparison.arms})
-    seeds = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
-    return f"Means over {seeds} training seeds per arm; {over_prompts}, and the seeds' spread is given apart."
+        return (
+            f"This is {ONE_RUN}: the intervals say how these checkpoints would fare on other prompts of the same kind,"
+            " not what another training run would give."
+        )
+    single = " (those of single runs are over prompts and speak of these checkpoints only)"
+    return (
+        "The intervals are over training runs, so that they speak of the methods, on prompts like these"
+        f"{single if any(len(arm.seeds) == 1 for arm in comparison.arms) else ''};"
+        " a difference counts as one only where it holds over prompts as well."
+    )

@@ -1,0 +1,66 @@
+import json
+
+import pytest
+
+from vcore_verl.recipe import load, save
+from vcore_verl.report import write_report
+from vcore_verl.report.collect import collect
+from vcore_verl.report.reproduce import commands, trained_differently
+
+
+@pytest.fixture
+def trained(arm):
+    """Adds a run of the recipe tiny, with what a pipeline writes beside it."""
+
+    def add(init, rl, *overrides, seed=0, base="a" * 64):
+        folder = arm(init, rl, seed=seed)
+        recipe = load("tiny", [f"init={init}", f"rl={rl}", f"seed={seed}", "hardware.device=cpu", *overrides])
+        save(recipe, folder / "recipe.yaml")
+        own = f"{folder.parent.name}/{folder.name}/sft/hf"
+        depends = {
+            "sft": {"seed": seed, "init.kl_budget": init, "sft.steps": recipe.sft.steps, "base/hf": base},
+            "rl": {"seed": seed, "rl.clip_high": recipe.rl.clip_high, own: str(seed) * 64},
+        }
+        stages = {name: {"seconds": 1.0, "depends": found} for name, found in depends.items()}
+        (folder / "manifest.json").write_text(json.dumps({"stages": stages}))
+
+    return add
+
+
+def test_arms_of_the_same_seeds_are_one_command(base, trained):
+    for seed in (0, 1):
+        trained("sft", "grpo", seed=seed)
+        trained("vcore", "grpo", seed=seed)
+    trained("vcore", "dapo")
+    assert sorted(commands("tiny", collect(base).runs)) == [
+        "bash scripts/compare.sh tiny inits=sft,vcore rls=grpo seeds=0,1",
+        "bash scripts/sft_then_grpo.sh tiny init=vcore rl=dapo seed=0",
+    ]
+    write_report(base)
+    assert "\nbash scripts/compare.sh tiny inits=sft,vcore" in (base / "report" / "report.md").read_text()
+
+
+def test_a_command_holds_every_setting_that_differs_from_the_recipe(base, trained):
+    trained("vcore", "grpo", "sft.steps=7", "init.kl_budget=null", "init.temperature=5", "sft.betas=[0.8,0.9]")
+    (command,) = commands("tiny", collect(base).runs)
+    words = command.removeprefix("bash scripts/sft_then_grpo.sh tiny ").replace("'", "").split()
+    assert set(words[3:]) == {"sft.steps=7", "init.kl_budget=null", "init.temperature=5.0", "sft.betas=[0.8,0.9]"}
+    assert load("tiny", words).sft.betas == [0.8, 0.9]
+
+
+def test_a_run_made_elsewhere_has_the_plain_command(base, arm):
+    arm("vcore", "grpo")
+    assert commands("other", collect(base).runs) == ["bash scripts/sft_then_grpo.sh other init=vcore rl=grpo seed=0"]
+
+
+def test_runs_that_were_not_trained_like_the_others_are_named(base, trained):
+    for init in ("sft", "vcore", "dft"):
+        trained(init, "grpo")
+    trained("sft", "dapo")
+    assert trained_differently(collect(base).runs) == []
+    trained("random", "grpo", "sft.steps=7", base="b" * 64)
+    assert trained_differently(collect(base).runs) == [
+        "random-grpo/seed0: sft.steps=7 (others 100), another base/hf",
+    ]
+    write_report(base)
+    assert "- random-grpo/seed0: sft.steps=7" in (base / "report" / "report.md").read_text()

@@ -1,0 +1,98 @@
+"""How to make the runs of a report again, and which of them were not trained like the others."""
+
+import json
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from vcore_verl.manifest import Manifest
+from vcore_verl.recipe import Recipe, RecipeError, load, read, settings
+from vcore_verl.report.collect import TrainedRun
+
+_SHOWN = 3  # settings named of one run
+_DIGEST_CHARS = 64
+
+
+def commands(recipe_name: str, runs: Iterable[TrainedRun]) -> list[str]:
+    """The fewest commands that make all of `runs`: one for all arms with the same seeds and the same settings."""
+    seeds: dict[tuple[str, str, tuple[str, ...]], list[int]] = defaultdict(list)
+    for run in runs:
+        seeds[run.init, run.rl, _overrides(recipe_name, run)].append(run.seed)
+    inits: dict[tuple[str, tuple[int, ...], tuple[str, ...]], list[str]] = defaultdict(list)
+    for (init, rl, overrides), numbers in seeds.items():
+        inits[rl, tuple(sorted(numbers)), overrides].append(init)
+    return [_command(recipe_name, names, *rest) for rest, names in inits.items()]
+
+
+def _command(recipe_name: str, inits: list[str], rl: str, seeds: tuple[int, ...], overrides: tuple[str, ...]) -> str:
+    if len(inits) == len(seeds) == 1:
+        words = ["scripts/sft_then_grpo.sh", recipe_name, f"init={inits[0]}", f"rl={rl}", f"seed={seeds[0]}"]
+    else:
+        numbers = ",".join(map(str, seeds))
+        words = ["scripts/compare.sh", recipe_name, f"inits={','.join(inits)}", f"rls={rl}", f"seeds={numbers}"]
+    return shlex.join(["bash", *words, *overrides])
+
+
+def _overrides(recipe_name: str, run: TrainedRun) -> tuple[str, ...]:
+    """What the run's recipe.yaml says otherwise than the recipe does now; () of a run made elsewhere."""
+    path = run.folder / "recipe.yaml"
+    if not path.is_file():
+        return ()
+    try:
+        found = read(path)
+        expected = load(recipe_name, [f"init={run.init}", f"rl={run.rl}", f"seed={run.seed}"])
+    except RecipeError:  # written by another version, or of a recipe that is no more
+        return ()
+    return tuple(_different(found, expected))
+
+
+def _different(found: Recipe, expected: Recipe) -> Iterable[str]:
+    default = settings(expected)
+    for key, value in settings(found).items():
+        resolved = key == "hardware.device" and default[key] == "auto"
+        if value != default.get(key) and not resolved:
+            yield f"{key}={_literal(value)}"
+
+
+def _literal(value: Any) -> str:
+    """As an override is written: JSON's words for nothing and truth are Hydra's too."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_literal, value))}]"
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+
+
+def trained_differently(runs: Iterable[TrainedRun]) -> list[str]:
+    """A line for every run whose settings, data, base model or packages are not those of most others.
+
+    The initialiser's own settings are compared within the initialiser, those of RL within the algorithm.
+    """
+    depends = {run.folder: _depends(run) for run in runs}
+    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for found in depends.values():
+        for key, value in found.items():
+            counts[key][value] += 1
+    usual = {key: counter.most_common(1)[0][0] for key, counter in counts.items()}
+    lines = []
+    for folder, found in depends.items():
+        odd = [_odd(key[1], value, usual[key]) for key, value in found.items() if value != usual[key]]
+        if odd:
+            more = [f"and {len(odd) - _SHOWN} more"] if len(odd) > _SHOWN else []
+            lines.append(f"{folder.parent.name}/{folder.name}: {', '.join(odd[:_SHOWN] + more)}")
+    return lines
+
+
+def _depends(run: TrainedRun) -> dict[tuple[str, str], str]:
+    """(with whom it is compared, name) -> value, of all that the training followed from but its own former stage."""
+    stages = Manifest(run.folder / "manifest.json").stages
+    found: dict[tuple[str, str], str] = {}
+    for stage in ("sft", "rl"):
+        for name, value in stages.get(stage, {}).get("depends", {}).items():
+            if name != "seed" and not name.startswith(f"{run.folder.parent.name}/"):
+                peers = {"init": run.init, "rl": run.rl}.get(name.partition(".")[0], "all")
+                found[peers, name] = str(value)
+    return found
+
+
+def _odd(name: str, value: str, usual: str) -> str:
+    return f"another {name}" if len(value) == len(usual) == _DIGEST_CHARS else f"{name}={value} (others {usual})"

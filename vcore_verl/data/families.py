@@ -19,13 +19,15 @@ CONTEXT = 4096  # tokens
 class Family:
     """Tokens by their role; `special` are all that decoding may skip, `text` those that it must not.
 
-    `bos` is put before a text that is tokenised with special tokens; None where the family has none. `sentencepiece`
-    marks word boundaries and falls back to bytes; otherwise tokens are made of bytes.
+    `bos` is put before a text that is tokenised with special tokens; None where the family has none. Generation ends at
+    any of `stops`. `sentencepiece` marks word
+    boundaries and falls back to bytes; otherwise tokens are made of bytes.
     """
 
     special: tuple[str, ...]
     eos: str
     pad: str
+    stops: tuple[str, ...]
     bos: str | None = None
     text: tuple[str, ...] = ()
     sentencepiece: bool = False
@@ -36,6 +38,7 @@ FAMILIES = {
         special=("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
         eos="<|im_end|>",
         pad="<|endoftext|>",
+        stops=("<|im_end|>", "<|endoftext|>"),
         text=("<think>", "</think>"),
     ),
     "llama": Family(
@@ -52,12 +55,14 @@ FAMILIES = {
         bos="<|begin_of_text|>",
         eos="<|eot_id|>",
         pad="<|finetune_right_pad_id|>",
+        stops=("<|end_of_text|>", "<|eom_id|>", "<|eot_id|>"),
     ),
     "mistral": Family(
         special=("<unk>", "<s>", "</s>", "[INST]", "[/INST]"),
         bos="<s>",
         eos="</s>",
         pad="<unk>",
+        stops=("</s>",),
         sentencepiece=True,
     ),
 }

@@ -1,0 +1,75 @@
+"""An untrained base model with the architecture of a published family, small enough for a CPU: `builtin:qwen3`,
+`builtin:llama`, `builtin:mistral`.
+
+What differs between the families is as published: grouped queries, Qwen3's head size apart from the hidden size, its
+normalised queries and keys and tied embeddings, Llama 3.1's scaled rotary positions, Mistral's absent sliding window.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from vcore_verl.data.families import FAMILIES, build_tokenizer
+from vcore_verl.recipe import Base
+
+VOCABULARY = 512
+HEAD_DIM = 32  # the smallest that vLLM's attention on a CPU supports
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "qwen3": {
+        "tie_word_embeddings": True,
+        "max_position_embeddings": 40960,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6},
+    },
+    "llama": {
+        "tie_word_embeddings": False,
+        "max_position_embeddings": 131072,
+        "rope_parameters": {
+            "rope_type": "llama3",
+            "rope_theta": 5e5,
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8192,
+        },
+    },
+    "mistral": {
+        "tie_word_embeddings": False,
+        "max_position_embeddings": 32768,
+        "sliding_window": None,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6},
+    },
+}
+
+
+def build(
+    family: str, base: Base, texts: Iterable[str], dtype: str, seed: int
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """A model of "qwen3", "llama" or "mistral" in `dtype`, and a tokenizer learnt from `texts`.
+
+    The model's vocabulary is exactly the tokenizer's: vLLM masks entries beyond it and FSDP does not, so the policies
+    would differ.
+    """
+    tokenizer = build_tokenizer(family, texts, VOCABULARY)
+    stops = tokenizer.convert_tokens_to_ids(list(FAMILIES[family].stops))
+    config = AutoConfig.for_model(
+        family,
+        vocab_size=len(tokenizer),
+        hidden_size=base.hidden_size,
+        intermediate_size=base.intermediate_size,
+        num_hidden_layers=base.layers,
+        num_attention_heads=base.heads,
+        num_key_value_heads=base.kv_heads,
+        head_dim=HEAD_DIM,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=stops,
+        pad_token_id=tokenizer.pad_token_id,
+        **PUBLISHED[family],
+    )
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
+    model.generation_config = GenerationConfig(
+        do_sample=True, bos_token_id=tokenizer.bos_token_id, eos_token_id=stops, pad_token_id=tokenizer.pad_token_id
+    )
+    return model, tokenizer

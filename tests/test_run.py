@@ -25,9 +25,10 @@ def test_seeds_and_arms_share_base_and_data():
     assert first.dir != second.dir
 
 
-def test_the_base_is_the_built_in_one_or_what_the_recipe_names():
+def test_the_base_is_what_its_stage_made_or_the_directory_that_the_recipe_names(tmp_path):
     assert run().base_hf == Path("runs/tiny/base/hf")
-    assert run("model.path=Qwen/Qwen3-4B").base_hf == Path("Qwen/Qwen3-4B")
+    assert run("model.path=Qwen/Qwen3-4B").base_hf == Path("runs/tiny/base/hf")
+    assert run(f"model.path={tmp_path}").base_hf == tmp_path
 
 
 def test_rl_starts_from_sft_or_without_it_from_the_base():

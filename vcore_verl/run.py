@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from vcore_verl.recipe import BUILTIN, Recipe
+from vcore_verl.recipe import Recipe
 
 
 class ArtefactError(RuntimeError):
@@ -30,9 +30,9 @@ class Run:
 
     @property
     def base_hf(self) -> Path:
-        """The base checkpoint: made by the base stage, or what `model.path` names (a directory or a hub id)."""
-        path = self.recipe.model.path
-        return self.base / "hf" if path.startswith(BUILTIN) else Path(path).expanduser()
+        """The base checkpoint: what `model.path` names where that is a directory, else what the base stage made."""
+        local = Path(self.recipe.model.path).expanduser()
+        return local if local.is_dir() else self.base / "hf"
 
     @property
     def data(self) -> Path:

@@ -77,16 +77,17 @@ def dependencies(stage: Stage, recipe: Recipe, run: Run, digests: Digests) -> di
 
 
 def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
-    if recipe.model.path.startswith(BUILTIN):
+    if run.base_hf.parent == run.base:
+        builtin = recipe.model.path.startswith(BUILTIN)
         yield Stage(
             name="base",
-            purpose="make the built-in base model",
+            purpose="make the built-in base model" if builtin else "fetch the base model",
             folder=run.base,
             artefacts=(run.base_hf,),
             command=partial(base_command, recipe, run),
             verify=partial(verify_base, recipe, run),
-            keys=("base", "model.path", "model.dtype"),
-            packages=("torch", "transformers"),
+            keys=("base", "model.path", "model.dtype") if builtin else ("model.path",),
+            packages=("torch", "transformers") if builtin else (),
             shared=True,
         )
     yield Stage(

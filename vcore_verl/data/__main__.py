@@ -1,9 +1,13 @@
 """Child process of the base and data stages: `python -m vcore_verl.data base|prepare RECIPE.yaml`."""
 
 import argparse
+import sys
 from pathlib import Path
+from typing import Any
 
-from vcore_verl.recipe import read
+from vcore_verl.data.fetch import fetch
+from vcore_verl.errors import InputError
+from vcore_verl.recipe import BUILTIN, Recipe, read
 from vcore_verl.run import Run
 
 
@@ -19,14 +23,32 @@ def main() -> None:
 
         prepare(recipe, run)
         return
-    from vcore_verl.data.base_model import pretrain
+    make_base(recipe, run)
 
+
+def make_base(recipe: Recipe, run: Run) -> None:
+    """Fetch the model that `model.path` names, or write the built-in one: the same for every seed, so that arms share
+    their start.
+    """
     run.base.mkdir(parents=True, exist_ok=True)
-    # The model is the same for every seed of a recipe, so that arms share their start.
-    model, tokenizer = pretrain(recipe.base, seed=0, progress=run.base / "metrics.jsonl")
-    model.save_pretrained(run.base_hf)
-    tokenizer.save_pretrained(run.base_hf)
+    if not recipe.model.path.startswith(BUILTIN):
+        fetch(recipe.model.path, run.base_hf, run.base / "metrics.jsonl")
+        return
+    family = recipe.model.path.removeprefix(BUILTIN)
+    if family == "arithmetic":
+        from vcore_verl.data.base_model import pretrain
+
+        made: tuple[Any, Any] = pretrain(recipe.base, seed=0, progress=run.base / "metrics.jsonl")
+    else:
+        from vcore_verl.data.random_model import build
+
+        made = build(family, recipe.base, [__doc__ or ""], recipe.model.dtype, seed=0)
+    for part in made:
+        part.save_pretrained(run.base_hf)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        sys.exit(str(error))

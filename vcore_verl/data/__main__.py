@@ -42,7 +42,7 @@ def make_base(recipe: Recipe, run: Run) -> None:
     else:
         from vcore_verl.data.random_model import build
 
-        made = build(family, recipe.base, [__doc__ or ""], recipe.model.dtype, seed=0)
+        made = build(family, recipe.base, recipe.model.dtype, seed=0)
     for part in made:
         part.save_pretrained(run.base_hf)
 

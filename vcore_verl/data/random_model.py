@@ -5,16 +5,20 @@ What differs between the families is as published: grouped queries, Qwen3's head
 normalised queries and keys and tied embeddings, Llama 3.1's scaled rotary positions, Mistral's absent sliding window.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
+from vcore_verl.data import templates
 from vcore_verl.data.families import FAMILIES, build_tokenizer
 from vcore_verl.recipe import Base
 
-VOCABULARY = 512
+SAMPLES = Path(__file__).parent / "samples" / "nvidia" / "OpenMathReasoning"
+VOCABULARY = 768
 HEAD_DIM = 32  # the smallest that vLLM's attention on a CPU supports
 PUBLISHED: dict[str, dict[str, Any]] = {
     "qwen3": {
@@ -43,15 +47,13 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 }
 
 
-def build(
-    family: str, base: Base, texts: Iterable[str], dtype: str, seed: int
-) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """A model of "qwen3", "llama" or "mistral" in `dtype`, and a tokenizer learnt from `texts`.
+def build(family: str, base: Base, dtype: str, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """A model of "qwen3", "llama" or "mistral" in `dtype`, and a tokenizer learnt from the sample conversations.
 
     The model's vocabulary is exactly the tokenizer's: vLLM masks entries beyond it and FSDP does not, so the policies
     would differ.
     """
-    tokenizer = build_tokenizer(family, texts, VOCABULARY)
+    tokenizer = build_tokenizer(family, sample_texts(), VOCABULARY)
     stops = tokenizer.convert_tokens_to_ids(list(FAMILIES[family].stops))
     config = AutoConfig.for_model(
         family,
@@ -73,3 +75,11 @@ def build(
         do_sample=True, bos_token_id=tokenizer.bos_token_id, eos_token_id=stops, pad_token_id=tokenizer.pad_token_id
     )
     return model, tokenizer
+
+
+def sample_texts() -> Iterator[str]:
+    """Prompts and traces of the sample rows in OpenMathReasoning's format."""
+    for file in sorted(SAMPLES.rglob("*.jsonl")):
+        for row in map(json.loads, file.read_text().splitlines()):
+            yield templates.math(row["problem"])
+            yield row["generated_solution"]

@@ -107,8 +107,12 @@ def report(words: list[str]) -> int:
     """compare all runs of a recipe, from what they left on disk"""
     parser = argparse.ArgumentParser(prog="python -m vcore_verl report", description=report.__doc__)
     parser.add_argument("recipe", help="a recipe, or its directory of runs")
-    place = Path(parser.parse_args(words).recipe)
-    from vcore_verl.report import terminal_summary, write_report
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="a copy of report.md, its pictures and comparison.json, to keep"
+    )
+    args = parser.parse_args(words)
+    place = Path(args.recipe)
+    from vcore_verl.report import keep, terminal_summary, write_report
 
     root = place if place.is_dir() else Path(load(str(place), []).output_dir) / place
     if not root.is_dir():
@@ -116,6 +120,9 @@ def report(words: list[str]) -> int:
     write_report(root)
     console.print(terminal_summary(root))
     console.print(f"report: {root / 'report'}", highlight=False, soft_wrap=True)
+    if args.output:
+        keep(root, args.output)
+        console.print(f"kept: {args.output}", highlight=False, soft_wrap=True)
     return 0
 
 

@@ -4,7 +4,7 @@ import re
 import pytest
 from rich.console import Console
 
-from vcore_verl.report import terminal_summary, write_report
+from vcore_verl.report import keep, terminal_summary, write_report
 
 
 def shown(root, width=130):
@@ -99,6 +99,16 @@ def test_the_report_has_its_tables_and_pictures(base, arm):
     for picture in pictures:
         assert (base / "report" / picture).read_bytes().startswith(b"\x89PNG")
     assert "## in_domain (40 prompts)" in text and "| vcore - sft |" in text and "| vcore-grpo |" in text
+
+
+def test_what_is_kept_of_a_report_has_its_pictures_beside_it_and_is_small(base, arm, tmp_path):
+    arm("vcore", "grpo")
+    write_report(base)
+    keep(base, tmp_path / "results" / "tiny")
+    kept = {path.name: path.stat().st_size for path in (tmp_path / "results" / "tiny").iterdir()}
+    pictures = re.findall(r"!\[.*\]\((.*)\)", (tmp_path / "results" / "tiny" / "report.md").read_text())
+    assert set(kept) == {"report.md", "comparison.json", *pictures}
+    assert max(kept[picture] for picture in pictures) < 150_000
 
 
 def test_what_is_left_out_is_said(base, arm):

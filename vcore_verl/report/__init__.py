@@ -16,6 +16,7 @@ Imports no torch.
 """
 
 import json
+import shutil
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -30,7 +31,7 @@ from vcore_verl.report.plots import draw
 from vcore_verl.report.scores import ReportError
 from vcore_verl.report.terminal import terminal_report
 
-__all__ = ["ReportError", "collect", "compare", "terminal_summary", "write", "write_report"]
+__all__ = ["ReportError", "collect", "compare", "keep", "terminal_summary", "write", "write_report"]
 
 
 def write_report(root: Path) -> None:
@@ -53,6 +54,14 @@ def write(collection: Collection, comparison: Comparison, folder: Path) -> None:
     (folder / "comparison.json").write_text(json.dumps(comparison.to_json(), indent=1) + "\n")
     (folder / "report.html").write_text(page(collection, comparison, pictures))
     (folder / "report.md").write_text(markdown(comparison, pictures))
+
+
+def keep(root: Path, folder: Path) -> None:
+    """Copy the report on `root` into `folder`, without report.html, which is large: what to keep in a repository."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (root / "report").iterdir():
+        if path.name in ("report.md", "comparison.json") or path.suffix == ".png":
+            shutil.copy(path, folder)
 
 
 def terminal_summary(root: Path) -> RenderableType:

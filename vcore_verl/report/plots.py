@@ -1,9 +1,11 @@
 """The pictures of a report."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib
+from PIL import Image
 
 matplotlib.use("Agg")
 
@@ -35,13 +37,23 @@ def draw(collection: Collection, comparison: Comparison, folder: Path) -> list[P
             figure = picture()
             if figure is not None:
                 paths.append(folder / f"{name}.png")
-                figure.savefig(paths[-1])
+                _save(figure, paths[-1])
                 plt.close(figure)
     return paths
 
 
+def _save(figure: Figure, path: Path) -> None:
+    """As a PNG of 256 colours, a third of the size: these files are kept in a repository."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer)
+    Image.open(buffer).convert("RGB").quantize().save(path, optimize=True)
+
+
 def dumbbell(comparison: Comparison) -> Figure | None:
-    """Accuracy before and after RL of every arm, with 95 % intervals over prompts; the original model as a band."""
+    """Accuracy before and after RL of every arm, with 95 % intervals over prompts; the original model as a band.
+
+    Of several seeds, each one's accuracy is a dot beside their mean.
+    """
     if not comparison.arms:
         return None
     datasets, arms = comparison.datasets, comparison.arms
@@ -59,7 +71,7 @@ def dumbbell(comparison: Comparison) -> Figure | None:
         axes.margins(x=0.08)
     grid[0][0].set_yticks([-row for row in range(len(arms))], [arm.name for arm in arms])
     grid[0][0].set_ylim(-len(arms) + 0.4, 0.6)
-    figure.legend(handles=_stage_legend(comparison), loc="outside upper center", ncols=3)
+    figure.legend(handles=_stage_legend(comparison), loc="outside upper center", ncols=4)
     return figure
 
 
@@ -78,6 +90,9 @@ def _dumbbell_row(axes: Axes, y: float, arm: Arm, dataset: str) -> None:
     for stage, offset, face in ((start, 0.13, "white"), (figures.post, -0.13, style.colour)):
         if stage:
             _point(axes, stage.accuracy, y + offset, style.colour, face)
+            if len(stage.by_seed) > 1:
+                runs = [100 * accuracy for accuracy in stage.by_seed]
+                axes.plot(runs, [y + 2.3 * offset] * len(runs), ".", color=style.colour, markersize=3)
 
 
 def _point(axes: Axes, accuracy: Estimate, y: float, colour: str, face: str) -> None:
@@ -107,6 +122,8 @@ def _stage_legend(comparison: Comparison) -> list[Line2D]:
         handles.append(_marker("white", "after SFT"))
     if any(arm.rl != "none" for arm in comparison.arms):
         handles.append(_marker("#303030", "after RL"))
+    if not comparison.one_seed:
+        handles.append(Line2D([], [], color="#303030", marker=".", markersize=3, linestyle="", label="single runs"))
     return handles
 
 
@@ -133,8 +150,9 @@ def training_curves(collection: Collection) -> Figure | None:
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     lines = {line.get_label(): line for axes in grid.flat for line in axes.get_lines()}
-    if len(lines) > 1:
-        figure.legend(lines.values(), lines.keys(), loc="outside upper center", ncols=min(4, len(lines)))
+    labels = [label for rl, init in collection.arms if (label := f"{init}-{rl}") in lines]
+    if len(labels) > 1:
+        figure.legend([lines[label] for label in labels], labels, loc="outside upper center", ncols=min(4, len(labels)))
     return figure
 
 

@@ -72,6 +72,18 @@ def test_a_saved_recipe_reads_back_the_same(tmp_path):
     assert isinstance(recipe, Recipe)
 
 
+def test_a_smoke_run_keeps_out_of_the_recipes_folder():
+    smoke = load("qwen3_4b", ["scale=smoke", "init=dft", "sft.steps=3"])
+    assert (smoke.name, smoke.model.path, smoke.hardware.device) == ("qwen3_4b-smoke", "builtin:qwen3", "cpu")
+    assert (smoke.init.name, smoke.sft.steps, smoke.model.lora.rank) == ("dft", 3, 8)
+    assert load("qwen3_4b-smoke", ["init=dft", "sft.steps=3"]) == smoke
+
+
+def test_short_words_stand_for_the_hardware():
+    hardware = load("qwen3_4b", ["gpus=4", "nodes=2"]).hardware
+    assert (hardware.gpus, hardware.nodes) == (4, 2)
+
+
 def test_an_unknown_recipe_lists_the_known():
     assert error(name="qwen4") == f"unknown recipe 'qwen4'; known recipes: {', '.join(names())}"
 
@@ -130,7 +142,15 @@ def test_a_missing_local_file_is_an_error(key, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "override", ["sft.steps=0", "hardware.gpus=-1", "hardware.device=tpu", "init.probe.epsilon=big", "model.dtype=int8"]
+    "override",
+    [
+        "sft.steps=0",
+        "model.family=bert",
+        "hardware.gpus=-1",
+        "hardware.device=tpu",
+        "init.probe.epsilon=big",
+        "model.dtype=int8",
+    ],
 )
 def test_a_value_that_makes_no_sense_is_an_error(override):
     assert error(override).startswith(override)

@@ -157,7 +157,7 @@ def compare(words: list[str]) -> int:
     parser.add_argument("--dry-run", action="store_true", help="of a recipe: print its arms and start nothing")
     args = parser.parse_intermixed_args(words)
     first, *others = args.what
-    if first in names():
+    if first.partition("-")[0] in names():  # as `load` reads it
         return _compare_arms(first, others, args.dry_run)
     if not Path(first).is_dir():
         raise RecipeError(f"{first} is neither a recipe nor a folder; known recipes: {', '.join(names())}")

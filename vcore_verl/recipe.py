@@ -47,7 +47,9 @@ __all__ = [
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = ROOT / "recipes"
-GROUPS = ("init", "rl")  # folders below recipes/ that a recipe chooses one file from
+GROUPS = ("init", "rl", "scale")  # folders below recipes/ that a recipe chooses one file from
+SHORT = {"gpus": "hardware.gpus", "nodes": "hardware.nodes"}  # words for the keys that every machine changes
+FULL = "full"  # the scale that leaves a recipe as it is
 BUILTIN = "builtin:"  # models and data sets made locally from fixed seeds
 
 
@@ -63,23 +65,26 @@ def names() -> list[str]:
 def load(name: str, overrides: list[str]) -> Recipe:
     """Compose `recipes/<name>.yaml` with `key=value` overrides.
 
+    At another scale the recipe is called `<name>-<scale>`, which keeps its runs apart; `name` may be so written too.
     Raises `RecipeError` for an unknown recipe, an unknown key, a value of the wrong type, a value that is not set, a
     local file that is missing, and a setting that would be ignored.
     """
-    if name not in names():
+    file, _, scale = name.partition("-")
+    if file not in names():
         raise RecipeError(f"unknown recipe '{name}'; known recipes: {', '.join(names())}")
-    parsed = _parse(overrides)
+    parsed = _parse([f"scale={scale}", *overrides] if scale else overrides)
     chosen = [item for item in parsed if item.key_or_group in GROUPS]
     for item in chosen:
         options = sorted(path.stem for path in (RECIPES / item.key_or_group).glob("*.yaml"))
         if item.value() not in options:
             raise RecipeError(f"{item.key_or_group}={item.value()} is not known; choose one of {', '.join(options)}")
     with initialize_config_dir(str(RECIPES), version_base="1.3"):
-        composed = compose(name, overrides=[str(item.input_line) for item in chosen])
+        composed = compose(file, overrides=[str(item.input_line) for item in chosen])
     config = _schema()
-    _merge(config, composed, f"recipes/{name}.yaml")
+    _merge(config, composed, f"recipes/{file}.yaml")
     if OmegaConf.is_missing(config, "name"):
-        config.name = name
+        scale = next((item.value() for item in reversed(chosen) if item.key_or_group == "scale"), FULL)
+        config.name = file if scale == FULL else f"{file}-{scale}"
     for item in parsed:
         if item.key_or_group not in GROUPS:
             update = OmegaConf.create()
@@ -123,8 +128,9 @@ def _flatten(values: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 def _parse(overrides: list[str]) -> list[Override]:
     parsed = []
     for text in overrides:
+        key, equals, value = text.partition("=")
         try:
-            (item,) = OverridesParser.create().parse_overrides([text])
+            (item,) = OverridesParser.create().parse_overrides([f"{SHORT.get(key, key)}{equals}{value}"])
         except OverrideParseException as error:
             raise RecipeError(f"cannot read '{text}'; write key=value, for example init=dft or sft.steps=50") from error
         plain = item.type is OverrideType.CHANGE and item.package is None and not item.is_sweep_override()
@@ -186,6 +192,7 @@ def _nearest(key: str) -> str:
 def _check(recipe: Recipe, overridden: list[str]) -> None:
     """What types cannot say."""
     choices = {
+        "model.family": (recipe.model.family, ("qwen3", "llama", "mistral")),
         "model.dtype": (recipe.model.dtype, ("bfloat16", "float32")),
         "hardware.device": (recipe.hardware.device, ("auto", "cuda", "cpu")),
         "sft.schedule": (recipe.sft.schedule, ("cosine", "constant")),

@@ -20,9 +20,13 @@ class Lora:
 
 @dataclass
 class Model:
-    """The base model: a hub id, a local directory, or `builtin:arithmetic` (made by the base stage)."""
+    """The base model: a hub id, a local directory, or `builtin:...` (made by the base stage).
+
+    `family` is the architecture and chat template of `path`: it says what a smoke run builds in its place.
+    """
 
     path: str = MISSING
+    family: str = "qwen3"
     dtype: str = "bfloat16"
     lora: Lora = field(default_factory=Lora)
 

@@ -25,8 +25,8 @@ from vcore_verl.rl.command import reward_warnings, rl_command, verify_rl
 from vcore_verl.run import ArtefactError, Run
 from vcore_verl.sft.command import sft_command, verify_sft
 
-# They change where and how often, not what.
-IMMATERIAL = ("hardware.stall_minutes", "sft.save_every", "rl.save_every")
+# They change where and how often, not what; the family is a fact about the model's path.
+IMMATERIAL = ("model.family", "hardware.stall_minutes", "sft.save_every", "rl.save_every")
 TRAINING = ("model", "seed", "hardware")  # checkpoints are sharded by rank: other ranks cannot take one up
 
 

@@ -164,6 +164,8 @@ def test_a_value_that_nothing_sets_is_an_error(tmp_path):
 
 def test_nothing_at_all_to_train_is_an_error():
     assert error("init=none", "rl=none") == "init=none and rl=none together leave nothing to train"
+    assert "init=none has none" in error("init=none", "variant=a")
+    assert "letters, digits" in error("variant=a/b")
 
 
 @pytest.mark.parametrize("module", ["recipe", "run", "process", "pipeline", "stages", "cli"])

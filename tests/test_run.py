@@ -19,6 +19,10 @@ def test_a_run_lies_where_the_design_says():
     assert here.report == Path("/results/tiny/report")
 
 
+def test_a_variant_of_an_initialiser_has_a_folder_of_its_own():
+    assert run("variant=kl0.5", "init.kl_budget=0.5").dir == Path("runs/tiny/vcore+kl0.5-grpo/seed0")
+
+
 def test_seeds_and_arms_share_base_and_data():
     first, second = run(), run("init=dft", "seed=1")
     assert (first.base, first.data, first.report) == (second.base, second.data, second.report)

@@ -6,6 +6,7 @@ starts. Imports no torch.
 
 import difflib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -219,6 +220,10 @@ def _check(recipe: Recipe, overridden: list[str]) -> None:
             raise RecipeError(f"{key}={number} must be positive")
     if recipe.init.name == "none" and recipe.rl.name == "none":
         raise RecipeError("init=none and rl=none together leave nothing to train")
+    if recipe.variant and recipe.init.name == "none":
+        raise RecipeError(f"variant={recipe.variant} names other settings of an initialiser, and init=none has none")
+    if not re.fullmatch(r"[A-Za-z0-9._]*", recipe.variant):
+        raise RecipeError(f"variant={recipe.variant} is to be part of a folder's name: letters, digits, '.' and '_'")
     epsilon = recipe.init.probe.epsilon
     if epsilon != "auto" and (isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or epsilon <= 0):
         raise RecipeError(f"init.probe.epsilon={epsilon} must be a positive number or auto")

@@ -40,7 +40,8 @@ class Run:
 
     @property
     def dir(self) -> Path:
-        return self.root / f"{self.recipe.init.name}-{self.recipe.rl.name}" / f"seed{self.recipe.seed}"
+        variant = f"+{self.recipe.variant}" if self.recipe.variant else ""
+        return self.root / f"{self.recipe.init.name}{variant}-{self.recipe.rl.name}" / f"seed{self.recipe.seed}"
 
     @property
     def sft(self) -> Path:

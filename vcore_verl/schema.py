@@ -156,6 +156,7 @@ class Recipe:
 
     name: str = MISSING
     seed: int = 0
+    variant: str = ""
     output_dir: str = "runs"
     model: Model = field(default_factory=Model)
     hardware: Hardware = field(default_factory=Hardware)

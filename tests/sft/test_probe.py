@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from tests.sft import exact
+from vcore_verl.sft.probe import _signal_to_noise
 
 pytestmark = pytest.mark.slow
 
@@ -52,12 +53,12 @@ def test_utilities_are_the_exact_directional_derivatives(
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_finite_differences_log_epsilon_and_signal_to_noise(laboratory: dict, ranks: int):
+def test_finite_differences_log_epsilon_and_rounding_noise(laboratory: dict, ranks: int):
     metrics = laboratory[ranks]["utilities"]["full-padded-float32"]["central"][1]
     assert metrics["probe/epsilon"] > 0
-    assert metrics["utility/signal_to_noise"] > 100
+    assert metrics["probe/rounding_signal_to_noise"] > 100
     coarse = laboratory[ranks]["utilities"]["full-padded-bfloat16"]["central"][1]
-    assert 1 < coarse["utility/signal_to_noise"] < metrics["utility/signal_to_noise"]
+    assert 1 < coarse["probe/rounding_signal_to_noise"] < metrics["probe/rounding_signal_to_noise"]
     # Rounding noise is larger in bfloat16, so a longer step is chosen.
     assert coarse["probe/epsilon"] > 10 * metrics["probe/epsilon"]
 
@@ -88,6 +89,20 @@ def test_probe_batches_do_not_depend_on_ranks_and_differ_between_steps(laborator
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_running_average_starts_after_the_first_step(laboratory: dict, ranks: int):
-    first, second, _ = laboratory[ranks]["running"]
+    first, second, third = laboratory[ranks]["running"]
     assert first["weights/kl"] == pytest.approx(0, abs=1e-12)
     assert second["weights/kl"] == pytest.approx(0.1, abs=1e-4)
+    assert "utility/signal_to_noise" not in second  # no gradient has followed the average yet
+    cosine = third["probe/population_cosine"]
+    assert 0 < cosine < 1
+    assert third["utility/signal_to_noise"] == pytest.approx(cosine / (1 - cosine**2) ** 0.5)
+
+
+def test_rounding_and_sampling_noise_add_up():
+    # cosine 0.6: 0.75 of noise 1; with rounding at 1 the noises' squares add: 1 / 0.75**2 + 1 = 25 / 9.
+    sampled = {"probe/population_cosine": 0.6}
+    assert _signal_to_noise(sampled)["utility/signal_to_noise"] == pytest.approx(0.75)
+    rounded = sampled | {"probe/rounding_signal_to_noise": 1.0}
+    assert _signal_to_noise(rounded)["utility/signal_to_noise"] == pytest.approx(0.6)
+    assert _signal_to_noise({"probe/population_cosine": 0.0})["utility/signal_to_noise"] == 0.0
+    assert _signal_to_noise({}) == {}

@@ -57,7 +57,8 @@ def test_killed_run_continues_as_if_nothing_had_happened(start: Path, tmp_path: 
 
 def test_resumes_at_an_epoch_boundary_and_after_the_last_step(start: Path, tmp_path: Path):
     # 48 examples in batches of 24: an epoch ends at step 2, where verl 0.9.1 resumes with an exhausted data loader.
-    init = VCORE | {"probe": {"gradient": "running"}}  # the running average resumes too
+    # The running average resumes too, and the run between two of the probes at steps 1, where there is no past, and 5.
+    init = VCORE | {"probe": {"gradient": "running", "every": 4}}
     changes = {"+init": init, "data": {"train_batch_size": 24}, "trainer": {"save_freq": 2}}
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()
@@ -67,6 +68,8 @@ def test_resumes_at_an_epoch_boundary_and_after_the_last_step(start: Path, tmp_p
     torchrun(1, *MODULE, *settings(start, parts, 1, **changes), log=parts / "log2")
     assert "Found latest checkpoint" in (parts / "log2").read_text()
     assert losses(parts / "metrics.jsonl") == losses(whole / "metrics.jsonl")
+    distances = [json.loads(line)["weights/kl"] for line in (parts / "metrics.jsonl").read_text().splitlines()]
+    assert distances == pytest.approx([0, 0, 0, 0, 0.1, 0], abs=1e-4)
     torchrun(1, *MODULE, *settings(start, parts, 1, **changes), log=parts / "log3")
     assert len(losses(parts / "metrics.jsonl")) == 6
 

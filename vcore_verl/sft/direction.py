@@ -43,6 +43,15 @@ def population_cosine(half_cosine: float) -> float:
     return (2 * shared / (1 + shared)) ** 0.5
 
 
+def signal_to_noise(cosine: float) -> float:
+    """Length of the part of an estimate that lies along the truth over that of the rest, given their cosine.
+
+    Utilities are linear in the direction, so that it is theirs too. 0 for a cosine <= 0, at most 1e9.
+    """
+    aligned = min(max(cosine, 0.0), 1.0)
+    return aligned / max((1 - aligned**2) ** 0.5, 1e-9)
+
+
 def weighted_mean(first: Direction, second: Direction, share: float) -> Direction:
     """`share * first + (1 - share) * second`."""
     return {name: share * first[name] + (1 - share) * second[name] for name in first}

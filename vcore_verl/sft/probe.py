@@ -40,6 +40,7 @@ class Probe:
         self.engine, self.settings, self.draw, self.seed = engine, settings, draw, seed
         self.clip_grad = clip_grad if settings.clip_grad is None else settings.clip_grad
         self.step_size = StepSize(None if settings.epsilon == "auto" else float(settings.epsilon))
+        self.newest_cosine: float | None = None  # of the running average with the training gradient that followed it
         if settings.gradient == "running":
             engine.optimizer.register_step_post_hook(self._observe)
 
@@ -59,12 +60,15 @@ class Probe:
         if self.settings.update == "adam":
             direction = directions.adam_update(self.engine.optimizer, passes.trainable(self.engine), gradient)
         metrics |= self._utilities(data, direction)
+        metrics |= _signal_to_noise(metrics)
         metrics["probe/seconds"] = time.perf_counter() - started
         return metrics
 
     def _gradient(self, data: TensorDict, step: int) -> tuple[Direction | None, dict[str, float]]:
         if self.settings.gradient == "running":
-            return self._running_gradient(), {}
+            # What is new in a gradient points anywhere: an average agrees with it no better than with the population's.
+            agreement = {} if self.newest_cosine is None else {"probe/population_cosine": self.newest_cosine}
+            return self._running_gradient(), agreement
         with passes.same_randomness():
             torch.manual_seed((self.seed * 1_000_003 + step * 8191 + self.engine.get_data_parallel_rank()) % 2**63)
             return self._fresh_gradient(self.draw(step))
@@ -106,7 +110,7 @@ class Probe:
         else:
             data["displaced_log_probs"] = self._displaced_log_probs(data, direction, -epsilon, passes.log_probs)
             tu.assign_non_tensor(data, epsilon=epsilon)
-        return {"probe/epsilon": epsilon, "utility/signal_to_noise": self.step_size.signal_to_noise}
+        return {"probe/epsilon": epsilon, "probe/rounding_signal_to_noise": self.step_size.signal_to_noise}
 
     def _central(self, data: TensorDict, direction: Direction, epsilon: float) -> Tensor:
         """(l(theta + e v) - l(theta - e v)) / 2e, packed (P,)."""
@@ -134,9 +138,13 @@ class Probe:
         Kept in the optimizer's state, so that it is saved and restored with it. After the step: Adam initialises only
         an empty state.
         """
-        for parameter in passes.trainable(self.engine).values():
-            if parameter.grad is not None:
-                state, gradient = optimizer.state[parameter], parameter.grad.detach()
+        gradients = {name: p.grad.detach() for name, p in passes.trainable(self.engine).items() if p.grad is not None}
+        average = self._running_gradient()
+        if average is not None:
+            self.newest_cosine = directions.cosine(average, gradients)
+        for name, parameter in passes.trainable(self.engine).items():
+            if name in gradients:
+                state, gradient = optimizer.state[parameter], gradients[name]
                 state[AVERAGE] = gradient.clone() if AVERAGE not in state else state[AVERAGE].lerp(gradient, NEWEST)
 
     def _running_gradient(self) -> Direction | None:
@@ -151,3 +159,16 @@ def _rounds_log_probs(engine: Any) -> bool:
     On the CPU autocast leaves log-softmax in bfloat16; on CUDA it computes it in float32.
     """
     return get_device_name() == "cpu" and engine._autocast_dtype != torch.float32
+
+
+def _signal_to_noise(metrics: dict[str, float]) -> dict[str, float]:
+    """Of the utilities as estimates of the population's: noise from the probe's sample and from rounding, independent.
+
+    Left out where neither is known: on the first step of a running average, and for a probe batch that has no halves.
+    """
+    ratios = [metrics[key] for key in ("probe/rounding_signal_to_noise",) if key in metrics]
+    if "probe/population_cosine" in metrics:
+        ratios.append(directions.signal_to_noise(metrics["probe/population_cosine"]))
+    if not ratios:
+        return {}
+    return {"utility/signal_to_noise": sum(ratio**-2 for ratio in ratios) ** -0.5 if min(ratios) > 0 else 0.0}

@@ -143,7 +143,12 @@ def evaluate(words: list[str]) -> int:
 
 
 def view(words: list[str]) -> int:
-    """show the same prompt before and after RL, and across initialisers"""
+    """show a prompt before and after RL, and across initialisers; `view weights RUN`: tokens by their weight"""
+    if words[:1] == ["weights"]:
+        from vcore_verl.sft.view import view_weights
+
+        view_weights(words[1:], console)
+        return 0
     from vcore_verl.report.view import view as show_prompts
 
     show_prompts(words, console)

@@ -1,10 +1,9 @@
 """Where an objective puts its weight: training examples with their tokens coloured, as one web page.
 
-python -m vcore_verl.sft.view RUN [RUN] [--at start|end] [--examples 4] [--measured 64] [--output weights.html]
+python -m vcore_verl view weights RUN [RUN] [--at start|end] [--examples 4] [--measured 64] [--output weights.html]
 
-RUN is a run's directory, `runs/<recipe>/<init>-<rl>/seed<k>`; with two, the examples stand side by side. The model is
-the one that SFT started from, or the one that it made. Where the data say of what kind each stretch of text is, a table
-tells how the weight divides between the kinds.
+With two runs the examples stand side by side. The model is the one that SFT started from, or the one that it made.
+Where the data say of what kind each stretch of text is, a table tells how the weight divides between the kinds.
 """
 
 import argparse
@@ -17,12 +16,13 @@ from typing import Any
 import pyarrow.parquet
 import torch
 from hydra import compose, initialize_config_module
+from rich.console import Console
 from tensordict import TensorDict
 from torch import Tensor
 
 from vcore_verl.overrides import merge, to_overrides
 from vcore_verl.platform import cpu_environment
-from vcore_verl.recipe import Recipe, read
+from vcore_verl.recipe import Recipe, RecipeError, read
 from vcore_verl.run import Run
 
 
@@ -46,7 +46,7 @@ def weighted_examples(directory: Path, at: str, count: int) -> list[WeightedExam
     """
     recipe = read(directory / "recipe.yaml")
     run = Run(recipe)
-    trainer = _trainer(recipe, run, run.sft_start if at == "start" else run.sft_hf)
+    trainer = _trainer(recipe, run, _model(run, at))
     measured = _measure(trainer, list(range(min(count, len(trainer.train_dataset)))))
     table = pyarrow.parquet.read_table(run.data / "sft.parquet")
     spans = table["spans"].to_pylist() if "spans" in table.column_names else [None] * len(table)
@@ -109,30 +109,55 @@ def _kind(character: int, spans: list[dict]) -> str:
     return next(span["kind"] for span in spans if span["start"] <= character < span["end"])
 
 
-def _arms(directories: list[Path], at: str, count: int) -> Iterator[tuple[str, list[WeightedExample]]]:
-    for directory in directories:
-        recipe = read(directory / "recipe.yaml")
-        yield f"{recipe.init.name}, seed {recipe.seed}, {at} of SFT", weighted_examples(directory, at, count)
+def view_weights(words: list[str], console: Console) -> None:
+    """Write the page that `words`, the arguments after `view weights`, ask for.
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
-    parser.add_argument("--at", choices=("start", "end"), default="start")
+    Raises `RecipeError` for a directory that is no run with SFT, or whose model is not there.
+    """
+    parser = argparse.ArgumentParser(
+        "python -m vcore_verl view weights", description="training tokens, coloured by their weight"
+    )
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="runs/<recipe>/<init>-<rl>/seed<k>")
+    parser.add_argument("--at", choices=("start", "end"), default="start", help="of SFT: which model weighs them")
     parser.add_argument("--examples", type=int, default=4, help="how many are shown")
     parser.add_argument("--measured", type=int, default=64, help="how many the table of kinds is measured on")
     parser.add_argument("--output", type=Path, default=Path("weights.html"))
-    args = parser.parse_args()
+    args = parser.parse_args(words)
+    for directory in args.runs:
+        _check(directory, args.at)
+    start_process_group()
+    from vcore_verl.sft.page import weights_page
+
+    args.output.write_text(weights_page(dict(_arms(args.runs, args.at, args.measured)), args.examples))
+    console.print(f"page: {args.output}", highlight=False, soft_wrap=True)
+
+
+def start_process_group() -> None:
+    """One rank, on CUDA where there is a device; verl's engine asks for a group even then."""
     environment = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
     os.environ.update(environment if torch.cuda.is_available() else environment | cpu_environment())
     from verl.utils import distributed
 
-    from vcore_verl.sft.page import weights_page
-
     distributed.initialize_global_process_group()
-    args.output.write_text(weights_page(dict(_arms(args.runs, args.at, args.measured)), args.examples))
-    print(args.output)
 
 
-if __name__ == "__main__":
-    main()
+def _check(directory: Path, at: str) -> None:
+    if not (directory / "recipe.yaml").is_file():
+        raise RecipeError(f"{directory} is not a run: give runs/<recipe>/<init>-<rl>/seed<k>")
+    run = Run(read(directory / "recipe.yaml"))
+    if run.recipe.init.name == "none":
+        raise RecipeError(f"{directory} has no SFT whose weights could be shown")
+    model = _model(run, at)
+    if not (model / "config.json").is_file():
+        raise RecipeError(f"{model} is not there: run the recipe first, from the directory that holds {run.root}")
+
+
+def _model(run: Run, at: str) -> Path:
+    return run.sft_start if at == "start" else run.sft_hf
+
+
+def _arms(directories: list[Path], at: str, count: int) -> Iterator[tuple[str, list[WeightedExample]]]:
+    for directory in directories:
+        recipe = read(directory / "recipe.yaml")
+        arm = directory.resolve().parent.name
+        yield f"{arm.rpartition('-')[0]}, seed {recipe.seed}, {at} of SFT", weighted_examples(directory, at, count)

@@ -1,0 +1,97 @@
+"""Where each objective puts its weight on the built-in task, and what that does to accuracy after SFT.
+
+    python tests/benchmarks/controlled_experiment.py runs/tiny [--sequences 512]
+
+Reads the finished runs below a recipe's directory, every initialiser and variant with all its seeds. The built-in task
+knows the kind of every token of a trace. First table: weight of a kind relative to a uniform weighting, mean over
+sequences with a 95 % interval over them, as the run of the lowest seed weighs the first training examples at the start
+and at the end of SFT. Second table: accuracy over prompts and seeds; the difference to plain SFT is paired by prompt,
+its interval speaks of these checkpoints; the last column's is over training seeds (Welch) and speaks of the objective.
+"""
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from bench import hardware, table
+
+from vcore_verl.evaluation.statistics import Estimate, holm, mean_interval, paired_difference, seed_difference
+from vcore_verl.report.collect import PRE_RL
+from vcore_verl.report.scores import read_evaluation
+from vcore_verl.sft.page import relative_weights
+from vcore_verl.sft.view import start_process_group, weighted_examples
+
+REFERENCE = "sft"
+KINDS = ("markup", "step", "filler", "false_start", "mistake", "answer", "end of sequence")
+
+
+def runs_of(root: Path) -> dict[str, list[Path]]:
+    """Initialiser or variant -> its runs in order of their seeds, one of each seed, `sft` first."""
+    found: dict[str, dict[int, Path]] = defaultdict(dict)
+    for results in sorted(root.glob(f"*-*/seed*/eval/{PRE_RL}/results.json")):
+        run = results.parents[2]
+        found[run.parent.name.rpartition("-")[0]].setdefault(int(run.name.removeprefix("seed")), run)
+    arms = {arm: [runs[seed] for seed in sorted(runs)] for arm, runs in found.items()}
+    return {arm: arms[arm] for arm in sorted(arms, key=lambda arm: (arm != REFERENCE, arm))}
+
+
+def weights(run: Path, at: str, sequences: int) -> list[str]:
+    """One cell per kind."""
+    examples = weighted_examples(run, at, sequences)
+    cells = []
+    for kind in KINDS:
+        figure = mean_interval(np.array(relative_weights(examples, kind)))
+        cells.append(f"{figure.mean:.2f} ± {(figure.high - figure.low) / 2:.2f}")
+    return cells
+
+
+def accuracies(arms: dict[str, list[Path]], dataset: str) -> list[list[str]]:
+    """One row per arm."""
+    scores = {
+        arm: [read_evaluation(run / "eval" / PRE_RL).datasets[dataset].score_PS.mean(axis=1) for run in runs]
+        for arm, runs in arms.items()
+    }
+    reference = scores[REFERENCE]
+    others = [arm for arm in arms if arm != REFERENCE]
+    differences = {arm: paired_difference(np.mean(reference, axis=0), np.mean(scores[arm], axis=0)) for arm in others}
+    adjusted = dict(zip(others, holm([difference.p or 0.0 for difference in differences.values()]), strict=True))
+    rows = []
+    for arm, seeds in scores.items():
+        accuracy = mean_interval(np.mean(seeds, axis=0))
+        row = [arm, str(len(seeds)), f"{100 * accuracy.mean:.1f} [{_points(accuracy)}]"]
+        if arm in differences:
+            over_seeds = seed_difference([float(s.mean()) for s in reference], [float(s.mean()) for s in seeds])
+            difference = differences[arm]
+            row += [
+                f"{100 * difference.mean:+.1f} [{_points(difference, '+')}]",
+                f"{adjusted[arm]:.3f}" if adjusted[arm] >= 0.001 else "< 0.001",
+                f"[{_points(over_seeds, '+')}]" if over_seeds else "",
+            ]
+        rows.append(row + [""] * (6 - len(row)))
+    return rows
+
+
+def _points(estimate: Estimate, sign: str = "") -> str:
+    return ", ".join(f"{100 * bound:{sign}.1f}" for bound in (estimate.low, estimate.high))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path, help="runs/<recipe>")
+    parser.add_argument("--sequences", type=int, default=512, help="training examples that are weighed")
+    args = parser.parse_args()
+    arms = runs_of(args.root)
+    start_process_group()
+    tables = [f"{hardware()}; {args.sequences} training sequences, weight relative to uniform"]
+    for at in ("start", "end"):
+        rows = [[arm, *weights(runs[0], at, args.sequences)] for arm, runs in arms.items()]
+        tables.append(f"At the {at} of SFT:\n\n{table(['init', *KINDS], rows)}")
+    for dataset in read_evaluation(next(iter(arms.values()))[0] / "eval" / PRE_RL).datasets:
+        header = ["init", "seeds", f"{dataset} (%)", f"against {REFERENCE}", "p (Holm)", "over seeds"]
+        tables.append(table(header, accuracies(arms, dataset)))
+    print("\n" + "\n\n".join(tables))
+
+
+if __name__ == "__main__":
+    main()

@@ -49,9 +49,11 @@ def test_bad_input_is_one_line_and_starts_nothing(words, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dry_run_prints_recipe_and_plan_and_starts_nothing(tmp_path):
+def test_a_dry_run_prints_plan_stages_and_recipe_and_starts_nothing(tmp_path):
     ended = vcore("run", "tiny", "--dry-run", "init=dft", cwd=tmp_path)
     assert ended.returncode == 0
+    places = [ended.stdout.index(text) for text in ("plan of tiny", "evaluate_post_rl", "  path: builtin:arithmetic\n")]
+    assert places == sorted(places)
     assert "  device: cpu\n" in ended.stdout
     assert "evaluate_post_rl" in ended.stdout
     assert "supervised fine-tuning with dft" in ended.stdout

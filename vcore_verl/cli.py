@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
 def run(words: list[str]) -> int:
     """run a recipe: base, data, SFT, RL, evaluations, report"""
     parser = _parser("run", run)
-    parser.add_argument("--dry-run", action="store_true", help="print plan and resolved recipe, start nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print plan, stages and recipe, start nothing")
     parser.add_argument("--fresh", action="store_true", help="run every stage anew; former results are kept aside")
     parser.add_argument("--no-report", action="store_true", help="leave out the report on all runs of the recipe")
     args, recipe = _recipe(parser, words)
@@ -72,8 +72,10 @@ def run(words: list[str]) -> int:
 
     hardware.hand_down(recipe)
     if args.dry_run:
-        console.print(to_yaml(recipe), markup=False, highlight=False, soft_wrap=True)
-        _print_plan(Pipeline(recipe, console).plan(args.fresh))
+        steps = Pipeline(recipe, console).plan(args.fresh)
+        _print_needs(recipe)
+        _print_steps(steps)
+        _print_difference(recipe)
         if reason := hardware.shortage(recipe):
             console.print(f"would not start: {reason}", style="yellow", highlight=False, soft_wrap=True)
         return 0
@@ -91,15 +93,30 @@ def run(words: list[str]) -> int:
 
 def show(words: list[str]) -> int:
     """print the resolved recipe and the command of every stage"""
-    _, recipe = _recipe(_parser("show", show), words)
+    parser = _parser("show", show)
+    parser.add_argument("--all", action="store_true", help="print every setting, not only what differs from base.yaml")
+    args, recipe = _recipe(parser, words)
     from vcore_verl.run import Run
     from vcore_verl.stages import stages
 
     hardware.hand_down(recipe)
-    console.print(to_yaml(recipe), markup=False, highlight=False, soft_wrap=True)
+    if args.all:
+        console.print(to_yaml(recipe), markup=False, highlight=False, soft_wrap=True)
+    else:
+        _print_difference(recipe)
     for stage in stages(recipe, Run(recipe)):
         console.print(f"# {stage.name}: {stage.purpose}", markup=False, highlight=False, style="bold")
-        console.print(shlex.join(stage.command().argv), markup=False, highlight=False, soft_wrap=True)
+        console.print(" ".join(map(_quoted, stage.command().argv)), markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def plan(words: list[str]) -> int:
+    """print what a recipe needs: memory, disk, tokens, hours"""
+    _, recipe = _recipe(_parser("plan", plan), words)
+    from vcore_verl.plan import print_plan
+
+    hardware.hand_down(recipe)
+    print_plan(recipe, console)
     return 0
 
 
@@ -206,6 +223,7 @@ def _compare_arms(recipe_name: str, words: list[str], dry_run: bool) -> int:
 VERBS: dict[str, Callable[[list[str]], int]] = {
     "run": run,
     "show": show,
+    "plan": plan,
     "report": report,
     "eval": evaluate,
     "view": view,
@@ -230,11 +248,34 @@ def _recipe(parser: argparse.ArgumentParser, words: list[str]) -> tuple[argparse
     return args, hardware.resolve(recipe)
 
 
-def _print_plan(steps: "list[Step]") -> None:
+def _print_steps(steps: "list[Step]") -> None:
     table = Table("stage", "purpose", "plan", "why", box=None, title_justify="left")
     for step in steps:
         table.add_row(step.stage.name, step.stage.purpose, step.action, step.reason)
     console.print(table)
+
+
+def _quoted(word: str) -> str:
+    """`word` for a shell, in double quotes where it has single ones, as verl's overrides do."""
+    return f'"{word}"' if "'" in word and not set('"$`\\!') & set(word) else shlex.quote(word)
+
+
+def _print_needs(recipe: Recipe) -> None:
+    from vcore_verl.plan import UnknownArchitecture, print_plan
+
+    try:
+        print_plan(recipe, console)
+    except UnknownArchitecture as error:
+        console.print(str(error), style="yellow", markup=False, highlight=False, soft_wrap=True)
+    console.print()
+
+
+def _print_difference(recipe: Recipe) -> None:
+    from vcore_verl.resolved import difference
+
+    groups = f"init/{recipe.init.name}.yaml and rl/{recipe.rl.name}.yaml"
+    console.print(f"\n# differs from recipes/base.yaml, {groups}", highlight=False, style="bold", soft_wrap=True)
+    console.print(difference(recipe), markup=False, highlight=False, soft_wrap=True)
 
 
 def _fail(message: str, code: int) -> int:

@@ -1,7 +1,7 @@
 """Nested settings as Hydra overrides, the form in which verl's programs take their configuration. Imports no torch."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 # Keys that verl reads but does not list in its YAML must be added with "+", or Hydra refuses them.
@@ -24,6 +24,13 @@ def merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         old = merged.get(present)
         merged[present] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
+
+
+def lookup(settings: Mapping[str, Any], key: str) -> Any:
+    """The value at a dotted key of nested settings, None where there is none; keys may carry "+"."""
+    first, _, rest = key.partition(".")
+    value = next((item for name, item in settings.items() if name.lstrip(ADD) == first), None)
+    return lookup(value, rest) if rest and isinstance(value, Mapping) else None if rest else value
 
 
 def _flatten(settings: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -16,6 +16,7 @@ from vcore_verl.run import ArtefactError, Run
 # vLLM's default on a CPU is several GiB, all of which it zeroes at the start; 65,000 tokens of the built-in model fit.
 KV_CACHE_BYTES_ON_CPU = 2**28
 REWARD_FUNCTION = ROOT / "reward" / "custom_reward_function.py"
+CHECKPOINTS_KEPT = 2
 
 
 def rl_command(recipe: Recipe, run: Run) -> Command:
@@ -145,7 +146,7 @@ def _trainer(recipe: Recipe, run: Run) -> dict[str, Any]:
         "total_training_steps": recipe.rl.steps,
         "total_epochs": math.ceil(recipe.rl.steps / steps_per_epoch),
         "save_freq": recipe.rl.save_every,
-        "max_actor_ckpt_to_keep": 2,
+        "max_actor_ckpt_to_keep": CHECKPOINTS_KEPT,
         "default_local_dir": str(run.rl_checkpoints.resolve()),
         "val_before_train": False,
         "test_freq": -1,

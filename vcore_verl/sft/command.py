@@ -14,6 +14,7 @@ from vcore_verl.recipe import Recipe, RecipeError
 from vcore_verl.run import ArtefactError, Run
 from vcore_verl.sft.limits import check
 
+CHECKPOINTS_KEPT = 2  # verl deletes the oldest before it writes the newest
 # What a machine without an accelerator needs. Packed rows would need a variable-length attention kernel to pay.
 ON_CPU: dict[str, Any] = {
     "model": {
@@ -111,7 +112,7 @@ def _trainer(recipe: Recipe, run: Run) -> dict[str, Any]:
         "total_training_steps": recipe.sft.steps,
         "total_epochs": recipe.sft.steps,  # an upper bound: an epoch has at least one step
         "save_freq": recipe.sft.save_every,
-        "max_ckpt_to_keep": 2,  # verl deletes the oldest before it writes the newest
+        "max_ckpt_to_keep": CHECKPOINTS_KEPT,
         "seed": recipe.seed,
         "logger": [],  # our metrics.jsonl is always written
         "nnodes": recipe.hardware.nodes,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from vcore_verl.overrides import lookup
 from vcore_verl.recipe import Recipe, RecipeError
 
 CHOICES = {
@@ -21,7 +22,7 @@ def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
     """
     init, ranks = recipe.init, recipe.hardware.gpus * recipe.hardware.nodes
     for key, allowed in CHOICES.items():
-        value = _lookup({"init": vars(init) | {"probe": vars(init.probe)}}, key)
+        value = lookup({"init": vars(init) | {"probe": vars(init.probe)}}, key)
         if value not in allowed:
             raise RecipeError(f"{key}={value} is not known; choose one of {', '.join(allowed)}")
     for message, applies in (_wrong_for_all(recipe, verl, ranks) | _wrong_for_vcore(recipe, verl, ranks)).items():
@@ -31,14 +32,14 @@ def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
 
 def _wrong_for_all(recipe: Recipe, verl: Mapping[str, Any], ranks: int) -> dict[str, bool]:
     batch_size = recipe.sft.batch_size
-    sequence_parallel = _lookup(verl, "engine.ulysses_sequence_parallel_size") or 1
-    pad_mode = _lookup(verl, "data.pad_mode") or "no_padding"
+    sequence_parallel = lookup(verl, "engine.ulysses_sequence_parallel_size") or 1
+    pad_mode = lookup(verl, "data.pad_mode") or "no_padding"
     return {
         f"sft.batch_size={batch_size} must be a multiple of the {ranks} ranks": batch_size % ranks != 0,
         f"sft.verl.engine.ulysses_sequence_parallel_size={sequence_parallel} is not supported: "
         "a sequence's weights need all of its tokens on one rank; set it to 1": sequence_parallel != 1,
         "sft.verl.engine.strategy must be fsdp2: FSDP1 flattens the parameters that a probe moves": (
-            _lookup(verl, "engine.strategy") != "fsdp2"
+            lookup(verl, "engine.strategy") != "fsdp2"
         ),
         f"sft.verl.data.pad_mode={pad_mode} is not supported by verl's engine; leave it out": pad_mode != "no_padding",
         f"init.keep={recipe.init.keep} must be a share in (0, 1]": not 0 < recipe.init.keep <= 1,
@@ -49,7 +50,7 @@ def _wrong_for_vcore(recipe: Recipe, verl: Mapping[str, Any], ranks: int) -> dic
     init, probe = recipe.init, recipe.init.probe
     if not init.name.startswith("vcore"):
         return {}
-    precision = _lookup(verl, "engine.mixed_precision.param_dtype")
+    precision = lookup(verl, "engine.mixed_precision.param_dtype")
     return {
         "give either init.temperature or init.kl_budget, and null for the other": (
             (init.temperature is None) == (init.kl_budget is None)
@@ -61,19 +62,12 @@ def _wrong_for_vcore(recipe: Recipe, verl: Mapping[str, Any], ranks: int) -> dic
             probe.gradient == "fresh" and (probe.batch_size < 1 or probe.batch_size % ranks != 0)
         ),
         "sft.verl.model.use_fused_kernels hides the logits that a probe reads: leave it out": bool(
-            _lookup(verl, "model.use_fused_kernels")
+            lookup(verl, "model.use_fused_kernels")
         ),
         "sft.verl.model.use_liger has no forward-mode derivative: leave it out, or set init.probe.derivative=central": (
-            probe.derivative == "jvp" and bool(_lookup(verl, "model.use_liger"))
+            probe.derivative == "jvp" and bool(lookup(verl, "model.use_liger"))
         ),
         "float16 scales gradients, and a probe would measure the scale: use model.dtype=bfloat16": (
             precision in ("fp16", "float16")
         ),
     }
-
-
-def _lookup(settings: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted key of nested settings, None where there is none."""
-    first, _, rest = key.partition(".")
-    value = next((item for name, item in settings.items() if name.lstrip("+") == first), None)
-    return _lookup(value, rest) if rest and isinstance(value, Mapping) else None if rest else value

@@ -1,0 +1,145 @@
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from vcore_verl.plan import UnknownArchitecture, architecture_of, print_plan
+from vcore_verl.plan.architecture import PUBLISHED
+from vcore_verl.plan.cost import GPUS, disk, hours, tokens
+from vcore_verl.plan.memory import GIB, Phase, phases
+from vcore_verl.plan.page import warnings
+from vcore_verl.plan.settings import Settings, settings_of
+from vcore_verl.recipe import load
+
+A100, _, H200 = GPUS
+
+
+def settings(*overrides: str, name: str = "qwen3_4b") -> Settings:
+    return settings_of(load(name, list(overrides)))
+
+
+def phase(name: str, *overrides: str) -> Phase:
+    (found,) = (phase for phase in phases(settings(*overrides), A100.memory) if phase.name == name)
+    return found
+
+
+def part(name: str, of: Phase) -> float:
+    return next(part.size for part in of.parts if part.name == name)
+
+
+def test_published_models_have_the_parameters_that_their_cards_state():
+    stated = [1.7e9, 4.0e9, 8.2e9, 32.8e9, 8.03e9, 7.25e9]
+    assert [shape.parameters for shape in PUBLISHED.values()] == pytest.approx(stated, rel=0.02)
+
+
+def test_the_shape_of_a_local_checkpoint_is_read_from_it(tmp_path):
+    config = {
+        "vocab_size": 100,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "model_type": "llama",
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    shape = architecture_of(load("qwen3_4b", [f"model.path={tmp_path}"]))
+    assert (shape.kv_heads, shape.head_dim, shape.tied, shape.qk_norm) == (4, 16, False, False)
+
+
+def test_an_unknown_model_says_how_to_make_it_known():
+    with pytest.raises(UnknownArchitecture, match="hf download somebody/something"):
+        architecture_of(load("qwen3_4b", ["model.path=somebody/something"]))
+
+
+def test_states_are_shared_by_all_ranks():
+    eight, sixteen = phase("RL, update"), phase("RL, update", "hardware.nodes=2")
+    for name in ("weights", "gradients", "optimizer"):
+        assert part(name, sixteen) == part(name, eight) / 2
+    assert part("logits", sixteen) == part("logits", eight)
+
+
+def test_low_rank_adapters_spare_gradients_and_moments_but_not_weights():
+    lora, full = phase("SFT, training pass"), phase("SFT, training pass", "model.lora.rank=0")
+    assert part("optimizer", lora) < 0.01 * part("optimizer", full)
+    assert part("weights", lora) > part("weights", full)
+
+
+def test_offloaded_states_leave_the_gpu_to_generation_alone():
+    offload = "rl.verl.actor_rollout_ref.actor.fsdp_config.optimizer_offload=true"
+    assert part("optimizer", phase("RL, generation", offload)) == 0
+    assert part("optimizer", phase("RL, update", offload)) == part("optimizer", phase("RL, update"))
+
+
+def test_sequence_parallelism_divides_the_tokens_of_an_update():
+    shared = phase("RL, update", "rl.verl.actor_rollout_ref.actor.ulysses_sequence_parallel_size=2")
+    assert part("logits", shared) == part("logits", phase("RL, update")) / 2
+
+
+def test_the_papers_recipe_fits_on_eight_gpus_of_80_gb():
+    assert warnings(settings()) == []
+
+
+def test_what_does_not_fit_names_gpus_part_and_key():
+    (update,) = (line for line in warnings(settings("hardware.gpus=1")) if "RL, update" in line)
+    assert update.startswith("A100-80GB, H100-80GB: RL, update needs 106 of 79 GiB; optimizer takes 30: add GPUs")
+    too_long = warnings(settings("rl.max_tokens_per_rank=65536"))
+    assert any("lower rl.max_tokens_per_rank to 12288" in line for line in too_long)
+
+
+def test_weights_too_large_for_a_rollout_engine_name_its_keys():
+    found = warnings(settings("model.path=Qwen/Qwen3-32B"))
+    (line,) = (line for line in found if "RL, generation" in line)
+    assert "vLLM's share of 40 GiB leaves 0.0 GiB for keys and values beside 61 of weights" in line
+    assert "rollout.tensor_model_parallel_size=1" in line
+
+
+def test_disk_counts_two_checkpoints_of_each_training():
+    amounts = {item.name: item.amount for item in disk(settings("init=none"))}
+    parameters = PUBLISHED["Qwen/Qwen3-4B"].parameters
+    assert amounts == {
+        "base model": 2 * parameters,
+        "RL checkpoints": 2 * 12 * parameters,
+        "RL export": 2 * parameters,
+    }
+
+
+def test_tokens_follow_from_steps_and_batch_sizes():
+    counted = {item.name: item.amount for item in tokens(settings())}
+    assert counted["SFT"] == 100 * 32 * 16384 / 2
+    assert counted["RL, generated"] == 200 * 128 * 4 * 8192 / 2
+
+
+def test_hours_halve_on_twice_the_gpus_where_training_bounds_them():
+    one, two = hours(settings(), A100), hours(settings("hardware.nodes=2"), A100)
+    for name in ("SFT", "RL, update"):
+        (before,), (after,) = ([item.amount for item in items if item.name == name] for items in (one, two))
+        assert after == pytest.approx(before / 2)
+
+
+def test_a_faster_gpu_takes_fewer_hours():
+    assert sum(item.amount for item in hours(settings(), H200)) < sum(item.amount for item in hours(settings(), A100))
+
+
+@pytest.mark.parametrize("name", ["qwen3_4b", "tiny"])
+def test_a_plan_is_readable_at_100_columns(name):
+    console = Console(file=io.StringIO(), width=100)
+    recipe = load(name, ["hardware.device=cpu"] if name == "tiny" else [])
+    print_plan(recipe, console)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    lines = printed.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert any(line.split()[:2] == ["RL,", "update"] for line in lines)
+    assert not any(line.strip().startswith(("P / R", "trained")) for line in lines)  # no cell of a table is wrapped
+
+
+def test_a_cpu_is_asked_for_its_memory_alone(monkeypatch):
+    monkeypatch.setenv("VERL_PLATFORM", "cpu")
+    tiny = settings("hardware.device=cpu", name="tiny")
+    assert [phase.name for phase in phases(tiny, GIB)] == [
+        "SFT, training pass",
+        "SFT, probe (jvp)",
+        "RL, reference",
+        "RL, update",
+    ]
+    assert any("SFT, probe" in (phase.shortage(GIB) or "") for phase in phases(tiny, GIB))

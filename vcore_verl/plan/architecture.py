@@ -1,0 +1,169 @@
+"""The shape of a model, and what follows from it alone: parameters, floating-point operations, bytes per token.
+
+Decoder-only, gated MLP, grouped queries, RMSNorm: Qwen3, Llama and Mistral. Imports no torch.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import try_to_load_from_cache
+
+from vcore_verl.errors import InputError
+from vcore_verl.recipe import BUILTIN, Recipe
+
+BUILTIN_VOCABULARY = 262  # vcore_verl/data/tokenizer.py
+FAMILY_VOCABULARY = 770  # at most, with the bytes and special tokens of vcore_verl/data/families.py
+FAMILY_HEAD_DIM = 32  # vcore_verl/data/random_model.py
+
+
+class UnknownArchitecture(InputError):
+    """Nothing on this machine tells the shape of a model; the message is one line that says what to do."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes by the names of transformers' configurations, shortened; `qk_norm` is Qwen3's norm of queries and keys."""
+
+    vocab: int
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    tied: bool
+    qk_norm: bool
+
+    @property
+    def queries(self) -> int:
+        """Width of all query heads."""
+        return self.heads * self.head_dim
+
+    @property
+    def keys(self) -> int:
+        """Width of all key heads; values have the same."""
+        return self.kv_heads * self.head_dim
+
+    @property
+    def layer_linear(self) -> int:
+        """Weights of a layer's matrices: q, k, v, o, and gate, up, down."""
+        attention = self.hidden * (2 * self.queries + 2 * self.keys)
+        return attention + 3 * self.hidden * self.intermediate
+
+    @property
+    def layer_parameters(self) -> int:
+        """Those and the norms."""
+        return self.layer_linear + 2 * self.hidden + (2 * self.head_dim if self.qk_norm else 0)
+
+    @property
+    def embedding(self) -> int:
+        return self.vocab * self.hidden
+
+    @property
+    def parameters(self) -> int:
+        """All parameters; a tied output matrix counts once."""
+        return self.layers * self.layer_parameters + self.hidden + self.embedding * (1 if self.tied else 2)
+
+    def adapter_parameters(self, rank: int) -> int:
+        """LoRA on every matrix of the layers, verl's `all-linear`: rank x (inputs + outputs) each."""
+        h, q, k, i = self.hidden, self.queries, self.keys, self.intermediate
+        return self.layers * rank * (2 * (h + q) + 2 * (h + k) + 3 * (h + i))
+
+    def forward_flops(self, length: float) -> float:
+        """Operations of a forward pass per token, in sequences of `length` tokens.
+
+        Two per weight of every matrix that is multiplied; causal attention adds 2 x 2 x width x length / 2 a layer.
+        """
+        return 2 * (self.layers * self.layer_linear + self.embedding) + 2 * self.layers * self.queries * length
+
+    def kv_bytes(self, element: int) -> int:
+        """Key-value cache per token: 2 x layers x key heads x head size x bytes (vllm/v1/kv_cache_interface.py:212)."""
+        return 2 * self.layers * self.keys * element
+
+    def layer_activations(self, element: int, lora_dropout: bool = False) -> int:
+        """Bytes per token that a layer saves for its backward pass, `element` bytes a number, fused attention.
+
+        - each RMSNorm its input in float32, the normalised input and its output
+        - attention the rotated queries and keys, the values and its output
+        - the MLP gate, activated gate, up and their product
+        - with LoRA's dropout, each matrix its masked input and the mask (1 byte)
+        """
+        e = element
+        norms = 2 * self.hidden * (4 + 2 * e)
+        if self.qk_norm:
+            norms += (self.queries + self.keys) * (4 + e)
+        attention = 2 * (self.queries + self.keys) * e
+        mlp = 4 * self.intermediate * e
+        dropout = (5 * self.hidden + self.queries + self.intermediate) * (e + 1) if lora_dropout else 0
+        return norms + attention + mlp + dropout
+
+    def head_activations(self, element: int) -> int:
+        """Bytes per token that the last norm and the output matrix save, logits apart."""
+        return self.hidden * (4 + 2 * element)
+
+
+# The `config.json` of each model on the Hugging Face hub.
+PUBLISHED = {
+    "Qwen/Qwen3-1.7B": Architecture(151936, 2048, 6144, 28, 16, 8, 128, tied=True, qk_norm=True),
+    "Qwen/Qwen3-4B": Architecture(151936, 2560, 9728, 36, 32, 8, 128, tied=True, qk_norm=True),
+    "Qwen/Qwen3-8B": Architecture(151936, 4096, 12288, 36, 32, 8, 128, tied=False, qk_norm=True),
+    "Qwen/Qwen3-32B": Architecture(151936, 5120, 25600, 64, 64, 8, 128, tied=False, qk_norm=True),
+    "meta-llama/Llama-3.1-8B-Instruct": Architecture(128256, 4096, 14336, 32, 32, 8, 128, tied=False, qk_norm=False),
+    "mistralai/Mistral-7B-Instruct-v0.3": Architecture(32768, 4096, 14336, 32, 32, 8, 128, tied=False, qk_norm=False),
+}
+
+
+def architecture_of(recipe: Recipe) -> Architecture:
+    """From `recipe.base`, the checkpoint's config.json (local, or in the hub's cache), or what is published.
+
+    Raises `UnknownArchitecture` where none of them knows the model.
+    """
+    path = recipe.model.path
+    if path.startswith(BUILTIN):
+        return _builtin(recipe)
+    local = Path(path).expanduser()
+    if local.is_dir():
+        return from_config(json.loads((local / "config.json").read_text()))
+    cached = try_to_load_from_cache(path, "config.json")
+    if isinstance(cached, str):
+        return from_config(json.loads(Path(cached).read_text()))
+    if path in PUBLISHED:
+        return PUBLISHED[path]
+    raise UnknownArchitecture(
+        f"no plan for model.path={path}: its shape is not known here; fetch its config.json with "
+        f"`hf download {path} config.json`, or set model.path to a local checkpoint"
+    )
+
+
+def from_config(config: dict[str, Any]) -> Architecture:
+    """From the contents of a config.json."""
+    heads = config["num_attention_heads"]
+    return Architecture(
+        vocab=config["vocab_size"],
+        hidden=config["hidden_size"],
+        intermediate=config["intermediate_size"],
+        layers=config["num_hidden_layers"],
+        heads=heads,
+        kv_heads=config.get("num_key_value_heads") or heads,
+        head_dim=config.get("head_dim") or config["hidden_size"] // heads,
+        tied=bool(config.get("tie_word_embeddings", False)),
+        qk_norm=config.get("model_type", "").startswith("qwen3"),
+    )
+
+
+def _builtin(recipe: Recipe) -> Architecture:
+    base, family = recipe.base, recipe.model.path.removeprefix(BUILTIN)
+    arithmetic = family == "arithmetic"
+    return Architecture(
+        vocab=BUILTIN_VOCABULARY if arithmetic else FAMILY_VOCABULARY,
+        hidden=base.hidden_size,
+        intermediate=base.intermediate_size,
+        layers=base.layers,
+        heads=base.heads,
+        kv_heads=base.kv_heads,
+        head_dim=base.hidden_size // base.heads if arithmetic else FAMILY_HEAD_DIM,
+        tied=family in ("arithmetic", "qwen3"),
+        qk_norm=family in ("arithmetic", "qwen3"),
+    )

@@ -1,0 +1,203 @@
+"""Disk, tokens and hours of a recipe. Imports no torch.
+
+Lengths are not known before the data are prepared: traces and responses are taken to be half as long as they may be.
+"""
+
+import math
+from dataclasses import dataclass
+
+from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
+from vcore_verl.evaluation.command import sampling_of
+from vcore_verl.plan.memory import EVALUATION_SHARE, GIB, ROLLOUT_SHARE, SEQUENCES, cache_tokens
+from vcore_verl.plan.settings import RL, Settings
+from vcore_verl.recipe import BUILTIN
+from vcore_verl.rl.command import CHECKPOINTS_KEPT as RL_CHECKPOINTS
+from vcore_verl.sft.command import CHECKPOINTS_KEPT as SFT_CHECKPOINTS
+
+MEAN_SHARE = 0.5  # of the longest allowed trace or response
+MEAN_PROMPT = 256  # tokens
+TRAINING_UTILISATION, READING_UTILISATION = 0.35, 0.6  # of the published operations and bytes a second
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """Published figures: memory as CUDA reports it (bytes), dense bfloat16 operations a second, bytes a second."""
+
+    name: str
+    memory: float
+    flops: float
+    bandwidth: float
+
+
+GPUS = (  # NVIDIA's data sheets, SXM versions, without sparsity
+    Gpu("A100-80GB", 79.2 * GIB, 312e12, 2.04e12),
+    Gpu("H100-80GB", 79.1 * GIB, 989e12, 3.35e12),
+    Gpu("H200", 139.8 * GIB, 989e12, 4.8e12),
+)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of the plan: an amount, and how it comes about."""
+
+    name: str
+    amount: float
+    how: str
+
+
+def disk(s: Settings) -> list[Item]:
+    """Bytes of all checkpoints of one run at its fullest; trainings keep the newest two of theirs."""
+    parameters, e = s.model.parameters, s.element
+    items = []
+    if not s.recipe.model.path.startswith(BUILTIN):
+        items.append(Item("base model", 2 * parameters, "the hub's cache: 2 P"))
+    if s.recipe.init.name != "none":
+        size = SFT_CHECKPOINTS * (4 * s.in_sft + 8 * s.trainable_in_sft)
+        items.append(Item("SFT checkpoints", size, f"{SFT_CHECKPOINTS} x (4 P + 8 of each trained)"))
+        items.append(Item("SFT export", e * parameters, "e P"))
+    if s.recipe.rl.name != "none":
+        items.append(Item("RL checkpoints", RL_CHECKPOINTS * 12 * parameters, f"{RL_CHECKPOINTS} x 12 P"))
+        items.append(Item("RL export", e * parameters, "e P"))
+    return items
+
+
+def tokens(s: Settings) -> list[Item]:
+    """Tokens of each part of a run, at the mean lengths assumed here."""
+    recipe = s.recipe
+    sft, rl = _sequences(s)
+    items = []
+    if recipe.init.name != "none":
+        how = f"{recipe.sft.steps} steps x {recipe.sft.batch_size} x {_trace(s):,.0f}"
+        items.append(Item("SFT", sft * _trace(s), how))
+    if recipe.rl.name != "none":
+        how = (
+            f"{recipe.rl.steps} steps x {recipe.rl.prompts_per_step} prompts x {recipe.rl.samples_per_prompt} x "
+            f"{_response(s):,.0f}"
+        )
+        items.append(Item("RL, generated", rl * _response(s), how))
+    evaluations, prompts, responses = _evaluations(s)
+    length = MEAN_SHARE * recipe.evaluation.max_tokens
+    how = f"{evaluations} evaluations x {prompts:,} prompts x {responses} x {length:,.0f}"
+    return [*items, Item("evaluation, generated", evaluations * prompts * responses * length, how)]
+
+
+def hours(s: Settings, gpu: Gpu) -> list[Item]:
+    """Hours of each stage on the recipe's number of GPUs of one kind."""
+    recipe = s.recipe
+    items = []
+    if recipe.init.name != "none":
+        items.append(Item("SFT", _sft_seconds(s, gpu) / 3600, _sft_passes(s)))
+    if recipe.rl.name != "none":
+        share = s.in_rl(f"{RL}.rollout.gpu_memory_utilization", ROLLOUT_SHARE)
+        sequences = recipe.rl.prompts_per_step * recipe.rl.samples_per_prompt
+        step = generation_seconds(
+            s, gpu, sequences, recipe.rl.max_response_tokens, s.rl_ranks, s.tensor_parallel, share * gpu.memory
+        )
+        items.append(Item("RL, generation", recipe.rl.steps * step / 3600, "weights and cache read for each token"))
+        items.append(Item("RL, update", _update_seconds(s, gpu) / 3600, f"{_update_passes(s)} forward passes' worth"))
+    evaluations, prompts, responses = _evaluations(s)
+    each = generation_seconds(
+        s, gpu, prompts * responses, recipe.evaluation.max_tokens, s.ranks, 1, EVALUATION_SHARE * gpu.memory
+    )
+    items.append(Item("evaluation", evaluations * each / 3600, f"{evaluations} evaluations"))
+    return items
+
+
+def generation_seconds(
+    s: Settings, gpu: Gpu, sequences: int, limit: int, gpus: int, tensor_parallel: int, share: float
+) -> float:
+    """Seconds to generate `sequences` responses of at most `limit` tokens, `share` bytes for vLLM on each GPU.
+
+    Each engine works on as many sequences as its cache holds, 256 at most. A step of it reads all weights and their
+    cached keys and values once, or is bound by operations; there are as many steps as the batches need, and never
+    fewer than the longest response has tokens. Infinite where the weights leave no room for a cache.
+    """
+    mean, element = MEAN_SHARE * limit, s.element
+    length = _prompt(s) + mean
+    per_engine = sequences * tensor_parallel / gpus
+    fitting = cache_tokens(s, share, tensor_parallel) / length
+    if fitting == 0:
+        return math.inf
+    together = max(1.0, min(per_engine, SEQUENCES, fitting))
+    read = element * s.model.parameters + together * length * s.model.kv_bytes(element)
+    computed = together * s.model.forward_flops(length)
+    step = max(
+        read / (tensor_parallel * gpu.bandwidth * READING_UTILISATION),
+        computed / (tensor_parallel * gpu.flops * TRAINING_UTILISATION),
+    )
+    return step * max(per_engine * mean / together, limit)
+
+
+def _sft_passes(s: Settings) -> str:
+    per_step, probe = _passes(s, "sft"), _probe_passes(s)
+    return f"{per_step:.1f} forward passes' worth a token" + (f", {probe:.1f} of probe" if probe else "")
+
+
+def _passes(s: Settings, section: str) -> float:
+    """Cost of a training pass in forward passes: forward, backward through activations, and through trained weights.
+
+    With gradient checkpointing the forward runs twice. Adapters spare the gradients of the weights.
+    """
+    full = section == "rl" or s.recipe.model.lora.rank == 0
+    return 2.0 + full + s.checkpoints_activations(section)
+
+
+def _probe_passes(s: Settings) -> float:
+    """What a probe adds per training token, in forward passes.
+
+    A forward-mode pass costs three where weights carry tangents, and two where only adapters do.
+    """
+    init, full = s.recipe.init, s.recipe.model.lora.rank == 0
+    if init.name == "iw_sft":
+        return s.recipe.data.num_sft / (s.recipe.sft.steps * s.recipe.sft.batch_size)  # the reference, once
+    if not init.name.startswith("vcore"):
+        return 0.0
+    gradient = _passes(s, "sft") * init.probe.batch_size / s.recipe.sft.batch_size
+    derivative = {"jvp": 2.0 + full, "central": 2.0, "forward": 1.0}[init.probe.derivative]
+    return (gradient * (init.probe.gradient == "fresh") + derivative) / init.probe.every
+
+
+def _sft_seconds(s: Settings, gpu: Gpu) -> float:
+    sequences, _ = _sequences(s)
+    passes = _passes(s, "sft") + _probe_passes(s)
+    flops = sequences * _trace(s) * passes * s.model.forward_flops(_trace(s))
+    return flops / (s.ranks * gpu.flops * TRAINING_UTILISATION)
+
+
+def _update_passes(s: Settings) -> float:
+    """Log-probabilities of policy and reference, then the training pass."""
+    return 1 + (s.recipe.rl.kl_coef > 0) + _passes(s, "rl")
+
+
+def _update_seconds(s: Settings, gpu: Gpu) -> float:
+    _, sequences = _sequences(s)
+    length = _prompt(s) + _response(s)
+    flops = sequences * length * _update_passes(s) * s.model.forward_flops(length)
+    return flops / (s.rl_ranks * gpu.flops * TRAINING_UTILISATION)
+
+
+def _sequences(s: Settings) -> tuple[int, int]:
+    """Sequences of all steps of SFT and of RL."""
+    sft, rl = s.recipe.sft, s.recipe.rl
+    return sft.steps * sft.batch_size, rl.steps * rl.prompts_per_step * rl.samples_per_prompt
+
+
+def _evaluations(s: Settings) -> tuple[int, int, int]:
+    """Evaluations of a run, prompts in each, responses to a prompt."""
+    recipe = s.recipe
+    count = 1 + (recipe.init.name != "none") + (recipe.rl.name != "none")
+    datasets = recipe.evaluation.datasets
+    prompts = sum(BENCHMARKS[name].size if name in BENCHMARKS else recipe.data.num_test for name in datasets)
+    return count, prompts, sampling_of(recipe).responses_per_prompt
+
+
+def _trace(s: Settings) -> float:
+    return MEAN_SHARE * s.recipe.data.cutoff_tokens
+
+
+def _response(s: Settings) -> float:
+    return MEAN_SHARE * s.recipe.rl.max_response_tokens
+
+
+def _prompt(s: Settings) -> float:
+    return min(MEAN_PROMPT, s.recipe.data.max_prompt_tokens)

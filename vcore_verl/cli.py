@@ -120,6 +120,19 @@ def plan(words: list[str]) -> int:
     return 0
 
 
+def doctor(words: list[str]) -> int:
+    """say whether a recipe can run on this machine, and what to do where it cannot"""
+    args = _parser("doctor", doctor).parse_intermixed_args(words)
+    recipe = hardware.resolve(load(args.recipe or "tiny", args.overrides))
+    from vcore_verl.doctor import examine, print_findings
+
+    hardware.hand_down(recipe)
+    findings = list(examine(recipe))
+    console.print(f"recipe {recipe.name} on this machine", style="bold", highlight=False)
+    print_findings(findings, console)
+    return int(any(finding.level == "blocks" for finding in findings))
+
+
 def report(words: list[str]) -> int:
     """compare all runs of a recipe, from what they left on disk"""
     parser = argparse.ArgumentParser(prog="python -m vcore_verl report", description=report.__doc__)
@@ -224,6 +237,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "run": run,
     "show": show,
     "plan": plan,
+    "doctor": doctor,
     "report": report,
     "eval": evaluate,
     "view": view,

@@ -61,6 +61,22 @@ def disk(s: Settings) -> list[Item]:
     return items
 
 
+def main_memory(s: Settings) -> list[Item]:
+    """Bytes of main memory that a machine needs at the most.
+
+    verl loads a model with tied embeddings whole on every rank, any other on one (transformer_impl.py:267), in float32;
+    and keeps the reference policy's shards there.
+    """
+    parameters, gpus = s.model.parameters, s.recipe.hardware.gpus
+    copies = gpus if s.model.tied else 1
+    how = f"{copies} x 4 P while loading" + (", one for each rank: tied embeddings" if s.model.tied else "")
+    items = [Item("models", copies * 4 * parameters, how), Item("processes", 2 * GIB * gpus, "2 GiB each: assumed")]
+    if s.recipe.rl.name != "none" and s.recipe.rl.kl_coef > 0:
+        share = 4 * parameters / s.recipe.hardware.nodes
+        items.append(Item("reference policy", share, "4 P, shared by the nodes; its shards live here"))
+    return items
+
+
 def tokens(s: Settings) -> list[Item]:
     """Tokens of each part of a run, at the mean lengths assumed here."""
     recipe = s.recipe

@@ -6,7 +6,17 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from vcore_verl.plan.cost import GPUS, MEAN_PROMPT, READING_UTILISATION, TRAINING_UTILISATION, Item, disk, hours, tokens
+from vcore_verl.plan.cost import (
+    GPUS,
+    MEAN_PROMPT,
+    READING_UTILISATION,
+    TRAINING_UTILISATION,
+    Item,
+    disk,
+    hours,
+    main_memory,
+    tokens,
+)
 from vcore_verl.plan.memory import GIB, Phase, phases
 from vcore_verl.plan.settings import Settings, settings_of
 from vcore_verl.recipe import Recipe
@@ -22,6 +32,7 @@ def print_plan(recipe: Recipe, console: Console) -> None:
     memory = psutil.virtual_memory().total / s.ranks if s.on_cpu else GPUS[0].memory
     moments = phases(s, memory)
     console.print(_memory(moments, "of one process" if s.on_cpu else f"of one {GPUS[0].name}"))
+    console.print(_items("main memory of a machine", "GiB", GIB, main_memory(s)))
     console.print(_items("disk", "GB", 1e9, disk(s)))
     console.print(_items("tokens", "million", 1e6, tokens(s)))
     if not s.on_cpu:

@@ -1,0 +1,174 @@
+import http.server
+import io
+import socket
+import threading
+
+import pytest
+from huggingface_hub import constants
+from rich.console import Console
+
+from vcore_verl.doctor import Finding, examine, machine, network, print_findings, software
+from vcore_verl.recipe import load
+
+SMI = """\
+NVIDIA A100-SXM4-80GB, 580.65.06, 81920, 3
+NVIDIA A100-SXM4-80GB, 580.65.06, 81920, 40510
+"""
+
+
+def pinned(tmp_path, *lines: str) -> list[Finding]:
+    constraints = tmp_path / "constraints-cpu.txt"
+    constraints.write_text("# tested\n" + "\n".join(lines))
+    return list(software.packages(constraints))
+
+
+def test_an_old_python_says_which_to_use():
+    assert software.python((3, 11)).level == "ok"
+    found = software.python((3, 9))
+    assert (found.level, found.found) == ("blocks", "3.9")
+    assert "3.10 to 3.12" in found.advice
+
+
+def test_versions_as_tested_are_fine(tmp_path):
+    from importlib.metadata import version
+
+    pin = version("torch").partition("+")[0]
+    (found,) = pinned(tmp_path, f"torch=={pin}", 'not-on-this-python==1.0; python_version < "3.0"')
+    assert (found.level, found.found) == ("ok", "as in constraints-cpu.txt")
+
+
+def test_another_version_of_what_is_relied_on_blocks(tmp_path):
+    (found,) = pinned(tmp_path, "rich==0.1", "torch==1.0")
+    assert found.level == "blocks"
+    assert found.found.startswith("torch ")
+    assert "(tested: 1.0)" in found.found
+    assert found.advice == 'pip install -c constraints-cpu.txt -e ".[cpu,dev]"'
+
+
+def test_another_version_of_anything_else_is_doubtful(tmp_path):
+    (found,) = pinned(tmp_path, "rich==0.1")
+    assert found.level == "doubtful"
+
+
+def test_the_packages_of_the_other_device_say_how_to_get_the_right_ones(tmp_path):
+    assert software.package_set("cpu") is None
+    found = software.package_set("gpu")
+    assert found is not None
+    assert found.found == "those for a CPU are installed"
+    assert found.advice.startswith("VCORE_DEVICE=gpu bash scripts/sft_then_grpo.sh")
+
+
+def test_what_is_not_installed_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(software, "NEEDED", ("no-such-package",))
+    (found,) = pinned(tmp_path, "no-such-package==1.0")
+    assert (found.level, found.found) == ("blocks", "missing: no-such-package")
+
+
+def test_too_few_gpus_say_how_to_use_those_there_are(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    (found,) = machine.gpus(load("qwen3_4b", []), machine.parse(SMI))
+    assert (found.level, found.found) == ("blocks", "2 of 8")
+    assert "gpus=2" in found.advice
+
+
+def test_a_gpu_that_others_use_is_named(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    card, driver, busy = machine.gpus(load("qwen3_4b", ["gpus=2"]), machine.parse(SMI))
+    assert card.found == "2 x NVIDIA A100-SXM4-80GB, 80 GiB"
+    assert driver.level == "ok"
+    assert (busy.level, busy.found) == ("blocks", "GPU 1 in use, up to 40 GiB")
+    assert "CUDA_VISIBLE_DEVICES" in busy.advice
+
+
+def test_an_old_driver_says_which_is_needed():
+    assert machine.driver("550.54.15").advice == "CUDA 13 needs 580 or newer: update NVIDIA's driver"
+
+
+def test_a_full_disk_and_little_memory_block(tmp_path):
+    assert machine.disk(1.0, tmp_path / "runs" / "not" / "there").level == "ok"
+    found = machine.disk(1e18, tmp_path / "runs")
+    assert found.level == "blocks"
+    assert found.found.endswith(f"GB free in {tmp_path}, 1,000,000,000 needed for one run")
+    assert found.advice.startswith("set output_dir=")
+    assert machine.memory(2**50).level == "blocks"
+    assert machine.memory(2**30, available=2**29).level == "doubtful"
+
+
+def test_small_shared_memory_says_how_to_enlarge_it(tmp_path, monkeypatch):
+    assert machine.shared_memory(tmp_path / "none").level == "doubtful"
+    monkeypatch.setattr(machine, "SHARED_MEMORY_LEAST", 2**60)
+    found = machine.shared_memory(tmp_path)
+    assert found.level == "blocks"
+    assert "--shm-size=16g" in found.advice
+
+
+def test_few_open_files_are_doubtful():
+    assert machine.open_files(1024).advice.startswith("ulimit -n 65536")
+    assert machine.open_files(65536).level == "ok"
+
+
+def test_a_long_temporary_directory_has_no_room_for_rays_sockets(tmp_path):
+    assert machine.ray_folder(str(tmp_path / ("x" * 60))).level == "blocks"
+    assert "RAY_TMPDIR" in machine.ray_folder(str(tmp_path / ("x" * 60))).advice
+
+
+def test_a_taken_port_says_how_to_find_who_has_it():
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        found = network.port(number, "MASTER_PORT")
+    assert (found.level, found.subject) == ("blocks", f"port {number}")
+    assert f"sport = :{number}" in found.advice
+    assert network.port(number, "MASTER_PORT").level == "ok"
+
+
+def test_several_nodes_need_a_rendezvous(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    (found,) = network.cluster(load("qwen3_4b", ["nodes=2"]))
+    assert (found.level, found.found) == ("blocks", "MASTER_ADDR not set")
+
+
+def test_a_hub_that_does_not_answer_is_called_offline():
+    with socket.socket() as closed:  # bound and not listening: refuses at once
+        closed.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        (found,) = network.hub(load("qwen3_4b", ["init=none"]), endpoint)
+    assert found.level == "blocks"
+    assert found.found.startswith(f"offline: {endpoint} does not answer")
+    assert found.advice.startswith("Qwen/Qwen3-4B, SynthLabsAI/Big-Math-RL-Verified cannot be fetched: set model.path")
+
+
+def test_what_is_made_here_needs_no_hub():
+    (found,) = network.hub(load("tiny", []), "http://127.0.0.1:9")
+    assert found.level == "ok"
+
+
+@pytest.mark.parametrize(("token", "level"), [("", "blocks"), ("hf_x", "ok")])
+def test_a_gated_data_set_needs_a_token(token, level, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_TOKEN", token)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        answers, found = network.hub(load("qwen3_4b", []), f"http://127.0.0.1:{server.server_port}")
+    assert answers.level == "ok"
+    assert (found.subject, found.level) == ("hub token", level)
+    assert "SynthLabsAI/Big-Math-RL-Verified" in found.found
+
+
+def test_this_machine_can_run_the_tiny_recipe():
+    findings = list(examine(load("tiny", ["hardware.device=cpu"])))
+    assert [finding for finding in findings if finding.level == "blocks"] == []
+    assert {"Python", "packages", "GPU", "memory", "disk", "shared memory", "open files", "Ray", "hub"} <= {
+        finding.subject for finding in findings
+    }
+
+
+def test_what_blocks_is_printed_last_and_whole():
+    console = Console(file=io.StringIO(), width=100)
+    print_findings([Finding("a", "bad", "blocks", 'pip install -e ".[gpu]"'), Finding("b", "good")], console)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert printed.index("good") < printed.index("bad")
+    assert '".[gpu]"' in printed

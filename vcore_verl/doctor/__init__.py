@@ -1,0 +1,71 @@
+"""Whether a recipe can run on this machine, and what to do where it cannot. Imports no torch.
+
+Packages are looked at first, and without them nothing that needs them.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from vcore_verl.doctor import machine, network, software
+from vcore_verl.doctor.finding import Finding
+from vcore_verl.recipe import ROOT, Recipe
+
+__all__ = ["Finding", "examine", "print_findings"]
+
+MARKS = {"ok": "[green]ok[/green]", "doubtful": "[yellow]look[/yellow]", "blocks": "[red]blocks[/red]"}
+
+
+def examine(recipe: Recipe) -> Iterator[Finding]:
+    """All findings for a recipe whose device is resolved."""
+    on_cpu = recipe.hardware.device == "cpu"
+    yield software.python()
+    device = "cpu" if on_cpu else "gpu"
+    other_set = software.package_set(device)
+    installed = [other_set] if other_set else list(software.packages(ROOT / f"constraints-{device}.txt"))
+    yield from installed
+    if not on_cpu and not other_set:
+        yield software.flash_attention()
+    states = machine.gpu_states()
+    yield from machine.gpus(recipe, states)
+    if not any(finding.found.startswith("missing") for finding in installed):
+        yield from _needs(recipe, states)
+    yield machine.shared_memory()
+    yield machine.open_files()
+    yield machine.ray_folder()
+    yield from network.cluster(recipe)
+    yield from network.hub(recipe)
+
+
+def _needs(recipe: Recipe, states: list[machine.GpuState]) -> Iterator[Finding]:
+    """Memory and disk against the plan."""
+    from vcore_verl.plan.architecture import UnknownArchitecture
+    from vcore_verl.plan.cost import disk, main_memory
+    from vcore_verl.plan.memory import phases
+    from vcore_verl.plan.settings import settings_of
+
+    try:
+        settings = settings_of(recipe)
+    except UnknownArchitecture as error:
+        yield Finding("plan", "none", "doubtful", str(error))
+        return
+    yield machine.memory(sum(item.amount for item in main_memory(settings)))
+    yield machine.disk(sum(item.amount for item in disk(settings)), Path(recipe.output_dir))
+    if states and recipe.hardware.device == "cuda":
+        smallest = min(state.memory for state in states)
+        for phase in phases(settings, smallest):
+            if reason := phase.shortage(smallest):
+                yield Finding("GPU memory", "too small by the plan", "doubtful", reason)
+
+
+def print_findings(findings: list[Finding], console: Console) -> None:
+    """A table, those that block last, where they are read."""
+    table = Table("", "", "found", "what to do", box=None, header_style="bold")
+    for column in table.columns[2:]:
+        column.overflow = "fold"
+    for finding in sorted(findings, key=lambda finding: list(MARKS).index(finding.level)):
+        table.add_row(MARKS[finding.level], finding.subject, escape(finding.found), escape(finding.advice))
+    console.print(table)

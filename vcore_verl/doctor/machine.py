@@ -1,0 +1,138 @@
+"""Processors, memory, disk and limits of this machine against what a recipe needs."""
+
+import os
+import resource
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from vcore_verl import hardware
+from vcore_verl.doctor.finding import Finding
+from vcore_verl.recipe import Recipe
+
+GIB = 2**30
+DRIVER = 580  # the oldest for CUDA 13, which constraints-gpu.txt has
+BUSY = 2 * GIB  # of a GPU's memory, held by others
+SHARED_MEMORY_LEAST, SHARED_MEMORY_GOOD = GIB, 8 * GIB  # Docker gives 64 MiB unless told otherwise
+OPEN_FILES = 8192
+SOCKET_PATH = 107  # bytes; the system's limit
+SESSION = len("/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store")
+
+
+@dataclass(frozen=True)
+class GpuState:
+    """A line of nvidia-smi; bytes."""
+
+    name: str
+    driver: str
+    memory: float
+    used: float
+
+
+def gpu_states() -> list[GpuState]:
+    """The GPUs that nvidia-smi lists; empty where there is none."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total,memory.used", "--format=csv,noheader,nounits"]
+    ended = subprocess.run(query, capture_output=True, text=True, check=False)
+    return parse(ended.stdout) if ended.returncode == 0 else []
+
+
+def parse(listed: str) -> list[GpuState]:
+    """nvidia-smi's lines `name, driver, total MiB, used MiB`."""
+    rows = [[cell.strip() for cell in line.split(",")] for line in listed.splitlines() if line.count(",") == 3]
+    return [GpuState(name, driver, int(total) * 2**20, int(used) * 2**20) for name, driver, total, used in rows]
+
+
+def gpus(recipe: Recipe, states: list[GpuState]) -> Iterator[Finding]:
+    """Number, driver and free memory of the GPUs, for a resolved recipe."""
+    if recipe.hardware.device == "cpu":
+        yield Finding("GPU", "not needed: hardware.device is cpu")
+        return
+    if reason := hardware.shortage(recipe):
+        yield Finding("GPU", f"{hardware.num_gpus()} of {recipe.hardware.gpus}", "blocks", reason)
+        return
+    if not states:
+        yield Finding(
+            "GPU", "nvidia-smi does not answer", "blocks", "install NVIDIA's driver, or load its kernel module"
+        )
+        return
+    yield Finding("GPU", f"{len(states)} x {states[0].name}, {states[0].memory / GIB:.0f} GiB")
+    yield driver(states[0].driver)
+    busy = [index for index, state in enumerate(states) if state.used > BUSY]
+    if busy:
+        numbers = ", ".join(map(str, busy))
+        used = max(state.used for state in states) / GIB
+        advice = "end the processes that nvidia-smi lists, or choose other GPUs with CUDA_VISIBLE_DEVICES"
+        yield Finding("GPU memory", f"GPU {numbers} in use, up to {used:.0f} GiB", "blocks", advice)
+
+
+def driver(found: str) -> Finding:
+    """NVIDIA's driver, a version like 580.65.06."""
+    if int(found.partition(".")[0]) >= DRIVER:
+        return Finding("driver", found)
+    return Finding("driver", found, "blocks", f"CUDA 13 needs {DRIVER} or newer: update NVIDIA's driver")
+
+
+def memory(needed: float, available: float | None = None) -> Finding:
+    """Main memory, bytes."""
+    found = psutil.virtual_memory().available if available is None else available
+    text = f"{found / GIB:.0f} GiB free, about {needed / GIB:.0f} needed"
+    if found >= needed:
+        return Finding("memory", text)
+    if psutil.virtual_memory().total >= needed:
+        return Finding("memory", text, "doubtful", "end other programs before the start")
+    return Finding("memory", text, "blocks", "use a machine with more memory; fewer gpus= need less")
+
+
+def disk(needed: float, output_dir: Path) -> Finding:
+    """Space where the runs will lie, bytes."""
+    place = output_dir.absolute()
+    while not place.exists():
+        place = place.parent
+    if not os.access(place, os.W_OK):
+        return Finding("disk", f"{place} cannot be written", "blocks", "set output_dir=<a directory of yours>")
+    found = shutil.disk_usage(place).free
+    text = f"{found / 1e9:,.0f} GB free in {place}, {needed / 1e9:,.0f} needed for one run"
+    if found >= needed:
+        return Finding("disk", text)
+    return Finding(
+        "disk", text, "blocks", "set output_dir=<a larger disk>, or delete old runs and their stale/ folders"
+    )
+
+
+def shared_memory(place: Path = Path("/dev/shm")) -> Finding:
+    """Ray's object store and NCCL's buffers."""
+    if not place.is_dir():
+        return Finding("shared memory", f"no {place}", "doubtful", "Ray then keeps its objects on disk, which is slow")
+    found = shutil.disk_usage(place).free
+    text = f"{found / GIB:.1f} GiB free in {place}"
+    advice = "start the container with --shm-size=16g or --ipc=host"
+    if found < SHARED_MEMORY_LEAST:
+        return Finding("shared memory", text, "blocks", advice)
+    if found < SHARED_MEMORY_GOOD:
+        return Finding("shared memory", text, "doubtful", advice)
+    return Finding("shared memory", text)
+
+
+def open_files(limit: int | None = None) -> Finding:
+    """Ray opens many sockets and files for each of its processes."""
+    found = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if limit is None else limit
+    if found == resource.RLIM_INFINITY or found >= OPEN_FILES:
+        return Finding("open files", "no limit" if found == resource.RLIM_INFINITY else f"at most {found}")
+    return Finding("open files", f"at most {found}", "doubtful", "ulimit -n 65536 in the shell that starts the run")
+
+
+def ray_folder(folder: str | None = None) -> Finding:
+    """Ray's sockets lie below its temporary directory, and a socket's path is short."""
+    place = folder or os.environ.get("RAY_TMPDIR") or "/tmp"
+    if len(os.fsencode(place)) + len("/ray") + SESSION > SOCKET_PATH:
+        advice = f"set RAY_TMPDIR to a path of at most {SOCKET_PATH - len('/ray') - SESSION} characters"
+        return Finding("Ray", f"its directory {place} is too long for sockets", "blocks", advice)
+    if not os.access(place, os.W_OK):
+        return Finding("Ray", f"its directory {place} cannot be written", "blocks", "set RAY_TMPDIR to one that can")
+    return Finding("Ray", f"keeps its sockets in {place}/ray")

@@ -50,11 +50,42 @@ def test_dapo_differs_from_grpo_in_the_upper_clip_alone():
     assert {key: dapo[key] for key in grpo if grpo[key] != dapo[key]} == {"rl.name": "dapo", "rl.clip_high": 0.28}
 
 
-def test_sft_has_the_values_of_table_6():
-    recipe = load("qwen3_4b", [])
-    assert (recipe.sft.steps, recipe.sft.batch_size, recipe.sft.learning_rate) == (100, 32, 2e-5)
-    assert (recipe.model.lora.rank, recipe.model.lora.alpha, recipe.model.lora.dropout) == (8, 16, 0.1)
-    assert recipe.data.cutoff_tokens == 16384
+# Table 6: examples, steps, learning rate, warm-up, LoRA rank, alpha, dropout
+QWEN3 = (3200, 100, 2e-5, 0.1, 8, 16, 0.1)
+LLAMA = (32000, 1000, 2e-4, 0.05, 64, 128, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "table_6", "epsilon", "tau_epsilon"),
+    [
+        ("qwen3_1_7b", QWEN3, 1e-4, 0.5),
+        ("qwen3_4b", QWEN3, 1e-4, 0.5),
+        ("qwen3_8b", QWEN3, 1e-5, 0.5),
+        ("qwen3_32b", QWEN3, 1e-4, 0.8),
+        ("llama31_8b", LLAMA, 1e-5, 0.8),
+        ("mistral_7b", LLAMA, 1e-5, 0.8),
+    ],
+)
+def test_sft_has_the_values_of_tables_6_and_7(name, table_6, epsilon, tau_epsilon):
+    recipe = load(name, ["init=vcore_paper"])
+    sft, lora = recipe.sft, recipe.model.lora
+    found = (recipe.data.num_sft, sft.steps, sft.learning_rate, sft.warmup_ratio, lora.rank, lora.alpha, lora.dropout)
+    assert found == table_6
+    assert (sft.batch_size, sft.schedule, recipe.data.cutoff_tokens) == (32, "cosine", 16384)
+    assert recipe.init.probe.epsilon == epsilon
+    assert recipe.init.temperature == pytest.approx(tau_epsilon / epsilon)
+
+
+def test_table_7_is_for_the_papers_own_initialiser_alone():
+    assert load("qwen3_8b", ["init=vcore_paper", "vcore_paper.epsilon=1e-3"]).init.probe.epsilon == 1e-3
+    assert load("qwen3_8b", ["init=vcore_paper", "init.probe.epsilon=1e-3"]).init.probe.epsilon == 1e-3
+    assert load("qwen3_8b", []).init.probe.epsilon == "auto"
+    assert "init=vcore has settings of its own" in error("vcore_paper.epsilon=1e-3", name="qwen3_8b")
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_recipe_begins_with_its_command(name):
+    assert (RECIPES / f"{name}.yaml").read_text().startswith(f"# bash scripts/sft_then_grpo.sh {name} ")
 
 
 def test_anything_of_verls_own_configuration_can_be_set():

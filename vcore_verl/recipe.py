@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from vcore_verl.errors import InputError
-from vcore_verl.schema import Base, Data, Evaluation, Hardware, Init, Lora, Model, Probe, Recipe, Rl, Sft
+from vcore_verl.schema import Base, Data, Evaluation, Hardware, Init, Lora, Model, Probe, Recipe, Rl, Sft, VcorePaper
 
 __all__ = [
     "BUILTIN",
@@ -38,6 +38,7 @@ __all__ = [
     "RecipeError",
     "Rl",
     "Sft",
+    "VcorePaper",
     "load",
     "names",
     "read",
@@ -84,7 +85,7 @@ def load(name: str, overrides: list[str]) -> Recipe:
     config = _schema()
     _merge(config, composed, f"recipes/{file}.yaml")
     if OmegaConf.is_missing(config, "name"):
-        scale = next((item.value() for item in reversed(chosen) if item.key_or_group == "scale"), FULL)
+        scale = next((str(item.value()) for item in reversed(chosen) if item.key_or_group == "scale"), FULL)
         config.name = file if scale == FULL else f"{file}-{scale}"
     for item in parsed:
         if item.key_or_group not in GROUPS:
@@ -205,6 +206,7 @@ def _check(recipe: Recipe, overridden: list[str]) -> None:
     positive = {
         "hardware.gpus": recipe.hardware.gpus,
         "hardware.nodes": recipe.hardware.nodes,
+        "hardware.tensor_parallel": recipe.hardware.tensor_parallel,
         "hardware.stall_minutes": recipe.hardware.stall_minutes,
         "sft.steps": recipe.sft.steps,
         "sft.batch_size": recipe.sft.batch_size,
@@ -212,6 +214,7 @@ def _check(recipe: Recipe, overridden: list[str]) -> None:
         "rl.steps": recipe.rl.steps,
         "rl.prompts_per_step": recipe.rl.prompts_per_step,
         "rl.samples_per_prompt": recipe.rl.samples_per_prompt,
+        "rl.mini_batch_prompts": recipe.rl.mini_batch_prompts,
         "rl.save_every": recipe.rl.save_every,
         "evaluation.num_samples": recipe.evaluation.num_samples,
     }
@@ -227,12 +230,8 @@ def _check(recipe: Recipe, overridden: list[str]) -> None:
     epsilon = recipe.init.probe.epsilon
     if epsilon != "auto" and (isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or epsilon <= 0):
         raise RecipeError(f"init.probe.epsilon={epsilon} must be a positive number or auto")
-    if recipe.rl.prompts_per_step % recipe.rl.mini_batch_prompts:
-        raise RecipeError(
-            f"rl.prompts_per_step={recipe.rl.prompts_per_step} must be a multiple of "
-            f"rl.mini_batch_prompts={recipe.rl.mini_batch_prompts}"
-        )
     ignored = {
+        "vcore_paper": (recipe.init.name != "vcore_paper", f"init={recipe.init.name} has settings of its own"),
         "base": (not recipe.model.path.startswith(BUILTIN), f"model.path={recipe.model.path} is not built in"),
         "init": (recipe.init.name == "none", "init=none runs no SFT"),
         "sft": (recipe.init.name == "none", "init=none runs no SFT"),

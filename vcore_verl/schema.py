@@ -38,6 +38,7 @@ class Hardware:
     device: str = "auto"
     gpus: int = 8  # ranks per node; on a CPU, processes
     nodes: int = 1
+    tensor_parallel: int = 1  # GPUs of one vLLM engine
     stall_minutes: float = 30.0
 
 
@@ -92,6 +93,16 @@ class Init:
     variance_control: str = "loss_ratio"
     level: str = "sequence"
     keep: float = 0.2
+
+
+@dataclass
+class VcorePaper:
+    """The paper's Table 7 for the recipe's model, read by `init=vcore_paper` alone: finite-difference step, and what
+    divides the utility in the softmax.
+    """
+
+    epsilon: float = 1e-4
+    temperature: float = 5e3
 
 
 @dataclass
@@ -163,6 +174,7 @@ class Recipe:
     base: Base = field(default_factory=Base)
     data: Data = field(default_factory=Data)
     init: Init = field(default_factory=Init)
+    vcore_paper: VcorePaper = field(default_factory=VcorePaper)
     sft: Sft = field(default_factory=Sft)
     rl: Rl = field(default_factory=Rl)
     evaluation: Evaluation = field(default_factory=Evaluation)

@@ -26,7 +26,13 @@ from vcore_verl.run import ArtefactError, Run
 from vcore_verl.sft.command import sft_command, verify_sft
 
 # They change where and how often, not what; the family is a fact about the model's path.
-IMMATERIAL = ("model.family", "hardware.stall_minutes", "sft.save_every", "rl.save_every")
+IMMATERIAL = (
+    "model.family",
+    "hardware.stall_minutes",
+    "hardware.tensor_parallel",
+    "sft.save_every",
+    "rl.save_every",
+)
 TRAINING = ("model", "seed", "hardware")  # checkpoints are sharded by rank: other ranks cannot take one up
 
 

@@ -5,7 +5,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from vcore_verl.overrides import to_overrides
-from vcore_verl.recipe import load, names
+from vcore_verl.recipe import RecipeError, load, names
 from vcore_verl.rl import command
 from vcore_verl.run import ArtefactError, Run
 
@@ -55,6 +55,31 @@ def test_epochs_suffice_for_the_steps():
     trainer = command.verl_settings(recipe, Run(recipe))["trainer"]
     steps_per_epoch = recipe.data.num_rl // recipe.rl.prompts_per_step
     assert trainer["total_epochs"] * steps_per_epoch >= 100 == trainer["total_training_steps"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["gpus=6"], "rl.mini_batch_prompts=32 times rl.samples_per_prompt=4 must be a multiple of the 6 ranks"),
+        (["hardware.tensor_parallel=3"], "8 GPUs a node must be a multiple of the 3 that share a vLLM engine"),
+        (["rl.prompts_per_step=100"], "rl.prompts_per_step=100 must be a multiple of rl.mini_batch_prompts=32"),
+        (["rl.max_tokens_per_rank=8192"], "cannot hold one sequence of .* = 12288 tokens"),
+    ],
+)
+def test_numbers_that_do_not_fit_together_are_refused_before_anything_starts(overrides, message):
+    recipe = load("qwen3_4b", overrides)
+    with pytest.raises(RecipeError, match=message):
+        command.rl_command(recipe, Run(recipe))
+
+
+@pytest.mark.parametrize("hardware", [["gpus=1"], ["gpus=4"], ["gpus=8"], ["nodes=2"]])
+def test_global_batch_sizes_do_not_follow_the_hardware(hardware):
+    recipe = load("qwen3_4b", hardware)
+    command.rl_command(recipe, Run(recipe))
+    settings = command.verl_settings(recipe, Run(recipe))
+    actor = settings["actor_rollout_ref"]["actor"]
+    assert (settings["data"]["train_batch_size"], actor["ppo_mini_batch_size"]) == (128, 32)
+    assert (actor["use_dynamic_bsz"], actor["ppo_max_token_len_per_gpu"]) == (True, 24576)
 
 
 def test_training_that_stopped_early_is_not_a_result(tmp_path):

@@ -11,6 +11,7 @@ from vcore_verl.overrides import merge, to_overrides
 from vcore_verl.platform import ENGINE_MODULE, cpu_environment, cpu_requested
 from vcore_verl.process import Command
 from vcore_verl.recipe import ROOT, Recipe
+from vcore_verl.rl.limits import check
 from vcore_verl.run import ArtefactError, Run
 
 # vLLM's default on a CPU is several GiB, all of which it zeroes at the start; 65,000 tokens of the built-in model fit.
@@ -20,8 +21,11 @@ CHECKPOINTS_KEPT = 2
 
 
 def rl_command(recipe: Recipe, run: Run) -> Command:
-    """`python -m vcore_verl.rl.main` with verl's settings as Hydra overrides."""
-    settings = merge(verl_settings(recipe, run), recipe.rl.verl)
+    """`python -m vcore_verl.rl.main` with verl's settings as Hydra overrides. Raises `RecipeError` for numbers that do
+    not fit together.
+    """
+    settings = verl_settings(recipe, run)
+    check(recipe, settings)
     env = {"VCORE_METRICS": str((run.rl / "metrics.jsonl").resolve())}
     if cpu_requested():
         env |= cpu_environment()
@@ -54,7 +58,7 @@ def reward_warnings(run: Run) -> list[str]:
 
 
 def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
-    """verl's PPO configuration (trainer/config/ppo_trainer.yaml), as far as the recipe decides it."""
+    """verl's PPO configuration (trainer/config/ppo_trainer.yaml), as far as the recipe decides it, `rl.verl` on top."""
     settings = {
         "algorithm": {
             "adv_estimator": "grpo",
@@ -82,7 +86,7 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
             },
             "max_resp_len": recipe.rl.max_response_tokens,
         }
-    return merge(settings, _on_cpu(recipe)) if cpu_requested() else settings
+    return merge(merge(settings, _on_cpu(recipe)) if cpu_requested() else settings, recipe.rl.verl)
 
 
 def _data(recipe: Recipe, run: Run) -> dict[str, Any]:
@@ -132,7 +136,7 @@ def _rollout(recipe: Recipe) -> dict[str, Any]:
         "n": recipe.rl.samples_per_prompt,
         "temperature": recipe.rl.temperature,
         "dtype": recipe.model.dtype,
-        "tensor_model_parallel_size": 1,
+        "tensor_model_parallel_size": recipe.hardware.tensor_parallel,
         "max_model_len": recipe.data.max_prompt_tokens + recipe.rl.max_response_tokens,
         "seed": recipe.seed,
     }

@@ -158,17 +158,21 @@ def report(words: list[str]) -> int:
 
 def evaluate(words: list[str]) -> int:
     """evaluate any checkpoint on data sets or benchmarks"""
-    from vcore_verl.evaluation.standalone import command_of
+    from vcore_verl.evaluation.export import export
+    from vcore_verl.evaluation.standalone import asked_of
 
-    command = command_of(words)
-    folder = command.progress.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    with shown(console, "evaluate", command) as on_progress:
-        process.run(command, folder / "evaluation.log", EVALUATION_STALL_SECONDS, on_progress)
+    asked = asked_of(words)
+    if asked.command:
+        asked.folder.mkdir(parents=True, exist_ok=True)
+        with shown(console, "evaluate", asked.command) as on_progress:
+            process.run(asked.command, asked.folder / "evaluation.log", EVALUATION_STALL_SECONDS, on_progress)
     from vcore_verl.report.versus import versus
 
-    console.print(versus([folder]))
-    console.print(f"results: {folder}", highlight=False, soft_wrap=True)
+    console.print(versus([asked.folder]))
+    console.print(f"results: {asked.folder}", highlight=False, soft_wrap=True)
+    if asked.layout:
+        export(asked.folder, asked.layout, asked.folder / asked.layout)
+        console.print(f"as {asked.layout} writes them: {asked.folder / asked.layout}", highlight=False, soft_wrap=True)
     return 0
 
 

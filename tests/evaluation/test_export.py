@@ -3,9 +3,9 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from vcore_verl.evaluation.export import main
+from vcore_verl.evaluation.export import export
 from vcore_verl.evaluation.grading import Graded
-from vcore_verl.evaluation.job import Job, Sampling
+from vcore_verl.evaluation.job import EvaluationError, Job, Sampling
 from vcore_verl.evaluation.prompts import Prompt
 from vcore_verl.evaluation.responses import Response, requests
 from vcore_verl.evaluation.results import write_results
@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 
 def test_lm_eval_layout(folder, tmp_path):
-    main([str(folder), "--layout=lm_eval", f"--output={tmp_path / 'out'}"])
+    export(folder, "lm_eval", tmp_path / "out")
     (results,) = (tmp_path / "out" / "hf-abc").glob("results_*.json")
     assert json.loads(results.read_text())["results"]["sums"]["exact_match,none"] == 0.75
     (samples,) = (tmp_path / "out" / "hf-abc").glob("samples_sums_*.jsonl")
@@ -37,7 +37,7 @@ def test_lm_eval_layout(folder, tmp_path):
 
 
 def test_lighteval_layout(folder, tmp_path):
-    main([str(folder), "--layout=lighteval", f"--output={tmp_path / 'out'}"])
+    export(folder, "lighteval", tmp_path / "out")
     (results,) = (tmp_path / "out" / "results" / "hf-abc").glob("results_*.json")
     assert json.loads(results.read_text())["results"]["vcore|sums|0"] == {
         "avg@n:n=2": 0.375,
@@ -51,5 +51,5 @@ def test_lighteval_layout(folder, tmp_path):
 
 
 def test_an_unfinished_evaluation_is_not_exported(tmp_path):
-    with pytest.raises(SystemExit, match="no finished evaluation"):
-        main([str(tmp_path), "--layout=lm_eval", f"--output={tmp_path}"])
+    with pytest.raises(EvaluationError, match="no finished evaluation"):
+        export(tmp_path, "lm_eval", tmp_path)

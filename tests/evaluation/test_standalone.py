@@ -3,7 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vcore_verl.evaluation.job import EvaluationError
-from vcore_verl.evaluation.standalone import command_of, output_of, recipe_of, standalone_command
+from vcore_verl.evaluation.standalone import asked_of, output_of, recipe_of, standalone_command
 from vcore_verl.recipe import load, save
 
 
@@ -47,14 +47,21 @@ def test_a_run_s_checkpoint_is_evaluated_with_its_own_decoding(recipe, tmp_path)
     recipe.evaluation.num_samples = 7
     save(recipe, folder / "recipe.yaml")
     pq.write_table(pa.table({"prompt": ["1"]}), tmp_path / "mine.parquet")
-    command = command_of([str(folder / "rl" / "hf"), str(tmp_path / "mine.parquet")])
-    assert "--num-samples=7" in command.argv
-    assert f"--output={tmp_path}/runs/evaluations/tiny-vcore-grpo-seed0-rl-hf" in command.argv
+    asked = asked_of([str(folder / "rl" / "hf"), str(tmp_path / "mine.parquet")])
+    assert "--num-samples=7" in asked.command.argv
+    assert str(asked.folder) == f"{tmp_path}/runs/evaluations/tiny-vcore-grpo-seed0-rl-hf"
+    assert f"--output={asked.folder}" in asked.command.argv
+
+
+def test_a_finished_evaluation_is_not_run_again(tmp_path):
+    (tmp_path / "results.json").touch()
+    asked = asked_of([str(tmp_path), "--export", "lighteval"])
+    assert (asked.folder, asked.command, asked.layout) == (tmp_path, None, "lighteval")
 
 
 def test_a_checkpoint_from_elsewhere_needs_a_recipe(tmp_path):
     with pytest.raises(EvaluationError, match="is in no run: say with --recipe"):
-        command_of([str(tmp_path / "hf")])
+        asked_of([str(tmp_path / "hf")])
 
 
 def test_an_unknown_data_set_is_named(recipe, tmp_path):

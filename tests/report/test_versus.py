@@ -22,3 +22,21 @@ def test_what_cannot_be_compared_is_refused_by_name(tmp_path, evaluation):
     evaluation(tmp_path / "theirs", 0.3, question="{i} and {i}?")
     with pytest.raises(ReportError, match=r"theirs cannot be compared with .*mine: .*other prompts"):
         versus([tmp_path / "mine", tmp_path / "theirs"])
+
+
+def test_a_run_stands_for_its_last_evaluation_and_long_paths_fit_a_narrow_terminal(base, arm):
+    places = [base / "base", arm("sft", "none"), arm("vcore", "grpo")]
+    console = Console(file=io.StringIO(), width=80)
+    console.print(versus(places))
+    text = console.file.getvalue()
+    assert [line.split()[0] for line in text.splitlines() if "." in line] == 2 * [
+        "base",
+        "sft-none/seed0",
+        "vcore-grpo/seed0",
+    ]
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_place_without_an_evaluation_is_named(tmp_path):
+    with pytest.raises(ReportError, match=r"nowhere/results\.json is missing"):
+        versus([tmp_path / "nowhere"])

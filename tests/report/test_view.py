@@ -16,7 +16,7 @@ def shown(*words):
 def test_without_a_prompt_the_changed_ones_are_listed(base, arm):
     arm("vcore", "grpo", pre=0.3, post=0.9)
     text = shown(base)
-    assert "gained" in text and "in_domain-" in text
+    assert "gained by RL" in text and ": in_domain-" in text
 
 
 def test_a_prompt_is_shown_before_and_after_rl_and_across_initialisers(base, arm):
@@ -35,6 +35,15 @@ def test_a_prompt_is_shown_before_and_after_rl_and_across_initialisers(base, arm
         positions = [text.index(f"{title}: ") for title in titles]
         assert positions == sorted(positions)
         assert "of 4 samples correct" in text
+
+
+def test_a_run_is_shown_beside_the_runs_of_its_seed(base, arm):
+    for seed in (0, 1):
+        arm("vcore", "grpo", seed=seed)
+    place = arm("sft", "grpo", seed=1)
+    text = shown(place, "--prompt", "in_domain-3")
+    assert "vcore-grpo: after RL, seed 1: " in text and "seed 0" not in text
+    assert "vcore-grpo: after RL, seed 0: " in shown(base, "--prompt", "in_domain-3")
 
 
 def test_every_sample_is_shown_when_asked(base):

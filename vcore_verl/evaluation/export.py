@@ -1,13 +1,8 @@
-"""An evaluation in the layout of lm-evaluation-harness or lighteval, for tools that read those.
+"""An evaluation in the layout of lm-evaluation-harness or lighteval, for tools that read those. Imports no torch."""
 
-`python -m vcore_verl.evaluation.export FOLDER --layout lighteval --output DIRECTORY`. Imports no torch.
-"""
-
-import argparse
 import hashlib
 import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timezone
 from itertools import groupby
 from pathlib import Path
@@ -151,19 +146,3 @@ def _time() -> str:
 
 def _sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser("python -m vcore_verl.evaluation.export", description=__doc__)
-    parser.add_argument("folder", type=Path, help="folder with results.json and samples.parquet")
-    parser.add_argument("--layout", choices=LAYOUTS, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    options = parser.parse_args(arguments)
-    try:
-        export(options.folder, options.layout, options.output)
-    except EvaluationError as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

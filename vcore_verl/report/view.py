@@ -1,9 +1,11 @@
 """The same prompt before and after RL, and across initialisers, in the terminal: `view(words)`."""
 
 import argparse
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
@@ -12,7 +14,7 @@ from rich.text import Text
 
 from vcore_verl.report.collect import Collection, collect
 from vcore_verl.report.scores import Answer, Asked, Evaluation, ReportError, read_responses
-from vcore_verl.report.transitions import transitions
+from vcore_verl.report.transitions import Example, transitions
 
 _SHOWN_CHARS = 2000
 
@@ -33,7 +35,7 @@ def view(words: list[str], console: Console) -> None:
     if options.prompt is None:
         console.print(changed_prompts(collection))
     else:
-        console.print(prompt_view(collection, options.prompt, options.all))
+        console.print(prompt_view(collection, options.prompt, options.all, _seed(options.run)))
 
 
 def _root(place: Path) -> Path:
@@ -44,22 +46,31 @@ def _root(place: Path) -> Path:
     raise ReportError(f"{place} is not in a directory of runs: give runs/<recipe>, or a run below it")
 
 
+def _seed(place: Path) -> int | None:
+    """The seed of the run that `place` is in, None for the directory of all runs."""
+    seeds = [re.fullmatch(r"seed(\d+)", part) for part in place.parts]
+    return next((int(found[1]) for found in seeds if found), None)
+
+
 def changed_prompts(collection: Collection) -> RenderableType:
-    """Prompts that RL gained and lost, by arm and data set, with their ids."""
+    """How many prompts RL gained and lost, by arm and data set, with the ids of those that changed most."""
     table = Table(
-        "arm", "data set", "change", "prompt id", "prompt", title="view one with --prompt ID", title_style="dim"
+        "arm", "data set", "gained by RL", "lost by RL", box=box.SIMPLE_HEAD, title="view one with --prompt ID"
     )
     for item in transitions(collection):
-        for change, examples in (("gained", item.gained_examples), ("lost", item.lost_examples)):
-            for example in examples:
-                colour = "green" if change == "gained" else "red"
-                shown = " ".join(example.prompt.split())[:60]
-                row = (item.arm, item.dataset, f"[{colour}]{change}[/]", example.prompt_id, escape(shown))
-                table.add_row(*row)
+        gained = _count_and_ids(item.gained, item.gained_examples, "green")
+        table.add_row(item.arm, item.dataset, gained, _count_and_ids(item.lost, item.lost_examples, "red"))
     return table
 
 
-def prompt_view(collection: Collection, prompt_id: str, every_sample: bool = False) -> RenderableType:
+def _count_and_ids(count: int, examples: Sequence[Example], colour: str) -> Text:
+    ids = " ".join(example.prompt_id for example in examples)
+    return Text.assemble((str(count), colour), f": {ids}" if ids else "")
+
+
+def prompt_view(
+    collection: Collection, prompt_id: str, every_sample: bool = False, seed: int | None = None
+) -> RenderableType:
     """What every checkpoint answered to one prompt. Raises `ReportError` where no data set has it."""
     datasets = [name for name, scores in collection.reference.datasets.items() if prompt_id in scores.prompt_ids]
     if not datasets:
@@ -67,7 +78,7 @@ def prompt_view(collection: Collection, prompt_id: str, every_sample: bool = Fal
         raise ReportError(f"no prompt '{prompt_id}'; ids look like {some}")
     parts: list[RenderableType] = []
     for dataset in datasets:
-        asked = [(label, found[prompt_id]) for label, found in _asked(collection, dataset, prompt_id)]
+        asked = [(label, found[prompt_id]) for label, found in _asked(collection, dataset, prompt_id, seed)]
         first = asked[0][1]
         parts.append(
             Panel(Text(first.prompt), title=f"{dataset}: {prompt_id}, answer {escape(first.gold)}", title_align="left")
@@ -76,21 +87,24 @@ def prompt_view(collection: Collection, prompt_id: str, every_sample: bool = Fal
     return Group(*parts)
 
 
-def _asked(collection: Collection, dataset: str, prompt_id: str) -> Iterator[tuple[str, dict[str, Asked]]]:
-    for label, evaluation in checkpoints(collection):
+def _asked(
+    collection: Collection, dataset: str, prompt_id: str, seed: int | None
+) -> Iterator[tuple[str, dict[str, Asked]]]:
+    for label, evaluation in checkpoints(collection, seed):
         yield label, read_responses(evaluation, dataset, [prompt_id])
 
 
-def checkpoints(collection: Collection) -> Iterator[tuple[str, Evaluation]]:
-    """Original, then every arm (its first seed) before and after RL."""
+def checkpoints(collection: Collection, seed: int | None = None) -> Iterator[tuple[str, Evaluation]]:
+    """Original, then every arm before and after RL: its run of `seed`, or the first where it has none of that."""
     if collection.base is not None:
         yield "Original", collection.base
     for (rl, init), runs in collection.arms.items():
-        run = runs[0]
+        run = next((run for run in runs if run.seed == seed), runs[0])
+        suffix = f", seed {run.seed}" if len(runs) > 1 else ""
         if init != "none" and run.pre is not None:
-            yield f"after SFT ({init})" if rl == "none" else f"{init}-{rl}: after SFT", run.pre
+            yield (f"after SFT ({init})" if rl == "none" else f"{init}-{rl}: after SFT") + suffix, run.pre
         if run.post is not None:
-            yield f"{init}-{rl}: after RL", run.post
+            yield f"{init}-{rl}: after RL{suffix}", run.post
 
 
 def _panel(label: str, asked: Asked, every_sample: bool) -> Panel:

@@ -15,6 +15,8 @@ from vcore_verl.evaluation.statistics import (
     paired_difference,
     pass_at_k,
     powers_of_two,
+    seed_difference,
+    seed_interval,
     seed_spread,
 )
 
@@ -132,3 +134,17 @@ def test_one_seed_has_no_spread():
     spread = seed_spread([0.1, 0.2, 0.3])
     assert (spread.num_seeds, spread.lowest, spread.highest) == (3, 0.1, 0.3)
     assert spread.standard_deviation == pytest.approx(0.1)
+
+
+def test_one_seed_has_no_interval():
+    assert seed_interval([0.3]) is None
+    assert seed_difference([0.3], [0.4, 0.5]) is None
+
+
+def test_intervals_over_three_seeds_cover_the_difference_of_the_methods():
+    rng = np.random.default_rng(0)
+    runs = [(rng.normal(0.5, 0.02, 3), rng.normal(0.6, 0.04, 3)) for _ in range(2000)]
+    differences = [seed_difference(first, second) for first, second in runs]
+    assert 0.93 <= np.mean([found.low <= 0.1 <= found.high for found in differences]) <= 0.985
+    means = [seed_interval(second) for _, second in runs]
+    assert 0.93 <= np.mean([found.low <= 0.6 <= found.high for found in means]) <= 0.97

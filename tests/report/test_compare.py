@@ -41,6 +41,7 @@ def test_every_number_equals_one_recomputed_from_the_parquet(base, arm):
             assert figures[stage]["mean_tokens"] == pytest.approx(rows.num_tokens.mean())
             assert figures[stage]["truncated_frac"] == pytest.approx((rows.finish_reason == "length").mean())
             assert figures[stage]["greedy"]["mean"] == pytest.approx(frame(place, dataset, "greedy").score.mean())
+            assert figures[stage]["statuses"]["wrong"] == pytest.approx((rows.status == "wrong").mean())
             solved = rows.groupby("prompt_id").score.max().mean()
             assert figures[stage]["pass_at_k"]["4"]["mean"] == pytest.approx(solved)
         for name, before, after in (("sft_delta", "base", "pre"), ("delta", "pre", "post")):

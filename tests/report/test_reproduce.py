@@ -48,6 +48,13 @@ def test_a_command_holds_every_setting_that_differs_from_the_recipe(base, traine
     assert load("tiny", words).sft.betas == [0.8, 0.9]
 
 
+def test_a_setting_that_is_newer_than_the_run_is_not_one_of_its_own(base, trained):
+    trained("vcore", "grpo")
+    path = base / "vcore-grpo" / "seed0" / "recipe.yaml"
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if "stall_minutes" not in line))
+    assert commands("tiny", collect(base).runs) == ["bash scripts/sft_then_grpo.sh tiny init=vcore rl=grpo seed=0"]
+
+
 def test_a_run_made_elsewhere_has_the_plain_command(base, arm):
     arm("vcore", "grpo")
     assert commands("other", collect(base).runs) == ["bash scripts/sft_then_grpo.sh other init=vcore rl=grpo seed=0"]

@@ -88,8 +88,14 @@ def _figures(evaluations: list[Evaluation], name: str) -> StageFigures:
         pass_at_k=_pass_at_k(scores),
         mean_tokens=float(np.mean([item.num_tokens_PS for item in scores])),
         truncated=float(np.mean([item.truncated_PS for item in scores])),
+        statuses=_statuses([evaluation.results["datasets"][name]["status_counts"] for evaluation in evaluations]),
         by_seed=tuple(float(item.score_PS.mean()) for item in scores),
     )
+
+
+def _statuses(counts: list[dict[str, int]]) -> dict[str, float]:
+    total = sum(sum(item.values()) for item in counts)
+    return {status: sum(item[status] for item in counts) / total for status in counts[0]}
 
 
 def _pass_at_k(scores: list[DatasetScores]) -> dict[int, Estimate]:

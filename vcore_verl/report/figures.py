@@ -22,7 +22,10 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class StageFigures:
-    """A checkpoint, or one of each seed, on one data set: `mean_P` by prompt, `by_seed` by seed."""
+    """A checkpoint, or one of each seed, on one data set: `mean_P` by prompt, `by_seed` by seed.
+
+    `statuses`: share of the samples by what the grader said of them.
+    """
 
     mean_P: NDArray[np.float64]
     accuracy: Estimate
@@ -30,6 +33,7 @@ class StageFigures:
     pass_at_k: dict[int, Estimate]
     mean_tokens: float
     truncated: float
+    statuses: dict[str, float]
     by_seed: tuple[float, ...]
 
     @property
@@ -47,6 +51,7 @@ class StageFigures:
             "pass_at_k": {str(k): figure.to_json() for k, figure in self.pass_at_k.items()},
             "mean_tokens": self.mean_tokens,
             "truncated_frac": self.truncated,
+            "statuses": self.statuses,
         }
 
 

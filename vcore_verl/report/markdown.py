@@ -12,6 +12,7 @@ from vcore_verl.report.tables import (
     pairwise_table,
     seeds_table,
     stages_table,
+    statuses_table,
 )
 from vcore_verl.report.wording import answer
 
@@ -49,6 +50,7 @@ def details(comparison: Comparison) -> list[tuple[str, Table]]:
         ("Initialisers against each other", pairwise_table(comparison)),
         ("Run by run", seeds_table(comparison)),
         ("Prompts gained and lost by RL", changes_table(comparison)),
+        ("How responses were graded", statuses_table(comparison)),
         ("What it took", cost_table(comparison)),
     ]
     if len(comparison.arms) > 1:

@@ -6,12 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from vcore_verl.manifest import Manifest
-from vcore_verl.recipe import Recipe, RecipeError, load, read, settings
+from vcore_verl.recipe import RecipeError, load, read, settings
 from vcore_verl.report.collect import TrainedRun
 
 _SHOWN = 3  # settings named of one run
 _DIGEST_CHARS = 64
+_ABSENT = object()
 
 
 def commands(recipe_name: str, runs: Iterable[TrainedRun]) -> list[str]:
@@ -40,19 +43,18 @@ def _overrides(recipe_name: str, run: TrainedRun) -> tuple[str, ...]:
     if not path.is_file():
         return ()
     try:
-        found = read(path)
-        expected = load(recipe_name, [f"init={run.init}", f"rl={run.rl}", f"seed={run.seed}"])
+        found = settings(read(path))
+        expected = settings(load(recipe_name, [f"init={run.init}", f"rl={run.rl}", f"seed={run.seed}"]))
     except RecipeError:  # written by another version, or of a recipe that is no more
         return ()
-    return tuple(_different(found, expected))
-
-
-def _different(found: Recipe, expected: Recipe) -> Iterable[str]:
-    default = settings(expected)
-    for key, value in settings(found).items():
-        resolved = key == "hardware.device" and default[key] == "auto"
-        if value != default.get(key) and not resolved:
-            yield f"{key}={_literal(value)}"
+    if expected["hardware.device"] == "auto":  # resolved by the launcher
+        expected["hardware.device"] = found["hardware.device"]
+    written = OmegaConf.load(path)  # a key that is newer than the run is not in it
+    return tuple(
+        f"{key}={_literal(value)}"
+        for key, value in found.items()
+        if value != expected.get(key) and OmegaConf.select(written, key, default=_ABSENT) is not _ABSENT
+    )
 
 
 def _literal(value: Any) -> str:

@@ -131,6 +131,20 @@ def _by_seed(figures: StageFigures | None) -> str:
     return ", ".join(f"{100 * value:.1f}" for value in figures.by_seed) if figures else ""
 
 
+def statuses_table(comparison: Comparison) -> Table:
+    """What the grader said of the responses of the original model and of every arm's final checkpoints."""
+    models = [("Original", name, figures) for name, figures in comparison.base.items()]
+    finals = [(arm.name, name, item.final) for arm in comparison.arms for name, item in arm.datasets.items()]
+    shown = models + [(label, name, figures) for label, name, figures in finals if figures]
+    lines = [
+        [label, name, *(percent(share) for share in figures.statuses.values()), percent(figures.truncated)]
+        for label, name, figures in shown
+    ]
+    header = ["arm", "data set", *(status.replace("_", " ") for status in shown[0][2].statuses), "truncated"]
+    note = "Shares of the samples, of an arm those of its final checkpoints. A truncated response counts in both."
+    return Table(header, lines, note)
+
+
 def changes_table(comparison: Comparison) -> Table | None:
     """Prompts solved before and after RL, two by two."""
     header = ("arm", "data set", "both times", "gained", "lost", "neither time", "gained, e.g.", "lost, e.g.")

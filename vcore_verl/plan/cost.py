@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.evaluation.command import sampling_of
-from vcore_verl.plan.memory import EVALUATION_SHARE, GIB, ROLLOUT_SHARE, SEQUENCES, cache_tokens
+from vcore_verl.plan.memory import EVALUATION_SHARE, GIB, ROLLOUT_SHARE, SEQUENCES, cache_tokens, offloaded_bytes
 from vcore_verl.plan.settings import RL, Settings
 from vcore_verl.recipe import BUILTIN
 from vcore_verl.rl.command import CHECKPOINTS_KEPT as RL_CHECKPOINTS
@@ -67,13 +67,15 @@ def main_memory(s: Settings) -> list[Item]:
     verl loads a model with tied embeddings whole on every rank, any other on one (transformer_impl.py:267), in float32;
     and keeps the reference policy's shards there.
     """
-    parameters, gpus = s.model.parameters, s.recipe.hardware.gpus
+    parameters, gpus, nodes = s.model.parameters, s.recipe.hardware.gpus, s.recipe.hardware.nodes
     copies = gpus if s.model.tied else 1
     how = f"{copies} x 4 P while loading" + (", one for each rank: tied embeddings" if s.model.tied else "")
     items = [Item("models", copies * 4 * parameters, how), Item("processes", 2 * GIB * gpus, "2 GiB each: assumed")]
-    if s.recipe.rl.name != "none" and s.recipe.rl.kl_coef > 0:
-        share = 4 * parameters / s.recipe.hardware.nodes
-        items.append(Item("reference policy", share, "4 P, shared by the nodes; its shards live here"))
+    if s.recipe.rl.name != "none":
+        if s.recipe.rl.kl_coef > 0:
+            items.append(Item("reference policy", 4 * parameters / nodes, "its float32 shards: 4 P"))
+        if offloaded := offloaded_bytes(s):
+            items.append(Item("policy, offloaded", offloaded * parameters / nodes, f"{offloaded} P"))
     return items
 
 

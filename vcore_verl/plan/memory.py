@@ -105,7 +105,9 @@ def _training_pass(s: Settings, tokens: int, trained: int, section: str) -> Iter
     m, e, full = s.model, s.element, trained == s.model.parameters
     ranks = s.ranks if section == "sft" else s.rl_ranks
     yield _gathered(s)
-    yield Part("gradients", 4 * trained / ranks, "float32 shards: 4 P / R of the trained", MORE_GPUS)
+    offloaded = section == "rl" and _offloads(s, "offload_policy")
+    gradients = 0 if offloaded else 4 * trained / ranks
+    yield Part("gradients", gradients, "float32 shards: 4 P / R of the trained", MORE_GPUS)
     if full:
         yield Part("gradient reduction", (e + 4) * m.embedding, "the output matrix's, whole: (e + 4) V H")
     layer = m.layer_activations(e, lora_dropout=not full and s.recipe.model.lora.dropout > 0)
@@ -175,17 +177,23 @@ def _rl(s: Settings, memory: float) -> Iterator[Phase]:
 
 def _rl_states(s: Settings, training: bool) -> list[Part]:
     parameters, ranks = s.model.parameters, s.rl_ranks
-    weights, optimizer = (
-        4 * parameters / ranks * (training or not _offloads(s, "param_offload")),
-        8 * parameters / ranks * (training or not _offloads(s, "optimizer_offload")),
-    )
-    prefix = f"rl.verl.{RL}.actor.fsdp_config"
-    helps = MORE_GPUS if training else f"{prefix}.optimizer_offload=true, {prefix}.param_offload=true"
+    always, prefix = _offloads(s, "offload_policy"), f"rl.verl.{RL}.actor.fsdp_config"
+    weights = 4 * parameters / ranks * (not always and (training or not _offloads(s, "param_offload")))
+    optimizer = 8 * parameters / ranks * (not always and (training or not _offloads(s, "optimizer_offload")))
+    during, between = f"{prefix}.offload_policy=true", f"{prefix}.optimizer_offload=true {prefix}.param_offload=true"
+    helps = f"{MORE_GPUS}, or {during}" if training else between
     return [
         Part("weights", weights, "float32 shards: 4 P / R", helps),
         Part("optimizer", optimizer, "AdamW's moments, float32: 8 P / R", helps),
         _context(s, asleep=True),
     ]
+
+
+def offloaded_bytes(s: Settings) -> int:
+    """Bytes a parameter of the policy's states that at times lie in main memory: weights 4, gradients 4, moments 8."""
+    if _offloads(s, "offload_policy"):
+        return 16
+    return 4 * _offloads(s, "param_offload") + 8 * _offloads(s, "optimizer_offload")
 
 
 def _offloads(s: Settings, key: str) -> bool:

@@ -22,7 +22,7 @@ from vcore_verl.sft import direction as directions
 from vcore_verl.sft import passes
 
 BATCH = 32
-AVERAGES = (1.0, 0.5, 0.1)
+AVERAGES = (1.0, 0.9, 0.5, 0.1)
 
 
 class Laboratory:

@@ -28,6 +28,18 @@ def test_chosen_step_balances_rounding_and_curvature():
     assert size.signal_to_noise > 100
 
 
+def test_a_step_that_saturates_the_losses_is_not_taken_for_a_precise_one():
+    # A loss that can fall by 0.01 at most: utilities shrink with longer steps, and so does what they differ by.
+    generator = torch.Generator().manual_seed(0)
+
+    def utilities(epsilon: float) -> torch.Tensor:
+        noise = torch.randn(101, generator=generator, dtype=torch.float64)
+        return 0.01 * torch.tanh(EXACT * epsilon / 0.01) / epsilon + 1e-3 / epsilon * noise
+
+    epsilon = StepSize(None).update(1.0, 1.0, utilities)
+    assert epsilon < 0.02
+
+
 def test_step_is_measured_in_displacements_of_the_parameters():
     small, large = StepSize(None), StepSize(None)
     first = small.update(1.0, 1.0, noisy(1e-7, 1.0, []))

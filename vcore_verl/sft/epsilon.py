@@ -1,8 +1,8 @@
 """How far to step for a finite difference: measured, not guessed.
 
 Too short a step drowns in rounding noise, too long a one leaves the linear range. Both show as disagreement between the
-utilities at two neighbouring steps, so the step with the least disagreement is chosen, and the disagreement is the
-noise that remains.
+utilities at two neighbouring steps, so the step with the least disagreement for its size is chosen, and the
+disagreement is the noise that remains.
 """
 
 import itertools
@@ -57,11 +57,12 @@ class StepSize:
         else:
             ladder = tuple(self.relative * FACTOR ** (k - 2) for k in range(4))
         measured = [utilities(relative * unit).double() for relative in ladder]
-        noise = [_norm(after - before) for before, after in itertools.pairwise(measured)]
-        best = min(range(len(noise)), key=noise.__getitem__)
+        # Beyond the linear range a loss stops falling and utilities shrink with the step, and so does what they differ
+        # by: it counts relative to the signal.
+        ratios = [_norm(after) / max(_norm(after - before), 1e-300) for before, after in itertools.pairwise(measured)]
+        best = max(range(len(ratios)), key=ratios.__getitem__)
         # Of the two that agree best the longer: less rounding noise, and a linear range that the agreement vouches for.
-        self.relative = ladder[best + 1]
-        self.signal_to_noise = _norm(measured[best + 1]) / max(noise[best], 1e-300)
+        self.relative, self.signal_to_noise = ladder[best + 1], ratios[best]
 
 
 def _norm(values: Tensor) -> float:

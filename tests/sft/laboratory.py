@@ -17,7 +17,7 @@ from verl.utils import tensordict_utils as tu
 
 from vcore_verl.overrides import merge
 from vcore_verl.sft import direction as directions
-from vcore_verl.sft import passes
+from vcore_verl.sft import limits, log_probs, passes
 from vcore_verl.sft.loss import NonFiniteLossError
 from vcore_verl.sft.trainer import ObjectiveTrainer
 
@@ -149,6 +149,30 @@ def _utilities(subject: ObjectiveTrainer) -> dict[str, Any]:
                 values = data["utility"].values()
             found[derivative] = (gather(values, batch), metrics)
     return found
+
+
+def blocks() -> dict[str, float]:
+    """Largest difference that taking the logits of seven tokens at a time makes to utilities and log-probabilities."""
+    found = {}
+    for form, changes in (("padded", {}), ("packed", PACKED), ("lora", LORA)):
+        subject = trainer(VCORE, **changes)
+        whole = _measured(subject)
+        log_probs.LOGITS_BYTES = 7 * log_probs.LOGIT_BYTES * subject.engine.module.config.vocab_size
+        in_blocks = _measured(subject)
+        log_probs.LOGITS_BYTES = limits.LOGITS_BYTES
+        for name, expected in whole.items():
+            found[f"{form}-{name}"] = float((expected - in_blocks[name]).abs().max() / expected.abs().max())
+    return found
+
+
+def _measured(subject: ObjectiveTrainer) -> dict[str, Tensor]:
+    engine, batch = subject.engine, mine(subject)
+    with engine.train_mode():
+        direction = passes.gradient(engine, with_tokens(mine(subject)))
+        return {
+            "utilities": passes.directional_derivatives(engine, batch, direction).values(),
+            "log_probs": passes.precise_log_probs(engine, batch).values(),
+        }
 
 
 def gather(values_P: Tensor, batch: Any) -> list[Tensor]:
@@ -283,7 +307,7 @@ def running() -> list[dict]:
 
 def main() -> None:
     distributed.initialize_global_process_group()
-    parts = (objectives, splits, utilities, traces, same_masks, stock, draws, not_finite, running)
+    parts = (objectives, splits, utilities, blocks, traces, same_masks, stock, draws, not_finite, running)
     results = {part.__name__: part() for part in parts}
     if torch.distributed.get_rank() == 0:
         torch.save(results, OUTPUT / "results.pt")

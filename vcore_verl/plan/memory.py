@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vcore_verl.plan.settings import RL, Settings
+from vcore_verl.sft.limits import LOGIT_BYTES, LOGITS_BYTES
 
 GIB = 2**30
 GENERATION = "RL, generation"
@@ -153,8 +154,12 @@ def _probe(s: Settings) -> Iterator[Part]:
         yield Part("attention", block, f"scores of {BLOCK} queries: 2 (2 e + 12) heads {BLOCK} T", helps)
     working = (2 if jvp else 1) * tokens * (4 * m.intermediate + 6 * m.hidden) * e
     yield Part("activations", working, f"of one layer{', twice' if jvp else ''}: T (4 I + 6 H) e", helps)
-    what = f"value and tangent: {per_logit} T V" if jvp else f"{per_logit} T V"
-    yield Part("logits", per_logit * tokens * m.vocab, what, helps)
+    if jvp:
+        block = min(tokens, LOGITS_BYTES // (LOGIT_BYTES * m.vocab))
+        what = f"value and tangent, {block:,} tokens at a time: {per_logit} V each"
+        yield Part("logits", per_logit * block * m.vocab, what)
+    else:
+        yield Part("logits", per_logit * tokens * m.vocab, f"{per_logit} T V", helps)
 
 
 def _rl(s: Settings, memory: float) -> Iterator[Phase]:

@@ -6,6 +6,11 @@ from typing import Any
 from vcore_verl.overrides import lookup
 from vcore_verl.recipe import Recipe, RecipeError
 
+# A pass without backward takes the logits of as many tokens at a time as need this much memory.
+LOGITS_BYTES = 4 * 2**30
+# Of one logit: in half precision, in float32, and as log-probability, each with its tangent.
+LOGIT_BYTES = 28
+
 CHOICES = {
     "init.variance_control": ("loss_ratio", "variance", "none"),
     "init.level": ("sequence", "token"),

@@ -22,6 +22,7 @@ from verl.workers.utils.losses import sft_loss
 
 from vcore_verl.sft.attention import BlockwiseAttention
 from vcore_verl.sft.forward_mode import ForwardMode, tangent_of
+from vcore_verl.sft.log_probs import packed_log_probs
 
 Direction = dict[str, Tensor]
 # verl's loss reads no setting of its configuration (verl/workers/utils/losses.py:28).
@@ -125,23 +126,10 @@ def _each_micro_batch(engine: Any, data: TensorDict, read: Any) -> Tensor:
     for micro_batch in micro_batches:
         micro_batch = micro_batch.to(get_device_id())
         with torch.no_grad(), _autocast(engine):
-            values_P = read(_packed_log_probs(engine, micro_batch)).float()
+            values_P = read(packed_log_probs(engine, micro_batch)).float()
         nested = torch.nested.nested_tensor_from_jagged(values_P, micro_batch["input_ids"].offsets())
         outputs.append({"model_output": {"values": nested}})
     return postprocess_batch_func(outputs, indices, data)["model_output"]["values"]
-
-
-def _packed_log_probs(engine: Any, micro_batch: TensorDict) -> Tensor:
-    """log p of each next token, packed (P,), float32."""
-    inputs, _ = engine.prepare_model_inputs(micro_batch=micro_batch)
-    logits = engine.module(**inputs, use_cache=False).logits
-    if inputs["attention_mask"] is None:
-        logits_PV = logits.squeeze(0)[: len(micro_batch["input_ids"].values())]
-    else:
-        logits_PV = logits[inputs["attention_mask"].bool()]
-    labels_P = micro_batch["input_ids"].values().roll(-1)
-    with torch.autocast(device_type=get_device_name(), enabled=False):
-        return torch.log_softmax(logits_PV.float(), -1).gather(-1, labels_P.unsqueeze(-1)).squeeze(-1)
 
 
 def _autocast(engine: Any) -> contextlib.AbstractContextManager:

@@ -1,0 +1,63 @@
+"""Log-probabilities of a batch's tokens without ever holding all their logits.
+
+With a vocabulary of 150,000 the logits of one long sequence, in float32 and with tangents, would take more memory than
+the model. A pass without backward needs them of a block of tokens at a time.
+
+Legend: B, T = padded batch; P = all tokens packed; H = hidden size; V = vocabulary.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor, nn
+from verl.utils.device import get_device_name
+
+from vcore_verl.sft.limits import LOGIT_BYTES, LOGITS_BYTES
+
+
+def packed_log_probs(engine: Any, micro_batch: TensorDict) -> Tensor:
+    """log p of each next token, packed (P,), float32, by a forward of the engine's module.
+
+    Raises RuntimeError for a model that does more to its logits than its output layer, where they come in blocks.
+    """
+    inputs, _ = engine.prepare_model_inputs(micro_batch=micro_batch)
+    labels_P = micro_batch["input_ids"].values().roll(-1)
+    head = engine.module.get_output_embeddings()
+    rows = max(1, LOGITS_BYTES // (LOGIT_BYTES * head.weight.shape[0]))
+
+    def packed(values_BT: Tensor) -> Tensor:
+        mask = inputs["attention_mask"]
+        return values_BT.squeeze(0)[: len(labels_P)] if mask is None else values_BT[mask.bool()]
+
+    if len(labels_P) <= rows:
+        return _of_labels(packed(engine.module(**inputs, use_cache=False).logits), labels_P)
+    found: list[Tensor] = []
+    with _replaced(head) as (project, replace):
+
+        def by_blocks(hidden_BTH: Tensor) -> Tensor:
+            blocks = zip(packed(hidden_BTH).split(rows), labels_P.split(rows), strict=True)
+            found.append(torch.cat([_of_labels(project(hidden), labels) for hidden, labels in blocks]))
+            return hidden_BTH[..., :1]  # stands for the logits, which nobody reads
+
+        replace(by_blocks)
+        output = engine.module(**inputs, use_cache=False).logits
+    if output.shape[-1] != 1 or len(found) != 1:
+        raise RuntimeError("this model's logits are not its output layer's: lower sft.max_tokens_per_rank")
+    return found[0]
+
+
+def _of_labels(logits_PV: Tensor, labels_P: Tensor) -> Tensor:
+    with torch.autocast(device_type=get_device_name(), enabled=False):
+        return torch.log_softmax(logits_PV.float(), -1).gather(-1, labels_P.unsqueeze(-1)).squeeze(-1)
+
+
+@contextlib.contextmanager
+def _replaced(module: nn.Module) -> Iterator[tuple[Callable[[Tensor], Tensor], Callable[[Any], None]]]:
+    """The module's own forward, and a way to set another one in its place until the context ends."""
+    try:
+        yield module.forward, lambda forward: setattr(module, "forward", forward)
+    finally:
+        module.__dict__.pop("forward", None)

@@ -83,7 +83,7 @@ def test_sequence_parallelism_divides_the_tokens_of_an_update():
 
 @pytest.mark.parametrize("name", [name for name in names() if name != "tiny"])
 def test_the_papers_recipes_fit_on_eight_gpus_of_80_gb(name):
-    assert warnings(settings("init=vcore_paper", name=name)) == []
+    assert warnings(settings(name=name)) == []
 
 
 def test_what_does_not_fit_names_gpus_part_and_key():

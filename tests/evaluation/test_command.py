@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from vcore_verl.evaluation.__main__ import _parser
-from vcore_verl.evaluation.command import evaluate_command, sampling_of, verify_evaluation
+from vcore_verl.evaluation.command import evaluate_command, num_workers, sampling_of, verify_evaluation
+from vcore_verl.evaluation.evaluate import _worker_environment
 from vcore_verl.evaluation.grading import Graded
 from vcore_verl.evaluation.job import Job
 from vcore_verl.evaluation.prompts import read_prompts
@@ -112,3 +113,14 @@ def test_commands_and_report_import_no_torch():
     )
     code = f"import sys, {modules}; sys.exit(bool({{'torch', 'vllm', 'verl'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_engines_that_share_gpus_take_neighbouring_ones(monkeypatch):
+    recipe = load("qwen3_32b", ["hardware.device=cuda"])
+    assert recipe.hardware.tensor_parallel == 4
+    assert num_workers(recipe) == 2
+    job = Job("base", "nowhere", {}, sampling_of(recipe), "bfloat16", "cuda", 2, tensor_parallel=4)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert _worker_environment(job, 1)["CUDA_VISIBLE_DEVICES"] == "4,5,6,7"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7,6,5,4,3,2,1,0")
+    assert _worker_environment(job, 0)["CUDA_VISIBLE_DEVICES"] == "7,6,5,4"

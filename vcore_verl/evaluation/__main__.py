@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         dtype=options.dtype,
         device=options.device,
         workers=options.workers,
+        tensor_parallel=options.tensor_parallel,
     )
     try:
         evaluate(job, options.output)
@@ -54,7 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), required=True)
     parser.add_argument("--device", choices=("cuda", "cpu"), required=True)
-    parser.add_argument("--workers", type=int, required=True, help="vLLM engines: one per GPU, or processes on a CPU")
+    parser.add_argument("--workers", type=int, required=True, help="vLLM engines, or processes on a CPU")
+    parser.add_argument("--tensor-parallel", type=int, default=1, help="GPUs of one engine")
     return parser
 
 

@@ -41,6 +41,7 @@ def command_for(recipe: Recipe, checkpoint: Path, folder: Path, files: dict[str,
         "dtype": recipe.model.dtype,
         "device": recipe.hardware.device,
         "workers": num_workers(recipe),
+        "tensor-parallel": recipe.hardware.tensor_parallel if recipe.hardware.device == "cuda" else 1,
     }
     num_prompts = sum(_num_rows(path, otherwise=recipe.data.num_test) for path in files.values())
     return Command(
@@ -104,9 +105,9 @@ def dataset_files(recipe: Recipe, run: Run) -> dict[str, Path]:
 
 
 def num_workers(recipe: Recipe) -> int:
-    """One vLLM engine per GPU of this node; on a CPU no more of them than cores."""
+    """vLLM engines on all GPUs of this node; on a CPU no more of them than cores."""
     if recipe.hardware.device == "cuda":
-        return recipe.hardware.gpus
+        return recipe.hardware.gpus // recipe.hardware.tensor_parallel
     return min(recipe.hardware.gpus, os.cpu_count() or 1)
 
 

@@ -124,8 +124,9 @@ def _worker_environment(job: Job, index: int) -> dict[str, str]:
     inherited |= {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
     if job.device == "cuda":
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        devices = visible.split(",") if visible else [str(number) for number in range(job.workers)]
-        return inherited | {"CUDA_VISIBLE_DEVICES": devices[index]}
+        shared = job.tensor_parallel
+        devices = visible.split(",") if visible else [str(number) for number in range(job.workers * shared)]
+        return inherited | {"CUDA_VISIBLE_DEVICES": ",".join(devices[index * shared : (index + 1) * shared])}
     return inherited | {
         # In-process engine: each process more would import torch and vLLM again (measured: 18 s against 4 s).
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",

@@ -33,7 +33,7 @@ class Job:
     """One checkpoint on some data sets.
 
     `checkpoint` is a local directory in Hugging Face format; `datasets` maps a name to a parquet file in verl's RL row
-    format; `workers` is the number of vLLM engines: one per GPU, or that many processes on a CPU.
+    format; `workers` is the number of vLLM engines, each on `tensor_parallel` GPUs, or in its own process on a CPU.
     """
 
     stage: str
@@ -43,6 +43,7 @@ class Job:
     dtype: str
     device: str
     workers: int
+    tensor_parallel: int = 1
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(dataclasses.asdict(self), indent=1))

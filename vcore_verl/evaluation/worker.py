@@ -58,7 +58,7 @@ def engine_options(job: Job, longest: int) -> dict[str, Any]:
     vLLM's default cache there is gigabytes, all of which it zeroes (measured: 3 s a GiB).
     """
     if job.device == "cuda":
-        return {"dtype": job.dtype}
+        return {"dtype": job.dtype, "tensor_parallel_size": job.tensor_parallel}
     config = json.loads((Path(job.checkpoint) / "config.json").read_text())
     head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
     kv_heads = config.get("num_key_value_heads") or config["num_attention_heads"]

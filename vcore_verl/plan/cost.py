@@ -114,8 +114,9 @@ def hours(s: Settings, gpu: Gpu) -> list[Item]:
         items.append(Item("RL, generation", recipe.rl.steps * step / 3600, "weights and cache read for each token"))
         items.append(Item("RL, update", _update_seconds(s, gpu) / 3600, f"{_update_passes(s)} forward passes' worth"))
     evaluations, prompts, responses = _evaluations(s)
+    shared = recipe.hardware.tensor_parallel
     each = generation_seconds(
-        s, gpu, prompts * responses, recipe.evaluation.max_tokens, s.ranks, 1, EVALUATION_SHARE * gpu.memory
+        s, gpu, prompts * responses, recipe.evaluation.max_tokens, s.ranks, shared, EVALUATION_SHARE * gpu.memory
     )
     items.append(Item("evaluation", evaluations * each / 3600, f"{evaluations} evaluations"))
     return items

@@ -240,7 +240,8 @@ def _generation(s: Settings, memory: float) -> Phase:
 
 def _evaluation(s: Settings, memory: float) -> Phase:
     length = s.recipe.data.max_prompt_tokens + s.recipe.evaluation.max_tokens
-    parts, problem = _engine(s, EVALUATION_SHARE * memory, 1, length, "lower evaluation.max_tokens")
+    larger = "lower evaluation.max_tokens or raise hardware.tensor_parallel"
+    parts, problem = _engine(s, EVALUATION_SHARE * memory, s.recipe.hardware.tensor_parallel, length, larger)
     return Phase("evaluation", tuple(parts), problem)
 
 

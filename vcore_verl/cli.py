@@ -20,7 +20,7 @@ from vcore_verl.errors import InputError
 from vcore_verl.lock import Locked
 from vcore_verl.process import StageFailed
 from vcore_verl.progress import shown
-from vcore_verl.recipe import Recipe, RecipeError, load, names, to_yaml
+from vcore_verl.recipe import BUILTIN, Recipe, RecipeError, load, names, to_yaml
 
 if TYPE_CHECKING:
     from vcore_verl.pipeline import Step
@@ -88,6 +88,23 @@ def run(words: list[str]) -> int:
 
     console.print(terminal_summary(pipeline.run_dir.root))
     console.print(f"run: {pipeline.run_dir.dir}\nreport: {pipeline.run_dir.report}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def data(words: list[str]) -> int:
+    """prepare a recipe's training and test data, and show how many rows each filter dropped"""
+    _, recipe = _recipe(_parser("data", data), words)
+    from vcore_verl.data.command import print_funnels
+    from vcore_verl.pipeline import Pipeline
+    from vcore_verl.run import Run
+    from vcore_verl.stages import stages
+
+    hardware.hand_down(recipe)
+    run_dir = Run(recipe)
+    wanted = {"base", "data"} if recipe.model.path.startswith(BUILTIN) else {"data"}  # a hub's tokenizer is enough
+    needed = [stage for stage in stages(recipe, run_dir) if stage.name in wanted]
+    Pipeline(recipe, console, needed).execute()
+    print_funnels(run_dir, console)
     return 0
 
 
@@ -239,6 +256,7 @@ def _compare_arms(recipe_name: str, words: list[str], dry_run: bool) -> int:
 
 VERBS: dict[str, Callable[[list[str]], int]] = {
     "run": run,
+    "data": data,
     "show": show,
     "plan": plan,
     "doctor": doctor,

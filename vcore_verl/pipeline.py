@@ -187,9 +187,8 @@ class Pipeline:
 
     def _copy_shared_records(self) -> None:
         """So that a run's own manifest tells the whole of it."""
-        own = self.manifests[False]
-        records = self.manifests[True].stages | own.stages
-        own.stages = {stage.name: records[stage.name] for stage in self.stages}
+        own, common = self.manifests[False], self.manifests[True].stages
+        own.stages = common | {name: record for name, record in own.stages.items() if name not in common}
         own.save()
 
     def _title(self, stage: Stage) -> str:

@@ -197,6 +197,7 @@ def _check(recipe: Recipe, overridden: list[str]) -> None:
         "model.family": (recipe.model.family, ("qwen3", "llama", "mistral")),
         "model.dtype": (recipe.model.dtype, ("bfloat16", "float32")),
         "hardware.device": (recipe.hardware.device, ("auto", "cuda", "cpu")),
+        "data.overlong": (recipe.data.overlong, ("drop", "truncate")),
         "sft.schedule": (recipe.sft.schedule, ("cosine", "constant")),
         "rl.schedule": (recipe.rl.schedule, ("cosine", "constant")),
     }
@@ -208,6 +209,8 @@ def _check(recipe: Recipe, overridden: list[str]) -> None:
         "hardware.nodes": recipe.hardware.nodes,
         "hardware.tensor_parallel": recipe.hardware.tensor_parallel,
         "hardware.stall_minutes": recipe.hardware.stall_minutes,
+        "data.num_sft": recipe.data.num_sft,
+        "data.num_rl": recipe.data.num_rl,
         "sft.steps": recipe.sft.steps,
         "sft.batch_size": recipe.sft.batch_size,
         "sft.save_every": recipe.sft.save_every,
@@ -241,6 +244,9 @@ def _check(recipe: Recipe, overridden: list[str]) -> None:
         unused, reason = ignored.get(key.partition(".")[0], (False, ""))
         if "." in key and unused:
             raise RecipeError(f"{key} would be ignored: {reason}; leave it out")
+    solve_rate = recipe.data.solve_rate
+    if solve_rate is not None and (len(solve_rate) != 2 or not 0 <= solve_rate[0] <= solve_rate[1] <= 1):
+        raise RecipeError(f"data.solve_rate={solve_rate} must be [low, high] within [0, 1]")
     for key, path in {"model.path": recipe.model.path, "data.sft": recipe.data.sft, "data.rl": recipe.data.rl}.items():
         if _is_local(path) and not Path(path).expanduser().exists():
             raise RecipeError(f"{key}={path} does not exist; give a path that does, or a hub id")

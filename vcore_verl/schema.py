@@ -58,7 +58,9 @@ class Base:
 
 @dataclass
 class Data:
-    """Training and test sets: a named source, a hub id, a local file, or `builtin:arithmetic`."""
+    """Training and test sets. `sft`, `rl`: the hub id of a known source, a local file or directory, or
+    `builtin:arithmetic`.
+    """
 
     sft: str = MISSING
     rl: str = MISSING
@@ -67,6 +69,11 @@ class Data:
     num_test: int = MISSING
     max_prompt_tokens: int = MISSING
     cutoff_tokens: int = MISSING  # prompt and trace of an SFT example
+    overlong: str = "drop"  # or truncate: SFT examples beyond it
+    solve_rate: list[float] | None = None  # [low, high]: RL problems that a small model solves so often
+    sft_revision: str | None = None  # a commit of the hub's repository; null: the newest
+    rl_revision: str | None = None
+    mirror: str | None = None  # a directory of copies under their hub ids, or builtin:samples; used instead of the hub
 
 
 @dataclass
@@ -153,6 +160,7 @@ class Evaluation:
     """Sampling at evaluation: `num_samples` per prompt, and one greedy answer where `greedy`."""
 
     datasets: list[str] = MISSING
+    max_prompts: int | None = None  # the first so many of each benchmark
     num_samples: int = MISSING
     temperature: float = 1.0
     top_p: float = 1.0

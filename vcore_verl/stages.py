@@ -15,7 +15,7 @@ from typing import Any
 
 from vcore_verl import __version__
 from vcore_verl.checkpoint import export_command, verify_export
-from vcore_verl.data.command import base_command, data_command, verify_base, verify_data
+from vcore_verl.data.command import base_command, data_command, local_sources, verify_base, verify_data
 from vcore_verl.digest import Digests
 from vcore_verl.evaluation.command import evaluate_command, verify_evaluation
 from vcore_verl.manifest import package_version
@@ -103,7 +103,9 @@ def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
         artefacts=(run.data / "*.parquet",),
         command=partial(data_command, recipe, run),
         verify=partial(verify_data, recipe, run),
-        keys=("data", "model.path"),  # lengths are counted with the model's tokenizer
+        # Lengths are counted with the model's tokenizer, and training leaves out what is evaluated on.
+        keys=("data", "model.path", "evaluation.datasets", "evaluation.max_prompts"),
+        inputs=tuple(local_sources(recipe)),
         shared=True,
     )
     yield _evaluation(recipe, run, "base")

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from vcore_verl.data.command import is_builtin
 from vcore_verl.data.fetch import fetch
 from vcore_verl.errors import InputError
 from vcore_verl.recipe import BUILTIN, Recipe, read
@@ -19,8 +20,10 @@ def main() -> None:
     recipe = read(args.recipe)
     run = Run(recipe)
     if args.verb == "prepare":
-        from vcore_verl.data.prepare import prepare
-
+        if is_builtin(recipe):
+            from vcore_verl.data.builtin import prepare
+        else:
+            from vcore_verl.data.prepare import prepare
         prepare(recipe, run)
         return
     make_base(recipe, run)

@@ -5,7 +5,11 @@ import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
+from rich.console import Console
 
+from vcore_verl.data import funnel, sources
+from vcore_verl.data.published import SAMPLES, mirror_folder
+from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.metrics import last_step
 from vcore_verl.platform import cpu_environment
 from vcore_verl.process import Command
@@ -14,7 +18,8 @@ from vcore_verl.run import ArtefactError, Run
 
 # The first is pretrained on its task; the others are untrained models of published families, for `scale=smoke`.
 BUILTIN_MODELS = ("builtin:arithmetic", "builtin:qwen3", "builtin:llama", "builtin:mistral")
-FILES = ("sft", "rl", "in_domain", "out_of_domain")
+BUILTIN_DATA = "builtin:arithmetic"
+BUILTIN_TESTS = ("in_domain", "out_of_domain")
 
 
 def base_command(recipe: Recipe, run: Run) -> Command:
@@ -32,8 +37,51 @@ def base_command(recipe: Recipe, run: Run) -> Command:
 
 
 def data_command(recipe: Recipe, run: Run) -> Command:
-    """`python -m vcore_verl.data prepare`: write the training and the test sets."""
-    return _command("prepare", run, run.data / "progress.jsonl", len(FILES), "file")
+    """`python -m vcore_verl.data prepare`: write the training and the test sets.
+
+    Raises `RecipeError` for a source or an evaluation set that is not known.
+    """
+    builtin = is_builtin(recipe)
+    tests = [*BENCHMARKS, *(BUILTIN_TESTS if builtin else ())]
+    if unknown := [name for name in recipe.evaluation.datasets if name not in tests]:
+        raise RecipeError(f"evaluation.datasets: {', '.join(unknown)} is not known; choose among {', '.join(tests)}")
+    if not builtin:
+        _check_sources(recipe)
+    return _command("prepare", run, run.data / "progress.jsonl", total=1, unit="file" if builtin else "row")
+
+
+def is_builtin(recipe: Recipe) -> bool:
+    """Whether the training data are made here. Raises `RecipeError` where only one of the two sets is."""
+    chosen = {"sft": recipe.data.sft, "rl": recipe.data.rl}
+    builtin = [role for role, name in chosen.items() if name.startswith(BUILTIN)]
+    if not builtin:
+        return False
+    if any(name != BUILTIN_DATA for name in chosen.values()):
+        raise RecipeError(f"data.{builtin[0]}={chosen[builtin[0]]}: set both data.sft and data.rl to {BUILTIN_DATA}")
+    return True
+
+
+def local_sources(recipe: Recipe) -> list[Path]:
+    """The files and directories that the recipe names as sources."""
+    chosen = {"sft": recipe.data.sft, "rl": recipe.data.rl}
+    if is_builtin(recipe):
+        return []
+    return [Path(name).expanduser() for role, name in chosen.items() if name not in sources.known(role)]
+
+
+def _check_sources(recipe: Recipe) -> None:
+    mirror = mirror_folder(recipe.data.mirror)
+    if mirror is not None and not mirror.is_dir():
+        raise RecipeError(f"data.mirror={recipe.data.mirror} is no directory; {SAMPLES} has a dozen rows of each set")
+    for role, name in (("sft", recipe.data.sft), ("rl", recipe.data.rl)):
+        known = sources.known(role)
+        if name not in known and not Path(name).expanduser().exists():
+            raise RecipeError(
+                f"data.{role}={name} is neither a known source nor a file or directory; known: {', '.join(known)}"
+            )
+    rated = sources.known("rl").get(recipe.data.rl)
+    if recipe.data.solve_rate is not None and rated is not None and not rated.rated:
+        raise RecipeError(f"data.solve_rate: the problems of {recipe.data.rl} have none; leave it out")
 
 
 def verify_base(recipe: Recipe, run: Run) -> None:
@@ -52,11 +100,22 @@ def verify_data(recipe: Recipe, run: Run) -> None:
     if not summary_path.is_file():
         raise ArtefactError(f"{summary_path} is missing")
     rows = json.loads(summary_path.read_text())["rows"]
-    for name in FILES:
+    if missing := sorted({"sft", "rl", *recipe.evaluation.datasets} - set(rows)):
+        raise ArtefactError(f"{summary_path} lacks {', '.join(missing)}")
+    for name in rows:
         path = run.data / f"{name}.parquet"
         found = pq.read_metadata(path).num_rows if path.is_file() else 0
         if found != rows[name]:
             raise ArtefactError(f"{path} holds {found} rows, expected {rows[name]}")
+
+
+def print_funnels(run: Run, console: Console) -> None:
+    """How many rows each filter dropped, as far as the data have filters, and how many rows every set holds."""
+    summary = json.loads((run.data / "data.json").read_text())
+    for name, record in summary.get("sets", {}).items():
+        console.print(funnel.table(name, record))
+    rows = ", ".join(f"{name} {count:,}" for name, count in summary["rows"].items())
+    console.print(f"rows: {rows}\ndata: {run.data}", highlight=False, soft_wrap=True)
 
 
 def _command(verb: str, run: Run, progress: Path, total: int, unit: str) -> Command:

@@ -1,92 +1,202 @@
-"""Writes the parquet files of a run whose data are built in. Imports no torch.
+"""Writes the data of a run from published or local sources: evaluation sets, SFT rows, RL rows, and their record.
 
-SFT rows: `messages` (user, assistant) and `spans`, the kinds of the assistant's text (see `arithmetic.Span`).
-RL and test rows: verl's format (verl/utils/dataset/rl_dataset.py): data_source, prompt, ability, reward_model,
-extra_info.
+`data.json` is written last and marks the set as complete; every file is written whole. What was interrupted is made
+again from its beginning, with the same outcome. Imports no torch.
 """
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+import time
 from pathlib import Path
-from random import Random
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
+from rich.console import Console
+from transformers import AutoTokenizer
 
-from vcore_verl.data import arithmetic
-from vcore_verl.data.command import FILES
+from reward import compute_score
+from vcore_verl.data import templates
+from vcore_verl.data.decontaminate import WORDS, EvaluationProblems, normalised
+from vcore_verl.data.funnel import table
+from vcore_verl.data.published import DataError, Opened, mirror_folder
+from vcore_verl.data.rendering import render, render_prompt
+from vcore_verl.data.rows import rl_row, sft_row, write_rows
+from vcore_verl.data.selection import SEED, Check, Selection, select
+from vcore_verl.data.sources import Example, Source, known, open_source
+from vcore_verl.digest import file_sha, write_whole
+from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
+from vcore_verl.evaluation.benchmarks.prepare import prepare as prepare_benchmark
 from vcore_verl.recipe import Recipe
 from vcore_verl.run import Run
 
+PROGRESS_SECONDS = 1.0
+
 
 def prepare(recipe: Recipe, run: Run) -> None:
-    """Write every file of `FILES`, then `data.json` with the row counts, which marks the set as complete.
+    """Write every evaluation set, `sft.parquet` and `rl.parquet`, then `data.json`.
 
-    Raises ValueError when a test problem also stands in a training set, or a problem occurs twice.
+    Raises `DataError` or `EvaluationError` for what cannot be had, and where fewer rows are fit than asked for.
     """
     run.data.mkdir(parents=True, exist_ok=True)
-    tables = dict(zip(FILES, _tables(recipe), strict=True))
-    check_disjoint({name: [_question(row) for row in rows] for name, rows in tables.items()})
-    with (run.data / "progress.jsonl").open("w") as progress:
-        for step, (name, rows) in enumerate(tables.items(), start=1):
-            _write(run.data / f"{name}.parquet", rows)
-            progress.write(json.dumps({"step": step, "total": len(FILES)}) + "\n")
-    summary = {"rows": {name: len(rows) for name, rows in tables.items()}}
-    (run.data / "data.json").write_text(json.dumps(summary, indent=2) + "\n")
-
-
-def check_disjoint(questions: dict[str, list[str]]) -> None:
-    """Raise ValueError when a question occurs twice, within a set or across sets."""
-    seen: dict[str, str] = {}
-    for name, asked in questions.items():
-        for question in asked:
-            if question in seen:
-                raise ValueError(f"problem {question} stands in {seen[question]} and in {name}")
-            seen[question] = name
-
-
-def _tables(recipe: Recipe) -> Iterator[list[dict[str, Any]]]:
-    sizes = recipe.data
-    # Fixed seeds: data are shared by all seeds of a recipe, which vary the training alone.
-    supervised = _draw([arithmetic.IN_DOMAIN], "sft", sizes.num_sft, seed=1)
-    traces = Random(2)
-    yield [_sft_row(problem, arithmetic.solve(problem, arithmetic.SUPERVISED, traces)) for problem in supervised]
-    yield [_rl_row(p, "rl", i) for i, p in enumerate(_draw([arithmetic.IN_DOMAIN], "rl", sizes.num_rl, seed=3))]
-    in_domain = _draw([arithmetic.IN_DOMAIN], "test", sizes.num_test, seed=4)
-    yield [_rl_row(p, "in_domain", i) for i, p in enumerate(in_domain)]
-    unseen = [arithmetic.LONGER_CHAINS, arithmetic.LARGER_NUMBERS]
-    yield [_rl_row(p, "out_of_domain", i) for i, p in enumerate(_draw(unseen, "test", sizes.num_test, seed=5))]
-
-
-def _draw(ranges: list[arithmetic.Range], split: str, count: int, seed: int) -> list[arithmetic.Problem]:
-    """`count` problems, taken in turn from each of `ranges`."""
-    rng = Random(seed)
-    streams = [arithmetic.problems(span, split, rng) for span in ranges]
-    return [next(streams[index % len(streams)]) for index in range(count)]
-
-
-def _sft_row(problem: arithmetic.Problem, trace: arithmetic.Trace) -> dict[str, Any]:
-    messages = [{"role": "user", "content": problem.question}, {"role": "assistant", "content": trace.text}]
-    return {"messages": messages, "spans": [asdict(span) for span in trace.spans]}
-
-
-def _rl_row(problem: arithmetic.Problem, split: str, index: int) -> dict[str, Any]:
-    return {
-        "data_source": arithmetic.DATA_SOURCE,
-        "prompt": [{"role": "user", "content": problem.question}],
-        "ability": "math",
-        "reward_model": {"style": "rule", "ground_truth": str(problem.answer)},
-        "extra_info": {"split": split, "index": index, "prompt_id": f"{split}-{index}"},
+    (run.data / "data.json").unlink(missing_ok=True)
+    progress = Progress(run.data / "progress.jsonl", expected_rows(recipe))
+    mirror = mirror_folder(recipe.data.mirror)
+    # What the hub refuses is told before anything is read.
+    opened = {
+        "sft": open_source("sft", recipe.data.sft, mirror, recipe.data.sft_revision),
+        "rl": open_source("rl", recipe.data.rl, mirror, recipe.data.rl_revision),
     }
+    tokenizer = AutoTokenizer.from_pretrained(run.base_hf if run.base_hf.is_dir() else recipe.model.path)
+    record: dict[str, Any] = {"rows": {}, "sets": {}, "evaluation": {}}
+    for name in recipe.evaluation.datasets:
+        path = run.data / f"{name}.parquet"
+        prepare_benchmark(BENCHMARKS[name], path, mirror=mirror, max_prompts=recipe.evaluation.max_prompts)
+        record["rows"][name] = pq.read_metadata(path).num_rows
+        record["evaluation"][name] = {"sha256": file_sha(path)}
+        progress.row()
+    checks = Checks(recipe, tokenizer, EvaluationProblems(evaluation_problems(recipe, run)))
+    for role, rows_of in (("sft", _sft_rows), ("rl", _rl_rows)):
+        source, stream = opened[role]
+        selection = _select(recipe, role, source, stream, checks, progress)
+        path = run.data / f"{role}.parquet"
+        write_rows(path, rows_of(selection))
+        record["rows"][role] = len(selection.examples)
+        record["sets"][role] = _record(source, stream, selection) | {"sha256": file_sha(path)}
+        if role == "sft" and recipe.data.overlong == "truncate":
+            record["sets"][role]["truncated"] = sum(map(checks.overlong_trace, selection.examples))
+    write_whole(run.data / "data.json", json.dumps(record, indent=2) + "\n")
+    progress.end()
 
 
-def _question(row: dict[str, Any]) -> str:
-    return (row.get("prompt") or row["messages"])[0]["content"]
+def expected_rows(recipe: Recipe) -> int:
+    """About how many progress steps there will be, as far as the published sizes of the sources tell."""
+    names = {"sft": recipe.data.sft, "rl": recipe.data.rl}
+    published = sum(known(role)[name].size for role, name in names.items() if name in known(role))
+    return published + recipe.data.num_sft + recipe.data.num_rl + len(recipe.evaluation.datasets)
 
 
-def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    partial = path.with_suffix(".partial")
-    pq.write_table(pa.Table.from_pylist(list(rows)), partial)
-    partial.replace(path)
+def evaluation_problems(recipe: Recipe, run: Run) -> list[str]:
+    """The bare questions of every evaluation set."""
+    return [
+        templates.question_of(prompt[0]["content"])
+        for name in recipe.evaluation.datasets
+        for prompt in pq.read_table(run.data / f"{name}.parquet", columns=["prompt"])["prompt"].to_pylist()
+    ]
+
+
+class Checks:
+    """The expensive checks of a recipe. Problems that were chosen for SFT are not taken again for RL."""
+
+    def __init__(self, recipe: Recipe, tokenizer: Any, evaluation: EvaluationProblems) -> None:
+        self.data = recipe.data
+        self.tokenizer = tokenizer
+        self.evaluation = evaluation
+        self.supervised: set[str] = set()
+
+    def sft(self, source: Source) -> list[Check]:
+        checks = self._problem_checks()
+        if self.data.overlong == "drop":
+            checks.append(Check(f"longer than data.cutoff_tokens={self.data.cutoff_tokens}", self.overlong_trace))
+        if source.verified:
+            checks.append(Check("the last boxed answer is not the expected one", _wrong))
+        return checks
+
+    def rl(self, source: Source) -> list[Check]:
+        limit = self.data.max_prompt_tokens
+        return [
+            Check("an SFT problem", lambda example: normalised(example.problem) in self.supervised),
+            *self._problem_checks(),
+            Check(f"prompt longer than data.max_prompt_tokens={limit}", self._overlong_prompt),
+        ]
+
+    def overlong_trace(self, example: Example) -> bool:
+        messages = sft_row(example.prompt, example.trace)["messages"]
+        return len(render(self.tokenizer, messages).input_ids) > self.data.cutoff_tokens
+
+    def _overlong_prompt(self, example: Example) -> bool:
+        text = render_prompt(self.tokenizer, example.prompt)
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"]) > self.data.max_prompt_tokens
+
+    def _problem_checks(self) -> list[Check]:
+        seen: set[str] = set()
+
+        def repeats(example: Example) -> bool:
+            key = normalised(example.problem)
+            repeated = key in seen
+            seen.add(key)
+            return repeated
+
+        return [
+            Check("a problem that came before", repeats),
+            Check("an evaluation problem", lambda example: self.evaluation.contains(example.problem)),
+            Check(
+                f"{WORDS} words in a row of an evaluation problem",
+                lambda example: self.evaluation.overlaps(example.problem),
+            ),
+        ]
+
+
+class Progress:
+    """The lines that the launcher's bar and its stall watchdog read."""
+
+    def __init__(self, path: Path, expected: int) -> None:
+        self.file = path.open("w")
+        self.expected = expected
+        self.rows = 0
+        self.written = 0.0
+
+    def row(self) -> None:
+        self.rows += 1
+        if time.monotonic() - self.written >= PROGRESS_SECONDS:
+            self._write(max(self.rows, self.expected))
+
+    def end(self) -> None:
+        self._write(self.rows)
+
+    def _write(self, total: int) -> None:
+        self.file.write(json.dumps({"step": self.rows, "total": total}) + "\n")
+        self.file.flush()
+        self.written = time.monotonic()
+
+
+def _select(recipe: Recipe, role: str, source: Source, stream: Opened, checks: Checks, progress: Progress) -> Selection:
+    asked = recipe.data.num_sft if role == "sft" else recipe.data.num_rl
+    made = checks.sft if role == "sft" else checks.rl
+    solve_rate = recipe.data.solve_rate if role == "rl" else None
+    selection = select(source, stream, asked, lambda: made(source), solve_rate, progress.row)
+    Console(width=120).print(table(role, _record(source, stream, selection)))
+    found = len(selection.examples)
+    if found < asked:
+        lost = max(selection.funnel.steps(), key=lambda step: step["dropped"])
+        raise DataError(
+            f"data.num_{role}={asked}, and {found} rows of {stream.origin} are fit (most were dropped as: "
+            f"{lost['reason']}): set data.num_{role}={found} or less"
+        )
+    if role == "sft":
+        checks.supervised = {normalised(example.problem) for example in selection.examples}
+    return selection
+
+
+def _wrong(example: Example) -> bool:
+    return compute_score("math", example.trace, example.answer)["acc"] != 1.0
+
+
+def _sft_rows(selection: Selection) -> list[dict[str, Any]]:
+    return [sft_row(example.prompt, example.trace) for example in selection.examples]
+
+
+def _rl_rows(selection: Selection) -> list[dict[str, Any]]:
+    return [
+        rl_row(example.data_source, example.prompt, example.answer, "rl", index, f"rl-{index}")
+        for index, example in enumerate(selection.examples)
+    ]
+
+
+def _record(source: Source, stream: Opened, selection: Selection) -> dict[str, Any]:
+    return {
+        "source": stream.origin,
+        "form": source.name,
+        "revision": stream.revision,
+        "seed": SEED,
+        "rows_read": selection.funnel.read,
+        "funnel": selection.funnel.steps(),
+    }

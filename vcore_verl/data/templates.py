@@ -48,3 +48,13 @@ def multiple_choice(question: str, options: Sequence[str]) -> str:
     """Appendix C.3, "Multiple-Choice Benchmark Evaluation Template"; options are lettered from A."""
     lettered = "\n".join(f"({letter}): {option.strip()}" for letter, option in zip(LETTERS, options, strict=False))
     return _MULTIPLE_CHOICE.format(question=question.strip(), options=lettered)
+
+
+def question_of(prompt: str) -> str:
+    """The question that stands in `prompt`, where it was made from one of these templates; else the prompt itself."""
+    for template in (_MATH, _CODE, _MULTIPLE_CHOICE):
+        before, _, after = template.format(question="\0", options="\0").partition("\0")
+        after = after.partition("\0")[0]
+        if prompt.startswith(before.rstrip()) and after.strip() in prompt:
+            return prompt[len(before.rstrip()) :].rpartition(after.strip())[0].strip()
+    return prompt.strip()

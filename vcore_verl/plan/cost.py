@@ -206,7 +206,8 @@ def _evaluations(s: Settings) -> tuple[int, int, int]:
     recipe = s.recipe
     count = 1 + (recipe.init.name != "none") + (recipe.rl.name != "none")
     datasets = recipe.evaluation.datasets
-    prompts = sum(BENCHMARKS[name].size if name in BENCHMARKS else recipe.data.num_test for name in datasets)
+    sizes = [BENCHMARKS[name].size if name in BENCHMARKS else recipe.data.num_test for name in datasets]
+    prompts = sum(min(size, recipe.evaluation.max_prompts or size) for size in sizes)
     return count, prompts, sampling_of(recipe).responses_per_prompt
 
 

@@ -100,6 +100,7 @@ def _data(recipe: Recipe, run: Run) -> dict[str, Any]:
         "train_batch_size": recipe.sft.batch_size,
         "max_token_len_per_gpu": recipe.sft.max_tokens_per_rank,
         "max_length": recipe.data.cutoff_tokens,
+        "truncation": "right" if recipe.data.overlong == "truncate" else "error",
         "num_workers": 0,  # a step of tokenisation is far shorter than a step of training
     }
 

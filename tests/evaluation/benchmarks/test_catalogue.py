@@ -112,6 +112,10 @@ ROWS = {
         },
         ("bigmath-4cd0ee8962f3", MATH.format("What is $1+1$?"), "2"),
     ),
+    "big_math_open": (
+        {"prompt": "What is $1+1$?", "solution": "2", "source": "orca_math", "llama8b_solve_rate": 0.9},
+        ("bigmath-4cd0ee8962f3", MATH.format("What is $1+1$?"), "2"),
+    ),
 }
 
 
@@ -150,6 +154,7 @@ def test_sizes_are_those_of_the_papers_table_8():
         "math500": 500,
         "gsm8k": 1319,
         "big_math": 500,
+        "big_math_open": 500,
     }
 
 

@@ -45,7 +45,7 @@ def test_several_files_follow_each_other(tmp_path):
     ("benchmark", "rows", "message"),
     [
         (GSM8K, [{"question": "1?"}], "lack answer"),
-        (GSM8K, [], "lack question, answer"),
+        (GSM8K, [], "lack answer, question"),
         (GSM8K, ROWS[:2], "has 3 problems, the rows hold 2"),
         (
             replace(BENCHMARKS["math500"], size=2),

@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from vcore_verl.errors import InputError
 from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.evaluation.benchmarks.prepare import prepare
-from vcore_verl.evaluation.job import EvaluationError
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser("python -m vcore_verl.evaluation.benchmarks", description=__doc__)
@@ -18,5 +18,5 @@ if __name__ == "__main__":
     options = parser.parse_args()
     try:
         prepare(BENCHMARKS[options.name], options.output, options.files)
-    except EvaluationError as error:
+    except InputError as error:
         sys.exit(str(error))

@@ -3,8 +3,9 @@
 import hashlib
 import zlib
 
+from vcore_verl.data.published import Published, Row
 from vcore_verl.data.templates import LETTERS, math, multiple_choice
-from vcore_verl.evaluation.benchmarks.declaration import Benchmark, Problem, Row, Source, Stratified
+from vcore_verl.evaluation.benchmarks.declaration import Benchmark, Problem, Stratified
 
 _RBENCH_OPTIONS = "ABCDEF"
 _BIG_MATH_BUCKETS, _BIG_MATH_HELD_OUT = 1000, 4  # about 1,000 of 251,122 problems, of which 500 are drawn
@@ -50,8 +51,16 @@ def _math500(row: Row, position: int) -> Problem:
 
 
 def _big_math(row: Row, position: int) -> Problem:
-    digest = hashlib.sha256(row["problem"].encode()).hexdigest()[:12]
-    return Problem(f"bigmath-{digest}", math(row["problem"]), str(row["answer"]))
+    return _big_math_problem(row["problem"], row["answer"])
+
+
+def _big_math_open(row: Row, position: int) -> Problem:
+    return _big_math_problem(row["prompt"], row["solution"])
+
+
+def _big_math_problem(problem: str, answer: str) -> Problem:
+    digest = hashlib.sha256(problem.encode()).hexdigest()[:12]
+    return Problem(f"bigmath-{digest}", math(problem), str(answer))
 
 
 def _gsm8k(row: Row, position: int) -> Problem:
@@ -64,7 +73,7 @@ BENCHMARKS = {
     for benchmark in (
         Benchmark(
             name="aime",
-            sources=(Source("HuggingFaceH4/aime_2024", "train"), Source("math-ai/aime25", "test")),
+            sources=(Published("HuggingFaceH4/aime_2024", "train"), Published("math-ai/aime25", "test")),
             columns=("id", "problem", "answer"),
             problem=_aime,
             size=60,
@@ -72,7 +81,7 @@ BENCHMARKS = {
         ),
         Benchmark(
             name="olympiad",
-            sources=(Source("Hothan/OlympiadBench", "train", "OE_TO_maths_en_COMP"),),
+            sources=(Published("Hothan/OlympiadBench", "train", "OE_TO_maths_en_COMP"),),
             columns=("question", "final_answer"),
             problem=_olympiad,
             size=674,
@@ -80,7 +89,7 @@ BENCHMARKS = {
         ),
         Benchmark(
             name="rbench",
-            sources=(Source("R-Bench/R-Bench", "test", "rbench-t_en"),),
+            sources=(Published("R-Bench/R-Bench", "test", "rbench-t_en"),),
             columns=("index", "question", *_RBENCH_OPTIONS, "answer"),
             problem=_rbench,
             size=1094,
@@ -88,7 +97,7 @@ BENCHMARKS = {
         ),
         Benchmark(
             name="supergpqa_1k",
-            sources=(Source("m-a-p/SuperGPQA", "train"),),
+            sources=(Published("m-a-p/SuperGPQA", "train"),),
             columns=("uuid", "question", "options", "answer_letter", "discipline"),
             problem=_supergpqa,
             size=1000,
@@ -97,7 +106,7 @@ BENCHMARKS = {
         ),
         Benchmark(
             name="math500",
-            sources=(Source("HuggingFaceH4/MATH-500", "test"),),
+            sources=(Published("HuggingFaceH4/MATH-500", "test"),),
             columns=("unique_id", "problem", "answer"),
             problem=_math500,
             size=500,
@@ -105,7 +114,7 @@ BENCHMARKS = {
         ),
         Benchmark(
             name="gsm8k",
-            sources=(Source("openai/gsm8k", "test", "main"),),
+            sources=(Published("openai/gsm8k", "test", "main"),),
             columns=("question", "answer"),
             problem=_gsm8k,
             size=1319,
@@ -113,13 +122,24 @@ BENCHMARKS = {
         ),
         Benchmark(
             name="big_math",
-            sources=(Source("SynthLabsAI/Big-Math-RL-Verified", "train"),),
+            sources=(Published("SynthLabsAI/Big-Math-RL-Verified", "train"),),
             columns=("problem", "answer", "source"),
             problem=_big_math,
             size=500,
             data_source="SynthLabsAI/Big-Math-RL-Verified",
             keep=lambda row: held_out(row["problem"]),
             distinct="problem",
+            sample=Stratified("source", 500, seed=42),
+        ),
+        Benchmark(
+            name="big_math_open",  # the copy that nobody has to ask for lacks a seventh of the problems
+            sources=(Published("open-r1/Big-Math-RL-Verified-Processed", "train", "all"),),
+            columns=("prompt", "solution", "source"),
+            problem=_big_math_open,
+            size=500,
+            data_source="SynthLabsAI/Big-Math-RL-Verified",
+            keep=lambda row: held_out(row["prompt"]),
+            distinct="prompt",
             sample=Stratified("source", 500, seed=42),
         ),
     )

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
-Row = dict[str, Any]
+from vcore_verl.data.published import Published, Row
 
 
 @dataclass(frozen=True)
@@ -15,16 +14,6 @@ class Problem:
     prompt_id: str
     prompt: str
     gold: str
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where rows are published: hub id, configuration, split, revision (a branch, tag or commit)."""
-
-    hub_id: str
-    split: str
-    config: str | None = None
-    revision: str = "main"
 
 
 @dataclass(frozen=True)
@@ -60,7 +49,7 @@ class Benchmark:
     """
 
     name: str
-    sources: tuple[Source, ...]
+    sources: tuple[Published, ...]
     columns: tuple[str, ...]
     problem: Callable[[Row, int], Problem]
     size: int

@@ -1,47 +1,57 @@
 """Published rows -> parquet in verl's RL row format, which evaluation reads."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from datasets import load_dataset
-
-from vcore_verl.evaluation.benchmarks.declaration import Benchmark, Problem, Row
+from vcore_verl.data.published import Row, local_files, open_files, open_published
+from vcore_verl.data.rows import rl_row, user, write_rows
+from vcore_verl.evaluation.benchmarks.declaration import Benchmark, Problem
 from vcore_verl.evaluation.job import EvaluationError
 
-_READERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
 
+def prepare(
+    benchmark: Benchmark,
+    output: Path,
+    local: Sequence[Path] = (),
+    mirror: Path | None = None,
+    max_prompts: int | None = None,
+) -> None:
+    """Write the benchmark's problems to `output`: from the hub, from `local` files with the same columns, or from a
+    `mirror` directory with copies under their hub ids. Only the first `max_prompts` where that is set.
 
-def prepare(benchmark: Benchmark, output: Path, local_files: Sequence[Path] = ()) -> None:
-    """Write the benchmark's problems to `output`, from the hub or from `local_files` with the same columns.
-
-    Raises `EvaluationError` for missing columns, a number of problems that is not the benchmark's, or repeated ids.
+    Raises `EvaluationError` for missing columns, a number of problems that is not the benchmark's, or repeated ids, and
+    `DataError` for rows that cannot be had.
     """
-    problems = to_problems(benchmark, read_local(local_files) if local_files else _read_hub(benchmark))
-    rows = [_rl_row(benchmark, index, problem) for index, problem in enumerate(problems)]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_suffix(".partial")
-    pq.write_table(pa.Table.from_pylist(rows), partial)
-    partial.replace(output)
+    if local:
+        rows: Iterable[Row] = chain.from_iterable(open_files(local_files(path), str(path)).rows for path in local)
+    else:
+        rows = chain.from_iterable(open_published(source, mirror).rows for source in benchmark.sources)
+    problems = to_problems(benchmark, rows, max_prompts)
+    prompts = enumerate(problems)
+    write_rows(
+        output,
+        [
+            rl_row(benchmark.data_source, user(problem.prompt), problem.gold, "test", index, problem.prompt_id)
+            for index, problem in prompts
+        ],
+    )
 
 
-def to_problems(benchmark: Benchmark, rows: Sequence[Row]) -> list[Problem]:
-    """The problems among published rows, checked."""
-    missing = sorted(set(benchmark.columns) - set(rows[0])) if rows else list(benchmark.columns)
-    if missing:
-        raise EvaluationError(f"benchmark '{benchmark.name}': the rows lack {', '.join(missing)}")
-    kept = [row for row in rows if benchmark.keep(row)]
-    if benchmark.distinct is not None:
-        kept = list({row[benchmark.distinct]: row for row in reversed(kept)}.values())[::-1]
+def to_problems(benchmark: Benchmark, rows: Iterable[Row], max_prompts: int | None = None) -> list[Problem]:
+    """The problems among published rows, checked: all of them, or the first `max_prompts` of those there are."""
+    kept = _kept(benchmark, rows)
     if benchmark.sample is not None:
-        if len(kept) < benchmark.sample.size:
+        if len(kept) >= benchmark.sample.size:
+            kept = benchmark.sample.draw(kept)
+        elif max_prompts is None:
             raise EvaluationError(
                 f"benchmark '{benchmark.name}': {benchmark.sample.size} problems are drawn, the rows hold {len(kept)}"
             )
-        kept = benchmark.sample.draw(kept)
     problems = [benchmark.problem(row, position) for position, row in enumerate(kept)]
-    if len(problems) != benchmark.size:
+    if max_prompts is not None:
+        problems = problems[:max_prompts]
+    elif len(problems) != benchmark.size:
         raise EvaluationError(
             f"benchmark '{benchmark.name}' has {benchmark.size} problems, the rows hold {len(problems)}"
         )
@@ -50,32 +60,12 @@ def to_problems(benchmark: Benchmark, rows: Sequence[Row]) -> list[Problem]:
     return problems
 
 
-def read_local(paths: Sequence[Path]) -> list[Row]:
-    """Rows of local parquet, json, jsonl or csv files, in order."""
-    return [row for path in paths for row in _read_file(path)]
-
-
-def _read_file(path: Path) -> list[Row]:
-    if not path.is_file():
-        raise EvaluationError(f"{path} does not exist")
-    if path.suffix not in _READERS:
-        raise EvaluationError(f"{path} is of an unknown kind; give one of {', '.join(_READERS)}")
-    return load_dataset(_READERS[path.suffix], data_files=str(path), split="train").to_list()
-
-
-def _read_hub(benchmark: Benchmark) -> list[Row]:
-    return [
-        row
-        for source in benchmark.sources
-        for row in load_dataset(source.hub_id, source.config, split=source.split, revision=source.revision).to_list()
-    ]
-
-
-def _rl_row(benchmark: Benchmark, index: int, problem: Problem) -> Row:
-    return {
-        "data_source": benchmark.data_source,
-        "prompt": [{"role": "user", "content": problem.prompt}],
-        "ability": "math",
-        "reward_model": {"style": "rule", "ground_truth": problem.gold},
-        "extra_info": {"split": "test", "index": index, "prompt_id": problem.prompt_id},
-    }
+def _kept(benchmark: Benchmark, rows: Iterable[Row]) -> list[Row]:
+    stream = iter(rows)
+    first = next(stream, {})
+    if missing := sorted(set(benchmark.columns) - set(first)):
+        raise EvaluationError(f"benchmark '{benchmark.name}': the rows lack {', '.join(missing)}")
+    kept = [row for row in chain([first], stream) if benchmark.keep(row)]
+    if benchmark.distinct is not None:
+        kept = list({row[benchmark.distinct]: row for row in reversed(kept)}.values())[::-1]
+    return kept

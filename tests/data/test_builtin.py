@@ -3,7 +3,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from vcore_verl.data import command, prepare
+from vcore_verl.data import builtin, command
 from vcore_verl.recipe import load
 from vcore_verl.run import ArtefactError, Run
 
@@ -12,13 +12,13 @@ from vcore_verl.run import ArtefactError, Run
 def prepared(tmp_path):
     recipe = load("tiny", [f"output_dir={tmp_path}", "data.num_sft=60", "data.num_rl=50", "data.num_test=40"])
     run = Run(recipe)
-    prepare.prepare(recipe, run)
+    builtin.prepare(recipe, run)
     return recipe, run
 
 
 def test_every_set_has_its_size_and_verifies(prepared):
     recipe, run = prepared
-    rows = {name: pq.read_table(run.data / f"{name}.parquet").num_rows for name in command.FILES}
+    rows = {name: pq.read_table(run.data / f"{name}.parquet").num_rows for name in builtin.FILES}
     assert rows == {"sft": 60, "rl": 50, "in_domain": 40, "out_of_domain": 40}
     command.verify_data(recipe, run)
 
@@ -50,7 +50,7 @@ def test_out_of_domain_problems_are_longer_or_larger_than_any_in_training(prepar
 
 def test_a_problem_in_two_sets_is_an_error_that_names_both():
     with pytest.raises(ValueError, match=r"problem 1\+1=\? stands in rl and in in_domain"):
-        prepare.check_disjoint({"rl": ["1+1=?"], "in_domain": ["1+1=?"]})
+        builtin.check_disjoint({"rl": ["1+1=?"], "in_domain": ["1+1=?"]})
 
 
 def test_a_missing_or_short_file_does_not_verify(prepared):

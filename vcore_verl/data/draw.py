@@ -1,0 +1,54 @@
+"""A random draw from a stream too large to hold. Imports no torch."""
+
+import hashlib
+import heapq
+import json
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+def rank(seed: int, *content: object) -> int:
+    """A pseudo-random place for a row, from nothing but the seed and the row's content."""
+    digest = hashlib.sha256(json.dumps([seed, *content]).encode()).digest()
+    return int.from_bytes(digest[:16], "big")
+
+
+class Draw(Generic[Item]):
+    """Keeps the `capacity` items of lowest rank: a uniform draw that no order and no sharding of the stream changes.
+
+    Items of equal rank are the same item, and count as repeats of it.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.offered = 0
+        self._copies: dict[int, int] = {}
+        self._items: dict[int, Item] = {}
+        self._largest: list[int] = []  # negated ranks: a heap whose first is the largest rank
+
+    def add(self, place: int, item: Item) -> None:
+        self.offered += 1
+        if place in self._items:
+            self._copies[place] += 1
+            return
+        if len(self._items) == self.capacity:
+            if place > -self._largest[0]:
+                return
+            evicted = -heapq.heappop(self._largest)
+            del self._items[evicted], self._copies[evicted]
+        heapq.heappush(self._largest, -place)
+        self._items[place], self._copies[place] = item, 1
+
+    def ordered(self) -> list[Item]:
+        """The drawn items by rank: any first part of them is itself a uniform draw."""
+        return [self._items[place] for place in sorted(self._items)]
+
+    @property
+    def repeats(self) -> int:
+        """Copies of drawn items beside the drawn ones."""
+        return sum(self._copies.values()) - len(self._items)
+
+    @property
+    def left_out(self) -> int:
+        return self.offered - self.repeats - len(self._items)

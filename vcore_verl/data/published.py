@@ -1,0 +1,165 @@
+"""Rows of published data sets, streamed from the hub or from files on this machine. Imports no torch.
+
+`datasets` is imported only when rows are read: the command line knows the sources, and must start at once.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vcore_verl.errors import InputError
+
+Row = dict[str, Any]
+
+SAMPLES = "builtin:samples"  # a mirror with a dozen rows of each set, written for this project
+READERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
+OPEN_COPIES = {"SynthLabsAI/Big-Math-RL-Verified": "open-r1/Big-Math-RL-Verified-Processed"}
+
+
+class DataError(InputError):
+    """Data that cannot be had or are not what they should be; the message is one line that says what to do."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where rows are published: hub id, split, configuration; `file` where the repository declares no splits."""
+
+    hub_id: str
+    split: str
+    config: str | None = None
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Rows that can be read any number of times, one at a time.
+
+    `origin` is the hub id or a path; `revision` the commit on the hub, or for files here a hash of names and sizes.
+    """
+
+    origin: str
+    revision: str
+    rows: Iterable[Row]
+
+
+def mirror_folder(mirror: str | None) -> Path | None:
+    """The directory that `data.mirror` names."""
+    if mirror is None:
+        return None
+    return Path(__file__).parent / "samples" if mirror == SAMPLES else Path(mirror).expanduser()
+
+
+def open_published(published: Published, mirror: Path | None = None, revision: str | None = None) -> Opened:
+    """The rows at `revision` (the newest by default), or those of the copy `mirror/<hub id>`.
+
+    Raises `DataError` where the hub refuses or cannot be reached, or the mirror holds no such data set.
+    """
+    if mirror is None:
+        return _open_hub(published, revision)
+    return open_files(mirrored_files(published, mirror), str(mirror / published.hub_id))
+
+
+def open_files(files: list[Path], origin: str) -> Opened:
+    """The rows of local files of one kind, in order."""
+    from datasets import load_dataset
+
+    names = [str(file) for file in files]
+    rows = load_dataset(READERS[files[0].suffix], data_files=names, split="train", streaming=True)
+    return Opened(origin, _listing_digest(files), rows)
+
+
+def local_files(path: Path) -> list[Path]:
+    """The data files that `path` names: itself, or those below it.
+
+    Raises `DataError` where there are none, or several kinds of them.
+    """
+    if not path.exists():
+        raise DataError(f"{path} does not exist; give a file or a directory of {', '.join(READERS)}")
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    known = [file for file in files if file.suffix in READERS]
+    if not known:
+        raise DataError(f"{path} is of an unknown kind or empty; give a file or a directory of {', '.join(READERS)}")
+    if len(kinds := sorted({file.suffix for file in known})) > 1:
+        raise DataError(f"{path} holds files of several kinds ({', '.join(kinds)}); name one file, or part them")
+    return known
+
+
+def mirrored_files(published: Published, mirror: Path) -> list[Path]:
+    """The files of one configuration and split in `mirror/<hub id>`.
+
+    A copy of a hub repository names both in its files' paths (`all/train-00000-of-00001.parquet`,
+    `data/cot-00000-of-00144.parquet`); of a copy that does not name one, every file is taken.
+    """
+    folder = mirror / published.hub_id
+    if not folder.is_dir():
+        raise DataError(
+            f"data.mirror={mirror} holds no {published.hub_id}: on a machine with internet, hf download --repo-type "
+            f"dataset {published.hub_id} --local-dir DIR/{published.hub_id}, and copy DIR there"
+        )
+    files = sorted(file for file in folder.rglob("*") if file.suffix in READERS)
+    for name in filter(None, (published.file, published.config, published.split)):
+        files = [file for file in files if _names(file.relative_to(folder), name)] or files
+    if len({file.suffix for file in files}) != 1:
+        return local_files(folder)
+    return files
+
+
+def _names(file: Path, name: str) -> bool:
+    """Whether a folder or the file is called `name`, or the file `name-<shard>`."""
+    return name in (*file.parts, file.stem) or file.stem.startswith(f"{name}-")
+
+
+def _listing_digest(files: list[Path]) -> str:
+    lines = [f"{file.name} {file.stat().st_size}" for file in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _open_hub(published: Published, revision: str | None) -> Opened:
+    from datasets import load_dataset
+    from huggingface_hub import auth_check, dataset_info
+
+    hub_id = published.hub_id
+    with _told(hub_id):
+        auth_check(hub_id, repo_type="dataset")  # a gated set's description is open to all, its rows are not
+        commit = dataset_info(hub_id, revision=revision).sha or revision or "main"
+        rows = load_dataset(
+            hub_id,
+            published.config,
+            data_files=published.file,
+            split="train" if published.file else published.split,
+            revision=commit,
+            streaming=True,
+        )
+    return Opened(hub_id, commit, rows)
+
+
+@contextmanager
+def _told(hub_id: str) -> Iterator[None]:
+    from httpx import HTTPError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        yield
+    except GatedRepoError as error:
+        copy = f", or use the open copy {OPEN_COPIES[hub_id]}" if hub_id in OPEN_COPIES else ""
+        raise DataError(
+            f"{hub_id} is only for those who accept its terms: do so on the data set's page and set HF_TOKEN{copy}"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise DataError(f"{hub_id} has no such revision: check data.sft_revision and data.rl_revision") from error
+    except RepositoryNotFoundError as error:
+        raise DataError(f"the hub knows no data set {hub_id}, or not to you: set HF_TOKEN") from error
+    except (HfHubHTTPError, HTTPError, OfflineModeIsEnabled, OSError) as error:
+        raise DataError(
+            f"{hub_id} cannot be read from the hub ({str(error).splitlines()[0]}): copy it to DIR/{hub_id} and set "
+            "data.mirror=DIR"
+        ) from error

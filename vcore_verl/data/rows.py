@@ -1,0 +1,41 @@
+"""Rows as the trainers take them, and how they are written. Imports no torch."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+Messages = list[dict[str, str]]
+
+
+def sft_row(prompt: Messages, response: str) -> dict[str, Any]:
+    """What `sft.dataset.SupervisedDataset` reads."""
+    return {"messages": [*prompt, {"role": "assistant", "content": response}]}
+
+
+def rl_row(
+    data_source: str, prompt: Messages, ground_truth: Any, split: str, index: int, prompt_id: str
+) -> dict[str, Any]:
+    """verl's format (verl/utils/dataset/rl_dataset.py); `data_source` chooses the grader, `prompt_id` is unique."""
+    return {
+        "data_source": data_source,
+        "prompt": prompt,
+        "ability": "math",
+        "reward_model": {"style": "rule", "ground_truth": ground_truth},
+        "extra_info": {"split": split, "index": index, "prompt_id": prompt_id},
+    }
+
+
+def user(content: str) -> Messages:
+    """A prompt of one user's message."""
+    return [{"role": "user", "content": content}]
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write a Parquet file whole: a reader, or a crash, meets the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    pq.write_table(pa.Table.from_pylist(list(rows)), partial)
+    partial.replace(path)

@@ -1,0 +1,212 @@
+"""The training sources: for each, where it is published, its columns, and how a row becomes an example.
+
+Columns and traps of the published sets are those of their cards. Imports no torch.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from vcore_verl.data import templates
+from vcore_verl.data.published import DataError, Opened, Published, Row, local_files, open_files, open_published
+from vcore_verl.data.rows import Messages, user
+from vcore_verl.evaluation.benchmarks.catalogue import held_out
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row, whatever its source.
+
+    `problem` is the bare question, by which rows are compared; `prompt` what the policy is asked. `answer` is the
+    accepted answer or several, "" where the source has none. RL examples have no `trace`.
+    """
+
+    problem: str
+    prompt: Messages
+    answer: Any
+    trace: str = ""
+    data_source: str = ""
+    solve_rate: float | None = None
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Rows that do not `keep` are dropped, for the `reason` that the funnel shows."""
+
+    reason: str
+    keep: Callable[[Row], bool]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A training source.
+
+    A row has all of `columns`, and is read only where it passes every one of `filters`. `size` is the number of
+    published rows, for the progress bar. `supervised` sources have traces, and `verified` ones answers that these must
+    reach; `rated` ones say how often a small model solved a problem.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    example: Callable[[Row], Example]
+    published: Published | None = None
+    size: int = 0
+    filters: tuple[Filter, ...] = ()
+    supervised: bool = False
+    verified: bool = False
+    rated: bool = False
+
+
+def equals(column: str, value: str) -> Filter:
+    return Filter(f"{column} is not {value}", lambda row: row[column] == value)
+
+
+def not_held_out(column: str) -> Filter:
+    return Filter("kept for testing", lambda row: not held_out(row[column] or ""))
+
+
+def _open_math_reasoning(row: Row) -> Example:
+    problem, answer, trace = (_text(row[column]) for column in ("problem", "expected_answer", "generated_solution"))
+    return Example(problem, user(templates.math(problem)), answer, trace)
+
+
+def _vcore_data(row: Row) -> Example:
+    problem = templates.question_of(_text(row["question"]))
+    return Example(problem, user(templates.math(problem)), "", _text(row["cot"]))
+
+
+def _conversation(row: Row) -> Example:
+    turns = _turns(row["messages"])
+    if not turns or turns[-1]["role"] != "assistant":
+        return Example("", [], "")
+    return Example(_asked(turns[:-1]), turns[:-1], "", turns[-1]["content"])
+
+
+def _big_math(problem_column: str, answer_column: str) -> Callable[[Row], Example]:
+    def example(row: Row) -> Example:
+        problem, rate = _text(row[problem_column]), row.get("llama8b_solve_rate")
+        answer = _text(row[answer_column])
+        return Example(problem, user(templates.math(problem)), answer, data_source=BIG_MATH, solve_rate=rate)
+
+    return example
+
+
+def _verl(row: Row) -> Example:
+    """A row in verl's form as it is; DAPO's instruction to end with "Answer:" gives way to the paper's template."""
+    prompt = _turns(row["prompt"])
+    answer, problem, data_source = row["reward_model"]["ground_truth"], _asked(prompt), row["data_source"]
+    if wrapped := _DAPO_WRAPPER.fullmatch(problem):
+        problem = wrapped["problem"]
+        prompt, data_source = user(templates.math(problem)), DAPO
+    return Example(problem, prompt, answer, data_source=data_source)
+
+
+def _turns(messages: list[Row] | None) -> Messages:
+    return [{"role": turn["role"], "content": _text(turn["content"])} for turn in messages or []]
+
+
+def _asked(prompt: Messages) -> str:
+    """What the user asks, without the paper's template."""
+    asked = "\n".join(turn["content"] for turn in prompt if turn["role"] == "user")
+    return templates.question_of(asked)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
+BIG_MATH, DAPO = "SynthLabsAI/Big-Math-RL-Verified", "BytedTsinghua-SIA/DAPO-Math-17k"
+_DAPO_WRAPPER = re.compile(
+    r"Solve the following math problem step by step\. The last line of your response should be of the form Answer:"
+    r"[^\n]*\n+(?P<problem>.*?)\n+Remember to put your answer on its own line after \"Answer:\"\.\s*",
+    re.DOTALL,
+)
+
+SFT_SOURCES = (
+    Source(
+        name="nvidia/OpenMathReasoning",
+        columns=("problem", "generated_solution", "expected_answer", "problem_type", "generation_model"),
+        example=_open_math_reasoning,
+        published=Published("nvidia/OpenMathReasoning", "cot"),
+        size=3_201_061,
+        filters=(equals("problem_type", "has_answer_extracted"), equals("generation_model", "DeepSeek-R1")),
+        supervised=True,
+        verified=True,
+    ),
+    Source(
+        name="XanderGong/VCORE-data",
+        columns=("question", "cot"),
+        example=_vcore_data,
+        published=Published("XanderGong/VCORE-data", "train", file="math_train_format.json"),
+        size=3_200,
+        supervised=True,
+    ),
+    Source(name="conversations", columns=("messages",), example=_conversation, supervised=True),
+)
+RL_SOURCES = (
+    Source(
+        name=BIG_MATH,
+        columns=("problem", "answer"),
+        example=_big_math("problem", "answer"),
+        published=Published(BIG_MATH, "train"),
+        size=251_122,
+        filters=(not_held_out("problem"),),
+        rated=True,
+    ),
+    Source(
+        name="open-r1/Big-Math-RL-Verified-Processed",
+        columns=("prompt", "solution"),
+        example=_big_math("prompt", "solution"),
+        published=Published("open-r1/Big-Math-RL-Verified-Processed", "train", "all"),
+        size=215_608,
+        filters=(not_held_out("prompt"),),
+        rated=True,
+    ),
+    Source(
+        name=DAPO,
+        columns=("data_source", "prompt", "reward_model"),
+        example=_verl,
+        published=Published(DAPO, "train"),
+        size=1_791_700,
+    ),
+    Source(name="verl's RL rows", columns=("data_source", "prompt", "reward_model"), example=_verl),
+)
+SOURCES = {"sft": SFT_SOURCES, "rl": RL_SOURCES}
+
+
+def known(role: str) -> dict[str, Source]:
+    """The published sources of "sft" or "rl", by hub id."""
+    return {source.name: source for source in SOURCES[role] if source.published is not None}
+
+
+def open_source(role: str, name: str, mirror: Path | None, revision: str | None) -> tuple[Source, Opened]:
+    """The source that `name` names, a hub id or a local file or directory, and its rows.
+
+    Raises `DataError` where it cannot be read, or its rows lack columns of the source.
+    """
+    source = known(role).get(name)
+    if source is not None and source.published is not None:
+        opened = open_published(source.published, mirror, revision)
+        if missing := sorted(set(source.columns) - set(_first_row(opened))):
+            raise DataError(f"data.{role}: {opened.origin} lacks the columns {', '.join(missing)}")
+        return source, opened
+    opened = open_files(local_files(Path(name).expanduser()), name)
+    return recognise(role, name, set(_first_row(opened))), opened
+
+
+def recognise(role: str, name: str, columns: set[str]) -> Source:
+    """The one source of "sft" or "rl" that rows with these columns are of. Raises `DataError` for none or several."""
+    forms = {source.columns: source for source in SOURCES[role]}  # DAPO's rows have verl's form: the general one stays
+    fitting = [source for source in forms.values() if columns.issuperset(source.columns)]
+    if len(fitting) == 1:
+        return fitting[0]
+    what = "fit several sources" if fitting else "fit no source"
+    options = "; ".join(f"{source.name}: {', '.join(source.columns)}" for source in fitting or forms.values())
+    raise DataError(f"data.{role}={name}: its columns ({', '.join(sorted(columns)) or 'none'}) {what} ({options})")
+
+
+def _first_row(opened: Opened) -> Row:
+    return next(islice(opened.rows, 1), {})

@@ -38,8 +38,8 @@ def gibbs_weights(
     Give either `temperature` > 0, in units of the utility, infinity for uniform weights (the released code's divisor;
     the paper's tau is its inverse), or `kl_budget` >= 0 in nats: each sequence then gets the temperature at which KL(q
     || uniform) equals the budget (paper, equation 1). A budget out of reach for a sequence, beyond log n - log(tokens
-    of maximal utility), puts all weight on its best tokens; equal utilities give weight 1. Raises ValueError unless
-    exactly one of the two is given and in range.
+    of maximal utility), puts all weight on its best tokens, those less than 1e-12 of the sequence's range apart; equal
+    utilities give weight 1. Raises ValueError unless exactly one of the two is given and in range.
     """
     if temperature is not None and kl_budget is None:
         if not temperature > 0:

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vcore_verl.data.published import DataError
 from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.evaluation.benchmarks.prepare import prepare, to_problems
 from vcore_verl.evaluation.job import EvaluationError
@@ -73,5 +74,5 @@ def test_repeated_problems_count_once():
 @pytest.mark.parametrize(("name", "message"), [("none.parquet", "does not exist"), ("a.xlsx", "unknown kind")])
 def test_a_file_that_cannot_be_read_is_named(tmp_path, name, message):
     (tmp_path / "a.xlsx").touch()
-    with pytest.raises(EvaluationError, match=message):
+    with pytest.raises(DataError, match=message):
         prepare(GSM8K, tmp_path / "out.parquet", [tmp_path / name])

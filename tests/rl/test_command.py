@@ -1,23 +1,20 @@
-from pathlib import Path
-
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from verl.utils.config import omega_conf_to_dataclass
 
 from vcore_verl.overrides import to_overrides
 from vcore_verl.recipe import RecipeError, load, names
 from vcore_verl.rl import command
+from vcore_verl.rl.main import configure
 from vcore_verl.run import ArtefactError, Run
 
 
 def composed(recipe):
-    """verl's own configuration with the recipe's overrides, as `main_ppo` would see it."""
-    import importlib.util
-
-    config_dir = Path(importlib.util.find_spec("verl").origin).parent / "trainer" / "config"
-    overrides = to_overrides(command.verl_settings(recipe, Run(recipe)))
-    with initialize_config_dir(str(config_dir), version_base=None):
-        return compose("ppo_trainer", overrides=overrides)
+    """verl's own configuration with the recipe's overrides, checked by verl."""
+    config = configure(to_overrides(command.verl_settings(recipe, Run(recipe))))
+    for part in (config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout, config.algorithm):
+        omega_conf_to_dataclass(part)
+    return config
 
 
 @pytest.mark.parametrize("name", names())

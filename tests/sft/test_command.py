@@ -2,27 +2,28 @@ import json
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_module
+from verl.utils.config import omega_conf_to_dataclass
 
 from vcore_verl.overrides import to_overrides
 from vcore_verl.platform import cpu_environment
-from vcore_verl.recipe import Recipe, RecipeError, load
+from vcore_verl.recipe import Recipe, RecipeError, load, names
 from vcore_verl.run import ArtefactError, Run
 from vcore_verl.sft.command import final_shards, sft_command, verify_sft, verl_settings
+from vcore_verl.sft.main import configure
 
 
 def recipe(tmp_path: Path, *overrides: str, name: str = "tiny") -> Recipe:
     return load(name, [f"output_dir={tmp_path}", *overrides])
 
 
-@pytest.mark.parametrize("name", ["tiny", "qwen3_4b"])
+@pytest.mark.parametrize("name", names())
 @pytest.mark.parametrize("device", ["cpu", ""])
 def test_every_setting_exists_in_verl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, device: str):
     monkeypatch.setenv("VERL_PLATFORM", device)
     subject = recipe(tmp_path, name=name)
-    overrides = to_overrides(verl_settings(subject, Run(subject)))
-    with initialize_config_module("verl.trainer.config", version_base=None):
-        config = compose("sft_trainer_engine", overrides=overrides)
+    config = configure(to_overrides(verl_settings(subject, Run(subject))))
+    for section in (config.engine, config.optim, config.checkpoint, config.profiler):
+        omega_conf_to_dataclass(section)
     assert config.optim.lr == subject.sft.learning_rate
     assert config.trainer.seed == subject.seed
     assert config.init.probe.batch_size == 32
@@ -55,6 +56,7 @@ def test_settings_of_verl_pass_through(tmp_path: Path):
         (["sft.verl.model.use_liger=true"], "no forward-mode derivative"),
         (["sft.verl.data.pad_mode=right"], "pad_mode"),
         (["sft.batch_size=63"], "multiple of the 2 ranks"),
+        (["sft.max_tokens_per_rank=200"], "cannot hold one example of data.cutoff_tokens=256 tokens"),
         (["init.probe.batch_size=3"], "multiple of the 2 ranks"),
         (["init.probe.derivative=backward"], "choose one of jvp, forward, central"),
         (["init.probe.gradient=old"], "choose one of fresh, running"),

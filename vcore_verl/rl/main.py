@@ -26,11 +26,16 @@ class TaskRunner(_TaskRunner):
         super().run(config)
 
 
-def main(overrides: list[str]) -> None:
+def configure(overrides: list[str]) -> DictConfig:
+    """verl's PPO configuration with `overrides`, checked by verl. Raises Hydra's error for a key that verl lacks."""
     with initialize_config_module("verl.trainer.config", version_base=None):
         config = compose("ppo_trainer", overrides=overrides)
     validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
-    run_ppo(config, task_runner_class=ray.remote(TaskRunner))
+    return config
+
+
+def main(overrides: list[str]) -> None:
+    run_ppo(configure(overrides), task_runner_class=ray.remote(TaskRunner))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,10 @@ def _wrong_for_all(recipe: Recipe, verl: Mapping[str, Any], ranks: int) -> dict[
             lookup(verl, "engine.strategy") != "fsdp2"
         ),
         f"sft.verl.data.pad_mode={pad_mode} is not supported by verl's engine; leave it out": pad_mode != "no_padding",
+        f"sft.max_tokens_per_rank={recipe.sft.max_tokens_per_rank} cannot hold one example of "
+        f"data.cutoff_tokens={recipe.data.cutoff_tokens} tokens": (
+            recipe.sft.max_tokens_per_rank < recipe.data.cutoff_tokens
+        ),
         f"init.keep={recipe.init.keep} must be a share in (0, 1]": not 0 < recipe.init.keep <= 1,
     }
 

@@ -6,16 +6,21 @@ import sys
 
 import torch
 from hydra import compose, initialize_config_module
+from omegaconf import DictConfig
 from verl.utils import distributed
 
 from vcore_verl.sft.trainer import ObjectiveTrainer
 
 
-def main(overrides: list[str]) -> None:
+def configure(overrides: list[str]) -> DictConfig:
+    """verl's SFT configuration with `overrides`. Raises Hydra's error for a key that verl lacks."""
     with initialize_config_module("verl.trainer.config", version_base=None):
-        config = compose("sft_trainer_engine", overrides=overrides)
+        return compose("sft_trainer_engine", overrides=overrides)
+
+
+def main(overrides: list[str]) -> None:
     distributed.initialize_global_process_group()
-    ObjectiveTrainer(config).fit()
+    ObjectiveTrainer(configure(overrides)).fit()
     torch.distributed.destroy_process_group()
 
 

@@ -34,7 +34,9 @@ def vcore(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess:
         (["run", "tiny", "--fresh", "sft.steps=x"], "sft.steps is of the wrong type"),
         (["run", "qwen3_4b"], "error: recipe qwen3_4b needs 8 NVIDIA GPUs; this machine has none."),
         (["report", "tiny"], "error: runs/tiny does not exist: run the recipe first"),
-        (["compare", "elsewhere"], "error: elsewhere"),
+        (["compare", "elsewhere"], "error: elsewhere is neither a recipe nor a folder; known recipes:"),
+        (["compare", "tiny", "inits=vcore,dtf"], "error: init=dtf is not known; choose one of"),
+        (["compare", "qwen3_4b"], "error: recipe qwen3_4b needs 8 NVIDIA GPUs; this machine has none."),
         (["eval", "elsewhere"], "say with --recipe which recipe's decoding to use"),
     ],
 )
@@ -60,6 +62,14 @@ def test_a_dry_run_of_a_large_recipe_says_what_is_missing(tmp_path):
     ended = vcore("run", "qwen3_4b", "--dry-run", cwd=tmp_path)
     assert ended.returncode == 0
     assert "would not start: recipe qwen3_4b needs 8 NVIDIA GPUs" in ended.stdout
+
+
+def test_a_dry_run_of_a_comparison_prints_its_arms_and_starts_nothing(tmp_path):
+    ended = vcore("compare", "tiny", "--dry-run", "inits=dft,none", cwd=tmp_path)
+    assert ended.returncode == 0
+    assert "dft-grpo seed 0   sft export_sft" in ended.stdout
+    assert "none-grpo seed 0  rl export_rl" in ended.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_show_prints_the_command_of_every_stage(tmp_path):

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 BAD_INPUT = 2
 INTERRUPTED = 130
 EVALUATION_STALL_SECONDS = 30 * 60.0  # as hardware.stall_minutes in recipes/base.yaml
+COMPARE_HELP = (
+    "a recipe's name, with inits=vcore,dft rls=grpo seeds=0,1,2 and overrides for all arms; or folders with"
+    " results.json, the first of which is the reference (write ./NAME for a folder called like a recipe)"
+)
 
 console = Console(width=None if sys.stdout.isatty() else 120)  # a file or a pipe has no width of its own
 
@@ -62,8 +66,9 @@ def run(words: list[str]) -> int:
     parser = _parser("run", run)
     parser.add_argument("--dry-run", action="store_true", help="print plan and resolved recipe, start nothing")
     parser.add_argument("--fresh", action="store_true", help="run every stage anew; former results are kept aside")
+    parser.add_argument("--no-report", action="store_true", help="leave out the report on all runs of the recipe")
     args, recipe = _recipe(parser, words)
-    from vcore_verl.pipeline import Pipeline
+    from vcore_verl.pipeline import Pipeline, without_report
 
     hardware.hand_down(recipe)
     if args.dry_run:
@@ -73,8 +78,10 @@ def run(words: list[str]) -> int:
             console.print(f"would not start: {reason}", style="yellow", highlight=False, soft_wrap=True)
         return 0
     hardware.check(recipe)
-    pipeline = Pipeline(recipe, console)
+    pipeline = Pipeline(recipe, console, without_report(recipe) if args.no_report else None)
     pipeline.execute(args.fresh)
+    if args.no_report:
+        return 0
     from vcore_verl.report import terminal_summary
 
     console.print(terminal_summary(pipeline.run_dir.root))
@@ -121,7 +128,9 @@ def evaluate(words: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with shown(console, "evaluate", command) as on_progress:
         process.run(command, folder / "evaluation.log", EVALUATION_STALL_SECONDS, on_progress)
-    compare([str(folder)])
+    from vcore_verl.report.versus import versus
+
+    console.print(versus([folder]))
     console.print(f"results: {folder}", highlight=False, soft_wrap=True)
     return 0
 
@@ -135,14 +144,50 @@ def view(words: list[str]) -> int:
 
 
 def compare(words: list[str]) -> int:
-    """compare evaluations by their folders, wherever the checkpoints come from"""
+    """run the missing arms of a recipe and report on them all; or compare evaluations by their folders"""
     parser = argparse.ArgumentParser(prog="python -m vcore_verl compare", description=compare.__doc__)
-    parser.add_argument(
-        "evaluations", type=Path, nargs="+", help="folders with results.json; the first is the reference"
-    )
+    parser.add_argument("what", nargs="+", metavar="RECIPE [key=value ...] | FOLDER ...", help=COMPARE_HELP)
+    parser.add_argument("--dry-run", action="store_true", help="of a recipe: print its arms and start nothing")
+    args = parser.parse_intermixed_args(words)
+    first, *others = args.what
+    if first in names():
+        return _compare_arms(first, others, args.dry_run)
+    if not Path(first).is_dir():
+        raise RecipeError(f"{first} is neither a recipe nor a folder; known recipes: {', '.join(names())}")
     from vcore_verl.report.versus import versus
 
-    console.print(versus(parser.parse_args(words).evaluations))
+    console.print(versus([Path(name) for name in args.what]))
+    return 0
+
+
+def _compare_arms(recipe_name: str, words: list[str], dry_run: bool) -> int:
+    from vcore_verl.arms import arms, print_plan, run_all, total_seconds
+
+    planned = arms(recipe_name, words, console)
+    hardware.hand_down(planned[0].recipe)
+    if dry_run:
+        print_plan(planned, console)
+        if reason := hardware.shortage(planned[0].recipe):
+            console.print(f"would not start: {reason}", style="yellow", highlight=False, soft_wrap=True)
+        return 0
+    for arm in planned:
+        hardware.check(arm.recipe)
+    failures = run_all(planned, console)
+    from vcore_verl.report import ReportError, terminal_summary, write_report
+
+    root = planned[0].pipeline.run_dir.root
+    try:
+        write_report(root)
+        console.print(terminal_summary(root))
+        console.print(f"report: {root / 'report'}", highlight=False, soft_wrap=True)
+    except ReportError:
+        if not failures:
+            raise
+    hours = total_seconds(planned) / 3600
+    console.print(f"{len(planned) - len(failures)} of {len(planned)} arms done, {hours:.2f} hours in all")
+    if failures:
+        reasons = (f"{failure.arm.name}: {failure.reason}" for failure in failures)
+        return _fail("\n".join(["some arms failed; the same command tries them again", *reasons]), 1)
     return 0
 
 

@@ -31,8 +31,8 @@ def main() -> int:
     """Run the command; exit as it does (128 + signal where a signal ended it or the guard)."""
     launcher, ray_logs, *command = sys.argv[1:]
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
-    _prctl(PR_SET_CHILD_SUBREAPER, 1)
-    _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != int(launcher):  # it died before PR_SET_PDEATHSIG
         return 1
     # Ray puts "ray/session_<date>/sockets/<name>" below it, and a socket's path holds 107 bytes: the name is short.
@@ -59,14 +59,15 @@ def _run(command: list[str], env: dict[str, str]) -> int:
     return code
 
 
-def _prctl(option: int, value: int) -> None:
+def prctl(option: int, value: int) -> None:
+    """prctl(2) on the calling thread. Raises OSError where the kernel refuses."""
     if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
 
 
 def _prepare_child() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # exec keeps a blocked mask
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _wait(pid: int, deadline: float | None) -> int | None:

@@ -202,6 +202,11 @@ class Pipeline:
         self.console.print(f"waiting for another run that is using {self.run_dir.base} and {self.run_dir.data} ...")
 
 
+def without_report(recipe: Recipe) -> list[Stage]:
+    """All stages but the report, which belongs to all runs of the recipe."""
+    return [stage for stage in stages(recipe, Run(recipe)) if stage.name != "report"]
+
+
 def _changes(old: dict[str, Any], new: dict[str, Any]) -> str:
     """What differs, in words; empty where nothing does."""
     changed = [key for key in old | new if old.get(key) != new.get(key)]

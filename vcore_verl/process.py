@@ -48,7 +48,7 @@ def run(command: Command, log: Path, stall_seconds: float, on_progress: Callable
     with log.open("ab") as output:
         guard = subprocess.Popen(
             [sys.executable, "-m", "vcore_verl.guard", str(os.getpid()), str(log.with_suffix(".ray")), *command.argv],
-            env=_environment(command),
+            env=environment(command.env),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -75,9 +75,10 @@ def run(command: Command, log: Path, stall_seconds: float, on_progress: Callable
         raise StageFailed(f"{cause(log, guard.returncode)}\nlog: {log}")
 
 
-def _environment(command: Command) -> dict[str, str]:
+def environment(more: dict[str, str]) -> dict[str, str]:
+    """This process's environment for a child that is to import this library, wherever it was started."""
     python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONUNBUFFERED": "1", **command.env, "PYTHONPATH": python_path}
+    return {**os.environ, "PYTHONUNBUFFERED": "1", **more, "PYTHONPATH": python_path}
 
 
 def _stalled(command: Command, last_line: dict[str, Any], allowance: float, log: Path) -> str:

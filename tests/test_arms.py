@@ -1,0 +1,238 @@
+"""Comparisons with real child processes: this file is also the program that an arm runs in place of the real stages."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.console import Console
+
+from vcore_verl.arms import arms, run_all, total_seconds
+from vcore_verl.errors import InputError
+from vcore_verl.pipeline import Pipeline
+from vcore_verl.process import Command
+from vcore_verl.recipe import ROOT, Recipe, RecipeError
+from vcore_verl.run import ArtefactError, Run
+from vcore_verl.stages import Stage
+
+# Leaves argv[1] behind; fails where a file `fail` names the arm, and takes a minute where a file `slow` does.
+PROGRAM = """
+import pathlib, sys, time
+result = pathlib.Path(sys.argv[1])
+for name in ("fail", "slow"):
+    if pathlib.Path(name).exists() and pathlib.Path(name).read_text() in str(result):
+        if name == "fail":
+            raise RuntimeError("out of luck")
+        time.sleep(60)
+result.parent.mkdir(parents=True, exist_ok=True)
+result.write_text("done")
+"""
+
+
+def small_stages(recipe: Recipe) -> list[Stage]:
+    run = Run(recipe)
+    return [stage("base", run.base, shared=True), stage("sft", run.sft, after=("base",))]
+
+
+def stage(name: str, folder: Path, **more) -> Stage:
+    result = folder / "result"
+
+    def verify() -> None:
+        if not result.is_file():
+            raise ArtefactError(f"{result} is missing")
+
+    command = Command([sys.executable, "-c", PROGRAM, str(result)], {}, folder / "metrics.jsonl", 1, "step")
+    return Stage(name, name, folder, (result,), lambda: command, verify, **more)
+
+
+def planned(*words: str, console: Console | None = None):
+    return arms("tiny", ["hardware.device=cpu", *words], console or Console(file=io.StringIO()))
+
+
+def small(*words: str):
+    """The arms that `words` ask for, over `small_stages`."""
+    return [
+        replace(
+            arm,
+            pipeline=Pipeline(arm.recipe, arm.pipeline.console, small_stages(arm.recipe)),
+            argv=[sys.executable, __file__, *arm.argv[5:-1]],
+        )
+        for arm in planned(*words)
+    ]
+
+
+def run(*words: str) -> tuple[list[str], list[str], list[str]]:
+    """Run the comparison: what was said by line, names of the arms that failed, and why."""
+    output = io.StringIO()
+    failures = run_all(small(*words), Console(file=output, width=300))
+    return output.getvalue().splitlines(), [item.arm.name for item in failures], [item.reason for item in failures]
+
+
+def names(*words: str) -> list[str]:
+    return [arm.name for arm in planned(*words)]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_by_default_all_initialisers_run_under_grpo_with_one_seed():
+    assert names() == [f"{init}-grpo seed 0" for init in ("vcore", "dft", "iw_sft", "sft", "random", "none")]
+
+
+def test_a_whole_comparison_of_one_seed_comes_before_the_next_seed():
+    assert names("inits=sft,none", "rls=grpo,none", "seeds=1,0") == [
+        "sft-grpo seed 1",
+        "none-grpo seed 1",
+        "sft-none seed 1",
+        "sft-grpo seed 0",
+        "none-grpo seed 0",
+        "sft-none seed 0",
+    ]
+
+
+def test_a_setting_reaches_the_arms_that_have_its_stage():
+    sft, none = planned("inits=sft,none", "sft.steps=7", "rl.steps=8")
+    assert (sft.recipe.sft.steps, sft.recipe.rl.steps, none.recipe.rl.steps) == (7, 8, 8)
+    assert "sft.steps=7" in sft.argv
+    assert "sft.steps=7" not in none.argv
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["inits=vcore,dtf"], "init=dtf is not known; choose one of"),
+        (["rls=ppo"], "rl=ppo is not known; choose one of"),
+        (["seeds=0,one"], "seeds=0,one: 'one' is not a number"),
+        (["inits="], "inits= has an empty entry"),
+        (["seeds=0", "seeds=1"], "seeds is given 2 times; write seeds=0,1"),
+        (["init=dft"], "a comparison takes several: inits=dft"),
+        (["inits=none", "rls=none"], "leave nothing to train"),
+        (["inits=none", "sft.steps=7"], "sft.steps would be ignored"),
+        (["sft.stepz=7"], "did you mean sft.steps?"),
+        (["rl.verl.trainer.nnodez=2"], "did you mean rl.verl.trainer.nnodes?"),
+    ],
+)
+def test_a_mistake_in_any_arm_is_one_line_before_the_first_starts(words, message, here):
+    with pytest.raises(InputError) as raised:
+        planned(*words)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert list(here.iterdir()) == []
+
+
+def test_an_unknown_recipe_names_the_known_ones():
+    with pytest.raises(RecipeError, match=r"unknown recipe 'tinny'; known recipes: .*tiny"):
+        arms("tinny", [], Console())
+
+
+@pytest.mark.slow
+def test_finished_arms_are_skipped_with_a_line_each(here):
+    words = ("inits=sft,dft",)
+    lines, failed, _ = run(*words)
+    assert failed == []
+    assert lines[0].startswith("arm 1/2 sft-grpo seed 0: running; log: runs/tiny/sft-grpo/seed0/logs/arm.log")
+    assert lines[1].startswith("arm 1/2 sft-grpo seed 0: done in ")
+    assert "left for 1 of the arms" in lines[2]
+    lines, _, _ = run(*words)
+    assert [line.rpartition(" ")[0] for line in lines] == [
+        "arm 1/2 sft-grpo seed 0: done before in",
+        "arm 2/2 dft-grpo seed 0: done before in",
+    ]
+
+
+@pytest.mark.slow
+def test_an_arm_that_fails_does_not_keep_the_others_from_running(here):
+    Path("fail").write_text("dft-grpo")
+    words = ("inits=dft,sft", "seeds=0,1")
+    lines, failed, reasons = run(*words)
+    assert failed == ["dft-grpo seed 0", "dft-grpo seed 1"]
+    assert reasons[0].splitlines() == [
+        "sft failed: exit code 1",
+        "RuntimeError: out of luck",
+        "at <string>:7",
+        "log: runs/tiny/dft-grpo/seed0/logs/attempt_1/sft.log",
+    ]
+    assert any(line.endswith("(sft failed: exit code 1)") for line in lines)
+    assert all(Path(f"runs/tiny/sft-grpo/seed{seed}/sft/result").exists() for seed in (0, 1))
+    assert "no report yet; log: runs/tiny/report.log" in lines
+    Path("fail").unlink()
+    lines, failed, _ = run(*words)
+    assert failed == []
+    assert sum("done before" in line for line in lines) == 2
+
+
+def test_a_failure_that_says_nothing_is_told_by_how_it_ended(here):
+    (arm,) = small("inits=sft")
+    killed = replace(arm, argv=[sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
+    (failure,) = run_all([killed], Console(file=io.StringIO()))
+    assert failure.reason == (
+        "ended by SIGKILL; the usual reason is that memory ran out\nlog: runs/tiny/sft-grpo/seed0/logs/arm.log"
+    )
+
+
+@pytest.mark.slow
+def test_hours_count_every_arm_and_once_what_they_share(here):
+    run("inits=sft,dft")
+    planned_arms = small("inits=sft,dft")
+    shared = planned_arms[0].pipeline.manifests[True].seconds("base")
+    assert total_seconds(planned_arms) == pytest.approx(shared + sum(arm.seconds() for arm in planned_arms))
+    assert shared > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_comparison_names_the_arms_left_and_leaves_no_process(number, here):
+    Path("slow").write_text("dft-grpo/seed0/sft")
+    words = ("inits=sft,dft,random",)
+    launcher = subprocess.Popen(
+        [sys.executable, __file__, "--all", *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    slow = Path("runs/tiny/dft-grpo/seed0/logs/latest/sft.log")
+    deadline = time.monotonic() + 300
+    while not slow.exists():
+        assert time.monotonic() < deadline and launcher.poll() is None
+        time.sleep(0.1)
+    children = psutil.Process(launcher.pid).children(recursive=True)
+    assert children
+    launcher.send_signal(number)
+    said, _ = launcher.communicate(timeout=300)
+    assert said.splitlines()[-1] == "arms left: dft-grpo seed 0, random-grpo seed 0"
+    assert psutil.wait_procs(children, timeout=30)[1] == []
+    Path("slow").unlink()
+    lines, failed, _ = run(*words)
+    assert failed == []
+    assert "done before" in lines[0]
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console(width=200)
+    if sys.argv[1] == "--all":
+        run_all(small(*sys.argv[2:]), console)
+    else:
+        from vcore_verl.process import StageFailed
+        from vcore_verl.recipe import load
+
+        recipe = load("tiny", sys.argv[1:])
+        try:
+            Pipeline(recipe, console, small_stages(recipe)).execute()
+        except StageFailed as error:
+            sys.exit(f"error: {error}")

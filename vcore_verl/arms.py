@@ -1,0 +1,238 @@
+"""A comparison: the arms of a recipe - initialisers x RL algorithms x training seeds - one after another.
+
+Each arm is a `run` in a process of its own. An arm that fails does not keep the others from running, and whatever was
+finished is skipped when the same command is given again. Imports no torch.
+"""
+
+import itertools
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vcore_verl import guard, hardware, process, verl_config
+from vcore_verl.failure import cause
+from vcore_verl.manifest import Manifest
+from vcore_verl.pipeline import Pipeline, without_report
+from vcore_verl.progress import duration
+from vcore_verl.recipe import Recipe, RecipeError, load
+from vcore_verl.stages import Stage
+
+DEFAULTS = {"inits": "vcore,dft,iw_sft,sft,random,none", "rls": "grpo", "seeds": "0"}
+_ERROR = "error: "  # how the command line begins what it says of a failure
+_IGNORED = {"init": ("none", ("init.", "sft.")), "rl": ("none", ("rl.",))}  # settings of a stage that an arm leaves out
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One training run of the comparison, checked; `argv` is the command that brings it up to date."""
+
+    pipeline: Pipeline
+    argv: list[str]
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.pipeline.recipe
+
+    @property
+    def name(self) -> str:
+        return f"{self.recipe.init.name}-{self.recipe.rl.name} seed {self.recipe.seed}"
+
+    @property
+    def log(self) -> Path:
+        """What the arm's command printed; the stages' own logs lie beside it."""
+        return self.pipeline.run_dir.logs / "arm.log"
+
+    def missing(self) -> list[Stage]:
+        """The stages that have to run."""
+        return [step.stage for step in self.pipeline.plan() if step.action != "skip"]
+
+    def seconds(self) -> float:
+        """What its own stages, not those that it shares, have taken so far, all attempts together."""
+        records = Manifest(self.pipeline.run_dir.dir / "manifest.json")
+        return sum(records.seconds(stage.name) for stage in self.pipeline.stages if not stage.shared)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An arm that failed; `reason` may have several lines and names the log."""
+
+    arm: Arm
+    reason: str
+
+
+def arms(recipe_name: str, words: Sequence[str], console: Console) -> list[Arm]:
+    """The arms that `words` ask for - `inits=a,b`, `rls=a,b`, `seeds=0,1`, and overrides for all of them.
+
+    All arms of one seed come before the next seed's, so that a whole comparison is there early. A setting of SFT is not
+    handed to an arm without SFT, nor one of RL to an arm without RL. Raises `RecipeError` where one of them is refused.
+    """
+    chosen = {name: _values(name, words) for name in DEFAULTS}
+    overrides = [word for word in words if word.partition("=")[0] not in DEFAULTS]
+    for word in overrides:
+        if word.partition("=")[0] in ("init", "rl", "seed"):
+            raise RecipeError(f"'{word}' names a single arm; a comparison takes several: {word.replace('=', 's=', 1)}")
+    for seed in chosen["seeds"]:
+        if not seed.isdecimal():
+            raise RecipeError(f"seeds={','.join(chosen['seeds'])}: '{seed}' is not a number; write seeds=0,1,2")
+    triples = [
+        (init, rl, seed)
+        for seed, rl, init in itertools.product(chosen["seeds"], chosen["rls"], chosen["inits"])
+        if (init, rl) != ("none", "none")
+    ]
+    if not triples:
+        raise RecipeError("init=none and rl=none together leave nothing to train: name another one")
+    several = len(set(triples)) > len(chosen["seeds"])
+    return [_arm(recipe_name, triple, overrides, several, console) for triple in triples]
+
+
+def _values(name: str, words: Sequence[str]) -> list[str]:
+    given = [word.partition("=")[2] for word in words if word.startswith(f"{name}=")]
+    if len(given) > 1:
+        raise RecipeError(f"{name} is given {len(given)} times; write {name}={','.join(given)}")
+    values = (given[0] if given else DEFAULTS[name]).split(",")
+    if not all(values):
+        raise RecipeError(f"{name}={','.join(values)} has an empty entry; write for example {name}={DEFAULTS[name]}")
+    return list(dict.fromkeys(values))
+
+
+def _arm(recipe_name: str, triple: tuple[str, str, str], overrides: list[str], several: bool, console: Console) -> Arm:
+    chosen = dict(zip(("init", "rl", "seed"), triple, strict=True))
+    ignored = tuple(
+        prefix for key, (value, prefixes) in _IGNORED.items() if chosen[key] == value for prefix in prefixes if several
+    )
+    own = [f"{key}={value}" for key, value in chosen.items()]
+    own += [word for word in overrides if not word.startswith(ignored)]
+    recipe = load(recipe_name, own)
+    verl_config.check(recipe)
+    recipe = hardware.resolve(recipe)
+    argv = [sys.executable, "-m", "vcore_verl", "run", recipe_name, *own, "--no-report"]
+    return Arm(Pipeline(recipe, console, without_report(recipe)), argv)
+
+
+def print_plan(planned: Sequence[Arm], console: Console) -> None:
+    """What `run_all` would do."""
+    table = Table("arm", "to run", box=None)
+    missing = {arm.name: arm.missing() for arm in planned}
+    shared = dict.fromkeys(stage.name for stages in missing.values() for stage in stages if stage.shared)
+    table.add_row("shared by all", " ".join(shared) or "nothing: done before")
+    for name, stages in missing.items():
+        table.add_row(name, " ".join(stage.name for stage in stages if not stage.shared) or "nothing: done before")
+    console.print(table)
+
+
+def run_all(planned: Sequence[Arm], console: Console) -> list[Failure]:
+    """Run the arms that are not done, and after the last arm of each seed write the report; the arms that failed.
+
+    A `KeyboardInterrupt` ends the running arm in order and is raised again once the arms left have been named.
+    """
+    done = [arm for arm in planned if not arm.missing()]
+    left = [arm for arm in planned if arm not in done]
+    failures: list[Failure] = []
+    for number, arm in enumerate(planned, 1):
+        say = partial(_say, console, f"arm {number}/{len(planned)} {arm.name}")
+        if arm not in left:
+            say(f"done before in {duration(arm.seconds())}")
+            continue
+        say(f"running{_time_left(done, left)}; log: {arm.log}")
+        start = time.monotonic()
+        try:
+            failure = _run(arm, console)
+        except KeyboardInterrupt:
+            console.print(f"arms left: {', '.join(item.name for item in left)}", highlight=False, soft_wrap=True)
+            raise
+        left.remove(arm)
+        if failure is None:
+            done.append(arm)
+            say(f"[green]done[/green] in {duration(time.monotonic() - start)}")
+        else:
+            failures.append(failure)
+            say(f"[red]failed[/red] after {duration(time.monotonic() - start)}", failure.reason.splitlines()[0])
+        if number < len(planned) and planned[number].recipe.seed != arm.recipe.seed:
+            _report_so_far(arm, console)
+    return failures
+
+
+def total_seconds(planned: Sequence[Arm]) -> float:
+    """What all arms have taken, and once what they share."""
+    shared = Manifest(planned[0].pipeline.run_dir.root / "manifest.json")
+    return sum(arm.seconds() for arm in planned) + sum(shared.seconds(name) for name in shared.stages)
+
+
+def _say(console: Console, title: str, markup: str, detail: str = "") -> None:
+    console.print(Text.assemble(f"{title}: ", Text.from_markup(markup), detail and f" ({detail})"), soft_wrap=True)
+
+
+def _time_left(done: Sequence[Arm], left: Sequence[Arm]) -> str:
+    """From what the arms that are done have taken."""
+    known = [seconds for arm in done if (seconds := arm.seconds()) > 0]
+    if not known:
+        return ""
+    return f", about {duration(sum(known) / len(known) * len(left))} left for {len(left)} of the arms"
+
+
+def _run(arm: Arm, console: Console) -> Failure | None:
+    arm.log.parent.mkdir(parents=True, exist_ok=True)
+    before = arm.log.stat().st_size if arm.log.exists() else 0
+    with console.status("starting") as status:
+        code = _child(arm.argv, arm.log, lambda line: status.update(Text(line, no_wrap=True, overflow="ellipsis")))
+    return Failure(arm, _reason(arm.log, before, code)) if code else None
+
+
+def _child(argv: list[str], log: Path, on_line: Callable[[str], None]) -> int:
+    """Run `argv` with its output added to `log`; its exit code. `on_line` is called with the last line there is.
+
+    However this process ends, the child is told to end, and does it in order: its own stages are guarded.
+    """
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            argv,
+            env=process.environment({}),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches this process alone
+            preexec_fn=partial(guard.prctl, guard.PR_SET_PDEATHSIG, signal.SIGTERM),
+        )
+    try:
+        while child.poll() is None:
+            on_line(_last_line(log))
+            time.sleep(process.POLL_SECONDS)
+    finally:
+        child.terminate()
+        child.wait()
+    return child.returncode
+
+
+def _last_line(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, 2) - 1000))
+        lines = file.read().decode(errors="replace").splitlines()
+    return lines[-1].strip() if lines else ""
+
+
+def _reason(log: Path, start: int, code: int) -> str:
+    """What the command said of its failure after byte `start` of its log, or how it ended."""
+    with log.open("rb") as file:
+        file.seek(start)
+        said = file.read().decode(errors="replace")
+    _, found, message = f"\n{said}".rpartition(f"\n{_ERROR}")
+    return message.rstrip() if found else f"{cause(log, code if code > 0 else 128 - code)}\nlog: {log}"
+
+
+def _report_so_far(arm: Arm, console: Console) -> None:
+    """In a process of its own: hours of arms are still to come, whatever happens to a picture."""
+    root = arm.pipeline.run_dir.root
+    log = root / "report.log"
+    with console.status("report"):
+        code = _child([sys.executable, "-m", "vcore_verl", "report", str(root)], log, lambda line: None)
+    said = f"report so far: {root / 'report'}" if code == 0 else f"no report yet; log: {log}"
+    console.print(said, highlight=False, soft_wrap=True)

@@ -125,3 +125,16 @@ def test_fewer_gpus_than_asked_for_name_the_key_that_helps(monkeypatch):
     with pytest.raises(RecipeError, match=r"needs 8 NVIDIA GPUs; this machine has 2\. Add hardware\.gpus=2"):
         hardware.check(load("qwen3_4b", []))
     hardware.check(load("qwen3_4b", ["hardware.gpus=2"]))
+
+
+def test_several_nodes_start_in_a_slurm_job_of_so_many(monkeypatch):
+    recipe = load("tiny", ["hardware.device=cpu", "nodes=2"])
+    monkeypatch.delenv("SLURM_JOB_NUM_NODES", raising=False)
+    with pytest.raises(RecipeError, match=r"this is no Slurm job; start it with sbatch --nodes=2 scripts/slurm/"):
+        hardware.check(recipe)
+    monkeypatch.setenv("RAY_ADDRESS", "node1:6379")
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "3")
+    with pytest.raises(RecipeError, match="this Slurm job has 3"):
+        hardware.check(recipe)
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
+    hardware.check(recipe)

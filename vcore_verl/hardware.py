@@ -32,6 +32,8 @@ def resolve(recipe: Recipe) -> Recipe:
 
 def shortage(recipe: Recipe) -> str | None:
     """What the resolved recipe needs that this machine does not have, in one line; None where it has all."""
+    if missing := _missing_nodes(recipe):
+        return missing
     if recipe.hardware.device == "cpu":
         return None
     needed, present = recipe.hardware.gpus, num_gpus()
@@ -43,6 +45,20 @@ def shortage(recipe: Recipe) -> str | None:
     if present == 0:
         return f"{needs}; this machine has none. The recipe tiny runs on a CPU: bash scripts/sft_then_grpo.sh tiny"
     return f"{needs}; this machine has {present}. Add hardware.gpus={present} (global batch sizes stay as they are)"
+
+
+def _missing_nodes(recipe: Recipe) -> str | None:
+    nodes, allocated = recipe.hardware.nodes, int(os.environ.get("SLURM_JOB_NUM_NODES", 0))
+    if nodes == 1 or (in_cluster() and allocated == nodes):
+        return None
+    here = f"this Slurm job has {allocated}" if allocated else "this is no Slurm job"
+    command = f"sbatch --nodes={nodes} scripts/slurm/sft_then_grpo.sbatch {recipe.name} nodes={nodes} ..."
+    return f"recipe {recipe.name} is to run on {nodes} nodes, and {here}; start it with {command}"
+
+
+def in_cluster() -> bool:
+    """Whether RL joins a Ray cluster that runs already, whose processes have an environment of their own."""
+    return "RAY_ADDRESS" in os.environ
 
 
 def hand_down(recipe: Recipe) -> None:

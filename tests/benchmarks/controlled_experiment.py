@@ -17,10 +17,11 @@ import numpy as np
 from bench import hardware, table
 
 from vcore_verl.evaluation.statistics import Estimate, holm, mean_interval, paired_difference, seed_difference
+from vcore_verl.recipe import read
 from vcore_verl.report.collect import PRE_RL
 from vcore_verl.report.scores import read_evaluation
 from vcore_verl.sft.page import relative_weights
-from vcore_verl.sft.view import start_process_group, weighted_examples
+from vcore_verl.sft.view import needs_history, start_process_group, weighted_examples
 
 REFERENCE = "sft"
 KINDS = ("markup", "step", "filler", "false_start", "mistake", "answer", "end of sequence")
@@ -37,7 +38,9 @@ def runs_of(root: Path) -> dict[str, list[Path]]:
 
 
 def weights(run: Path, at: str, sequences: int) -> list[str]:
-    """One cell per kind."""
+    """One cell per kind; dashes for a probe whose weights follow from past gradients too."""
+    if needs_history(read(run / "recipe.yaml")):
+        return ["-"] * len(KINDS)
     examples = weighted_examples(run, at, sequences)
     cells = []
     for kind in KINDS:

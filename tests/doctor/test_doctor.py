@@ -9,6 +9,7 @@ from rich.console import Console
 
 from vcore_verl.doctor import Finding, examine, machine, network, print_findings, software
 from vcore_verl.recipe import load
+from vcore_verl.sft.command import RENDEZVOUS_PORT
 
 SMI = """\
 NVIDIA A100-SXM4-80GB, 580.65.06, 81920, 3
@@ -123,12 +124,13 @@ def test_a_taken_port_says_how_to_find_who_has_it():
     assert network.port(number, "MASTER_PORT").level == "ok"
 
 
-def test_several_nodes_need_a_rendezvous(monkeypatch):
-    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
-    monkeypatch.delenv("MASTER_ADDR", raising=False)
-    monkeypatch.setenv("MASTER_PORT", "29500")
+def test_several_nodes_need_slurm(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    subjects = {found.subject: found for found in network.cluster(load("qwen3_4b", ["nodes=2"]))}
+    assert subjects["several nodes"].level == "blocks"
+    (tmp_path / "srun").touch(0o755)
     (found,) = network.cluster(load("qwen3_4b", ["nodes=2"]))
-    assert (found.level, found.found) == ("blocks", "MASTER_ADDR not set")
+    assert found.subject == f"port {RENDEZVOUS_PORT}"
 
 
 def test_a_hub_that_does_not_answer_is_called_offline():

@@ -79,6 +79,17 @@ def test_global_batch_sizes_do_not_follow_the_hardware(hardware):
     assert (actor["use_dynamic_bsz"], actor["ppo_max_token_len_per_gpu"]) == (True, 24576)
 
 
+def test_workers_of_a_cluster_that_runs_already_get_the_environment(monkeypatch):
+    monkeypatch.setenv("VERL_PLATFORM", "cpu")
+    recipe = load("tiny", ["nodes=2", "gpus=1"])
+    alone = command.rl_command(recipe, Run(recipe))
+    assert not any("runtime_env" in word for word in alone.argv)
+    monkeypatch.setenv("RAY_ADDRESS", "node1:6379")
+    joined = configure(command.rl_command(recipe, Run(recipe)).argv[3:]).ray_kwargs.ray_init
+    assert dict(joined.runtime_env.env_vars) == alone.env
+    assert joined.num_cpus is None and "num_gpus" not in joined
+
+
 def test_training_that_stopped_early_is_not_a_result(tmp_path):
     recipe = load("tiny", [f"output_dir={tmp_path}", "rl.steps=3"])
     run = Run(recipe)

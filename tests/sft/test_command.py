@@ -40,6 +40,18 @@ def test_command_runs_one_process_per_rank(tmp_path: Path, monkeypatch: pytest.M
     assert command.total == subject.sft.steps
 
 
+def test_slurm_starts_several_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("VERL_PLATFORM", "cpu")
+    subject = recipe(tmp_path, "nodes=2", "gpus=1")
+    argv = sft_command(subject, Run(subject)).argv
+    assert argv[0] == "srun"
+    assert {"--nodes=2", "--nnodes=2", "--nproc-per-node=1"} <= set(argv)
+    assert [path.name for path in final_shards(subject, Run(subject))] == [
+        "model_world_size_2_rank_0.pt",
+        "model_world_size_2_rank_1.pt",
+    ]
+
+
 def test_settings_of_verl_pass_through(tmp_path: Path):
     subject = recipe(tmp_path, "sft.verl.data.train_max_samples=10", "sft.verl.optim.weight_decay=0.5")
     settings = verl_settings(subject, Run(subject))

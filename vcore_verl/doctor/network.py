@@ -1,6 +1,7 @@
 """The hub, the Ray cluster, and ports."""
 
 import os
+import shutil
 import socket
 import urllib.error
 import urllib.request
@@ -10,11 +11,12 @@ from pathlib import Path
 from huggingface_hub import constants, get_token, try_to_load_from_cache
 
 from vcore_verl.doctor.finding import Finding
+from vcore_verl.hardware import in_cluster
 from vcore_verl.recipe import BUILTIN, Recipe
+from vcore_verl.sft.command import RENDEZVOUS_PORT
 
 TIMEOUT = 5.0  # seconds
 GATED = ("meta-llama/", "mistralai/", "SynthLabsAI/Big-Math-RL-Verified")  # their terms have to be accepted
-RAY_PORT = 6379
 
 
 def hub(recipe: Recipe, endpoint: str = constants.ENDPOINT) -> Iterator[Finding]:
@@ -64,22 +66,15 @@ def _wanted(recipe: Recipe) -> list[str]:
 
 def cluster(recipe: Recipe) -> Iterator[Finding]:
     """What several nodes need, and what may surprise on one."""
-    address = os.environ.get("RAY_ADDRESS")
     if recipe.hardware.nodes == 1:
-        if address:
+        if in_cluster():
             advice = "unset RAY_ADDRESS, unless RL is meant to run in that cluster"
-            yield Finding("Ray cluster", f"RAY_ADDRESS={address}", "doubtful", advice)
+            yield Finding("Ray cluster", f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}", "doubtful", advice)
         return
-    if address is None:
-        advice = f"`ray start --head --port={RAY_PORT}` on one node, `ray start --address=...` on the others"
-        yield Finding("Ray cluster", "RAY_ADDRESS is not set", "doubtful", advice)
-        yield port(RAY_PORT, "Ray's head")
-    missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
-    if missing:
-        advice = "set them to the first node's name and to a free port, the same on every node"
-        yield Finding("rendezvous", f"{' and '.join(missing)} not set", "blocks", advice)
-    else:
-        yield port(int(os.environ["MASTER_PORT"]), "MASTER_PORT")
+    if shutil.which("srun") is None:
+        advice = "several nodes are started through Slurm: give the command on a machine that has it"
+        yield Finding("several nodes", "srun is not here", "blocks", advice)
+    yield port(RENDEZVOUS_PORT, "SFT's rendezvous")
 
 
 def port(number: int, purpose: str) -> Finding:

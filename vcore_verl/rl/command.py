@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from reward import warnings_for
+from vcore_verl.hardware import in_cluster
 from vcore_verl.metrics import last_step, read
 from vcore_verl.overrides import merge, to_overrides
 from vcore_verl.platform import ENGINE_MODULE, cpu_environment, cpu_requested
@@ -24,11 +25,10 @@ def rl_command(recipe: Recipe, run: Run) -> Command:
     """`python -m vcore_verl.rl.main` with verl's settings as Hydra overrides. Raises `RecipeError` for numbers that do
     not fit together.
     """
-    settings = verl_settings(recipe, run)
+    settings, env = verl_settings(recipe, run), _environment(run)
     check(recipe, settings)
-    env = {"VCORE_METRICS": str((run.rl / "metrics.jsonl").resolve())}
-    if cpu_requested():
-        env |= cpu_environment()
+    if in_cluster():
+        settings = merge(settings, {"ray_kwargs": {"ray_init": {"+runtime_env": {"env_vars": env}}}})
     return Command(
         argv=[sys.executable, "-m", "vcore_verl.rl.main", *to_overrides(settings)],
         env=env,
@@ -36,6 +36,11 @@ def rl_command(recipe: Recipe, run: Run) -> Command:
         total=recipe.rl.steps,
         unit="step",
     )
+
+
+def _environment(run: Run) -> dict[str, str]:
+    metrics = {"VCORE_METRICS": str((run.rl / "metrics.jsonl").resolve())}
+    return metrics | (cpu_environment() if cpu_requested() else {})
 
 
 def verify_rl(recipe: Recipe, run: Run) -> None:
@@ -188,14 +193,16 @@ def _on_cpu(recipe: Recipe) -> dict[str, Any]:
         "data": {"dataloader_num_workers": 0},
         "reward": {"num_workers": 1},
         "transfer_queue": {"backend": {"SimpleStorage": {"num_data_storage_units": 1}}},
-        "ray_kwargs": {
-            "ray_init": {
-                # Logical resources: verl counts ranks in GPUs, and its many light actors ask for a CPU each.
-                "+num_gpus": ranks,
-                "num_cpus": 16 * ranks,
-                "+include_dashboard": False,
-                "+object_store_memory": 2**30,
-            }
-        },
+        "ray_kwargs": {"ray_init": {} if in_cluster() else _own_ray_on_cpu(ranks)},
         "trainer": {"device": "cpu"},
+    }
+
+
+def _own_ray_on_cpu(ranks: int) -> dict[str, Any]:
+    """Logical resources: verl counts ranks in GPUs, and its many light actors ask for a CPU each."""
+    return {
+        "+num_gpus": ranks,
+        "num_cpus": 16 * ranks,
+        "+include_dashboard": False,
+        "+object_store_memory": 2**30,
     }

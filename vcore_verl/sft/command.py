@@ -1,7 +1,7 @@
 """The SFT stage as a command line, and how its result is verified. Imports no torch."""
 
 import dataclasses
-import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ from vcore_verl.metrics import read
 from vcore_verl.overrides import merge, to_overrides
 from vcore_verl.platform import ENGINE_MODULE, cpu_environment, cpu_requested
 from vcore_verl.process import Command
-from vcore_verl.recipe import Recipe, RecipeError
+from vcore_verl.recipe import Recipe
 from vcore_verl.run import ArtefactError, Run
 from vcore_verl.sft.limits import check
 
+ON_EVERY_NODE = ("srun", "--overlap", "--cpu-bind=none", "--kill-on-bad-exit=1")
+RENDEZVOUS_PORT = 29400  # torchrun's default
 CHECKPOINTS_KEPT = 2  # verl deletes the oldest before it writes the newest
 # What a machine without an accelerator needs. Packed rows would need a variable-length attention kernel to pay.
 ON_CPU: dict[str, Any] = {
@@ -29,31 +31,30 @@ ON_CPU: dict[str, Any] = {
 
 
 def sft_command(recipe: Recipe, run: Run) -> Command:
-    """torchrun with one process per rank of this node. Raises `RecipeError` for settings that cannot work together.
-
-    On several nodes each node's launcher runs it with torchrun's rendezvous variables MASTER_ADDR and MASTER_PORT set.
+    """torchrun with one process per rank, on several nodes through Slurm. Raises `RecipeError` for settings that cannot
+    work together.
     """
-    chosen, nodes = verl_settings(recipe, run), recipe.hardware.nodes
+    chosen = verl_settings(recipe, run)
     check(recipe, chosen)
-    rendezvous = ["--standalone"]
-    if nodes > 1:
-        if not {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
-            raise RecipeError(f"hardware.nodes={nodes} needs MASTER_ADDR and MASTER_PORT, the same on every node")
-        endpoint = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
-        rendezvous = [
-            f"--nnodes={nodes}",
-            "--rdzv-backend=c10d",
-            f"--rdzv-endpoint={endpoint}",
-            f"--rdzv-id={recipe.name}",
-        ]
-    launcher = [sys.executable, "-m", "torch.distributed.run", *rendezvous, f"--nproc-per-node={recipe.hardware.gpus}"]
     return Command(
-        argv=[*launcher, "-m", "vcore_verl.sft.main", *to_overrides(chosen)],
+        argv=[*_torchrun(recipe), "-m", "vcore_verl.sft.main", *to_overrides(chosen)],
         env=cpu_environment() if cpu_requested() else {},
         progress=run.sft / "metrics.jsonl",
         total=recipe.sft.steps,
         unit="step",
     )
+
+
+def _torchrun(recipe: Recipe) -> list[str]:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={recipe.hardware.gpus}"]
+    nodes = recipe.hardware.nodes
+    if nodes == 1:
+        return [*torchrun, "--standalone"]
+    # By its name: torchrun does not know its own address where the machine's name means loopback
+    # (torch/distributed/elastic/rendezvous/utils.py:117), and would wait for another to open the port.
+    endpoint = f"--rdzv-endpoint={socket.gethostname()}:{RENDEZVOUS_PORT}"
+    rendezvous = ["--rdzv-backend=c10d", endpoint, f"--rdzv-id={recipe.name}"]
+    return [*ON_EVERY_NODE, f"--nodes={nodes}", f"--ntasks={nodes}", *torchrun, f"--nnodes={nodes}", *rendezvous]
 
 
 def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:

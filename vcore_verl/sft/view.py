@@ -141,12 +141,20 @@ def start_process_group() -> None:
     distributed.initialize_global_process_group()
 
 
+def needs_history(recipe: Recipe) -> bool:
+    """Whether the probe takes up more of the training than a model and data: a checkpoint alone would mislead."""
+    probe = recipe.init.probe
+    return recipe.init.name == "vcore" and (probe.gradient == "running" or probe.update == "adam")
+
+
 def _check(directory: Path, at: str) -> None:
     if not (directory / "recipe.yaml").is_file():
         raise RecipeError(f"{directory} is not a run: give runs/<recipe>/<init>-<rl>/seed<k>")
     run = Run(read(directory / "recipe.yaml"))
     if run.recipe.init.name == "none":
         raise RecipeError(f"{directory} has no SFT whose weights could be shown")
+    if needs_history(run.recipe):
+        raise RecipeError(f"{directory}: its weights follow from past gradients too, which no checkpoint in it holds")
     model = _model(run, at)
     if not (model / "config.json").is_file():
         raise RecipeError(f"{model} is not there: run the recipe first, from the directory that holds {run.root}")

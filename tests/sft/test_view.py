@@ -1,0 +1,32 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from vcore_verl.recipe import RecipeError, load, save
+from vcore_verl.run import Run
+from vcore_verl.sft.view import view_weights
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["init.probe.gradient=running"], "its weights follow from past gradients too"),
+        (["init.probe.update=adam"], "its weights follow from past gradients too"),
+        (["init=none"], "has no SFT whose weights could be shown"),
+        (["init=dft"], "run the recipe first"),
+    ],
+)
+def test_weights_that_a_checkpoint_does_not_tell_are_refused_in_one_line(tmp_path, overrides, message):
+    recipe = load("tiny", [f"output_dir={tmp_path}", *overrides])
+    run = Run(recipe).dir
+    run.mkdir(parents=True)
+    save(recipe, run / "recipe.yaml")
+    with pytest.raises(RecipeError, match=message) as error:
+        view_weights([str(run)], Console(file=io.StringIO()))
+    assert "\n" not in str(error.value)
+
+
+def test_a_directory_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match="is not a run"):
+        view_weights([str(tmp_path)], Console(file=io.StringIO()))

@@ -11,6 +11,7 @@ guessed per process: a Ray actor without GPUs on a GPU machine sees no accelerat
 """
 
 import os
+from importlib.util import find_spec
 
 ENGINE_MODULE = "vcore_verl.platform.engine"
 
@@ -30,3 +31,12 @@ def cpu_environment() -> dict[str, str]:
         # vLLM pins its OpenMP threads to cores by NUMA node, which puts two engines on the same core.
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     }
+
+
+def attention_implementation() -> str:
+    """Attention of verl's models: flash_attention_2, verl's default, where a GPU run has the package, else PyTorch's.
+
+    Both keep the sequences of a packed row apart, sdpa by a mask (transformers/masking_utils.py,
+    find_packed_sequence_indices), at a cost that grows with the row's length squared.
+    """
+    return "flash_attention_2" if not cpu_requested() and find_spec("flash_attn") else "sdpa"

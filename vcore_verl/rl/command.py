@@ -9,7 +9,7 @@ from reward import warnings_for
 from vcore_verl.hardware import in_cluster
 from vcore_verl.metrics import last_step, read
 from vcore_verl.overrides import merge, to_overrides
-from vcore_verl.platform import ENGINE_MODULE, cpu_environment, cpu_requested
+from vcore_verl.platform import ENGINE_MODULE, attention_implementation, cpu_environment, cpu_requested
 from vcore_verl.process import Command
 from vcore_verl.recipe import ROOT, Recipe
 from vcore_verl.rl.limits import check
@@ -72,7 +72,10 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
         },
         "data": _data(recipe, run),
         "actor_rollout_ref": {
-            "model": {"path": str(run.rl_start.resolve() if run.rl_start.exists() else run.rl_start)},
+            "model": {
+                "path": str(run.rl_start.resolve() if run.rl_start.exists() else run.rl_start),
+                "+override_config": {"attn_implementation": attention_implementation()},
+            },
             "actor": _actor(recipe),
             "ref": {"log_prob_micro_batch_size_per_gpu": None},
             "rollout": _rollout(recipe),
@@ -174,7 +177,6 @@ def _on_cpu(recipe: Recipe) -> dict[str, Any]:
         "actor_rollout_ref": {
             "model": {
                 "external_lib": ENGINE_MODULE,
-                "+override_config": {"attn_implementation": "sdpa"},
                 # Attention over a packed row has no variable-length kernel here and would be quadratic in the row.
                 "use_remove_padding": False,
                 "enable_gradient_checkpointing": False,

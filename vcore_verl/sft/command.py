@@ -8,7 +8,7 @@ from typing import Any
 
 from vcore_verl.metrics import read
 from vcore_verl.overrides import merge, to_overrides
-from vcore_verl.platform import ENGINE_MODULE, cpu_environment, cpu_requested
+from vcore_verl.platform import ENGINE_MODULE, attention_implementation, cpu_environment, cpu_requested
 from vcore_verl.process import Command
 from vcore_verl.recipe import Recipe
 from vcore_verl.run import ArtefactError, Run
@@ -23,7 +23,6 @@ ON_CPU: dict[str, Any] = {
         "external_lib": ENGINE_MODULE,
         "use_remove_padding": False,
         "enable_gradient_checkpointing": False,
-        "+override_config": {"attn_implementation": "sdpa"},
     },
     "engine": {"use_torch_compile": False},
     "trainer": {"device": "cpu"},
@@ -65,6 +64,7 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
     settings = {
         "model": {
             "path": str(run.sft_start.resolve() if run.sft_start.exists() else run.sft_start),
+            "+override_config": {"attn_implementation": attention_implementation()},
             "lora_rank": recipe.model.lora.rank,
             "lora_alpha": recipe.model.lora.alpha,
             "lora": {"dropout": recipe.model.lora.dropout},

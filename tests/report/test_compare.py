@@ -78,6 +78,24 @@ def test_initialisers_are_compared_with_sft_and_corrected(base, arm):
     assert pairs[largest]["p_holm"] == pytest.approx(max(raw[largest], 2 * raw[smallest]))
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_greedy_answers_are_compared_too(base, arm, seeds):
+    posts = {"sft": (0.5, 0.53, 0.48), "dft": (0.6, 0.7, 0.64)}
+    folders = {
+        init: [arm(init, "grpo", post=post, seed=seed) for seed, post in enumerate(values[:seeds])]
+        for init, values in posts.items()
+    }
+    (pair,) = [pair for pair in written(base)["pairwise"] if pair["dataset"] == "in_domain"]
+    dft, sft = (
+        np.array([frame(folder / "eval" / "post_rl", "in_domain", "greedy").score for folder in folders[init]])
+        for init in ("dft", "sft")
+    )
+    means = (dft.mean(axis=1), sft.mean(axis=1))
+    test = stats.ttest_ind(*means, equal_var=False) if seeds > 1 else stats.ttest_rel(dft[0], sft[0])
+    assert pair["greedy"]["mean"] == pytest.approx(dft.mean() - sft.mean())
+    assert pair["greedy"]["ci95"] == pytest.approx(list(test.confidence_interval(0.95)))
+
+
 def test_stages_that_did_not_happen_are_null(base, arm):
     arm("sft", "none")
     arm("none", "grpo")

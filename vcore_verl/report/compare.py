@@ -90,6 +90,7 @@ def _figures(evaluations: list[Evaluation], name: str) -> StageFigures:
         truncated=float(np.mean([item.truncated_PS for item in scores])),
         statuses=_statuses([evaluation.results["datasets"][name]["status_counts"] for evaluation in evaluations]),
         by_seed=tuple(float(item.score_PS.mean()) for item in scores),
+        greedy_by_seed=tuple(float(item.mean()) for item in greedy),
     )
 
 
@@ -109,15 +110,18 @@ def _pass_at_k(scores: list[DatasetScores]) -> dict[int, Estimate]:
 def _change(before: StageFigures | None, after: StageFigures | None, by_seed: list[float]) -> Change | None:
     if before is None or after is None:
         return None
-    greedy = None
-    if before.greedy_P is not None and after.greedy_P is not None:
-        greedy = paired_difference(before.greedy_P, after.greedy_P)
     return Change(
         difference=paired_difference(before.mean_P, after.mean_P),
-        greedy=greedy,
+        greedy=_greedy_difference(before, after),
         minimum_detectable=minimum_detectable_effect(before.mean_P, after.mean_P),
         by_seed=tuple(by_seed),
     )
+
+
+def _greedy_difference(before: StageFigures, after: StageFigures) -> Estimate | None:
+    if before.greedy_P is None or after.greedy_P is None:
+        return None
+    return paired_difference(before.greedy_P, after.greedy_P)
 
 
 def _accuracy(evaluation: Evaluation, name: str) -> float:
@@ -137,9 +141,19 @@ def _pairs(arms: list[Arm], name: str, rl: str) -> list[Pair]:
     differences = [paired_difference(expected.mean_P, figures.mean_P) for _, figures in finals[1:]]
     over_seeds = [seed_difference(expected.by_seed, figures.by_seed) for _, figures in finals[1:]]
     over_seeds_holm = iter(holm([difference.p or 0.0 for difference in over_seeds if difference]))
+    p_holm = holm([difference.p or 0.0 for difference in differences])
     return [
-        Pair(name, rl, init, reference, difference, p_holm, spread, next(over_seeds_holm) if spread else None)
-        for (init, _), difference, p_holm, spread in zip(
-            finals[1:], differences, holm([difference.p or 0.0 for difference in differences]), over_seeds, strict=True
+        Pair(
+            dataset=name,
+            rl=rl,
+            init=init,
+            reference=reference,
+            difference=difference,
+            p_holm=p,
+            over_seeds=spread,
+            over_seeds_p_holm=next(over_seeds_holm) if spread else None,
+            greedy=seed_difference(expected.greedy_by_seed, figures.greedy_by_seed)
+            or _greedy_difference(expected, figures),
         )
+        for (init, figures), difference, p, spread in zip(finals[1:], differences, p_holm, over_seeds, strict=True)
     ]

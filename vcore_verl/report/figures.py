@@ -35,6 +35,7 @@ class StageFigures:
     truncated: float
     statuses: dict[str, float]
     by_seed: tuple[float, ...]
+    greedy_by_seed: tuple[float, ...]
 
     @property
     def greedy(self) -> Estimate | None:
@@ -138,6 +139,8 @@ class Pair:
 
     `over_seeds` is the same difference with an interval over training seeds (Welch), where both have several. The
     p values `p_holm` (over prompts) and `over_seeds_p_holm` are adjusted over all pairs of the data set and algorithm.
+    `greedy` is the difference of the greedy answers' accuracy, over seeds where there are several, else over prompts;
+    it does not decide `told_apart`.
     """
 
     dataset: str
@@ -148,6 +151,7 @@ class Pair:
     p_holm: float
     over_seeds: Estimate | None
     over_seeds_p_holm: float | None
+    greedy: Estimate | None
 
     @property
     def shown(self) -> Estimate:
@@ -163,7 +167,8 @@ class Pair:
         names = {"dataset": self.dataset, "rl": self.rl, "init": self.init, "reference": self.reference}
         over_seeds = self.over_seeds.to_json() | {"p_holm": self.over_seeds_p_holm} if self.over_seeds else None
         judged = {"p_holm": self.p_holm, "over_seeds": over_seeds, "told_apart": self.told_apart}
-        return names | self.difference.to_json() | judged
+        greedy = {"greedy": self.greedy.to_json() if self.greedy else None}
+        return names | self.difference.to_json() | judged | greedy
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ def arms_table(comparison: Comparison, dataset: str) -> Table:
         "over prompts": True,
         "over runs": several,
         "p (Holm)": True,
+        "greedy": comparison.conditions["sampling"]["greedy"],
         "tokens": True,
         "truncated": True,
         f"{device} hours": any(arm.provenance.device_hours for arm in comparison.arms),
@@ -51,8 +52,7 @@ def arms_table(comparison: Comparison, dataset: str) -> Table:
 
 
 def _original_cells(figures: StageFigures) -> list[str]:
-    cells = ["Original", "", percent(figures.accuracy.mean), *[""] * 5, *_responses(figures), ""]
-    return cells
+    return ["Original", "", percent(figures.accuracy.mean), *[""] * 5, _greedy(figures), *_responses(figures), ""]
 
 
 def _arm_cells(arm: Arm, dataset: str) -> list[str]:
@@ -65,6 +65,7 @@ def _arm_cells(arm: Arm, dataset: str) -> list[str]:
         percent(figures.pre.accuracy.mean) if figures.pre else "",
         percent(figures.post.accuracy.mean) if figures.post else "",
         *_change(figures.rl),
+        " to ".join(_greedy(stage) for stage in (figures.pre, figures.post) if stage),
         *_responses(final),
         f"{cost.device_hours:.2f}" if cost.device_hours else "",
     ]
@@ -77,6 +78,10 @@ def _change(change: Change | None) -> list[str]:
     return [points(change.difference), signed_interval(change.difference), over_runs, p_value(change.p_holm)]
 
 
+def _greedy(figures: StageFigures) -> str:
+    return percent(figures.greedy.mean) if figures.greedy else ""
+
+
 def _responses(figures: StageFigures) -> list[str]:
     return [f"{figures.mean_tokens:.0f}", percent(figures.truncated)]
 
@@ -86,6 +91,7 @@ def pairwise_table(comparison: Comparison) -> Table | None:
     if not comparison.pairs:
         return None
     several = any(pair.over_seeds for pair in comparison.pairs)
+    greedy = any(pair.greedy for pair in comparison.pairs)
     header = ["data set", "RL", "arms", "difference", "over prompts", "p (Holm)"]
     header += ["over runs", "p (Holm)"] if several else []
     lines = []
@@ -94,7 +100,10 @@ def pairwise_table(comparison: Comparison) -> Table | None:
         line += [signed_interval(pair.difference), p_value(pair.p_holm)]
         if several:
             line += [signed_interval(pair.over_seeds), p_value(pair.over_seeds_p_holm)] if pair.over_seeds else ["", ""]
-        lines.append([*line, "yes" if pair.told_apart else "no"])
+        line.append("yes" if pair.told_apart else "no")
+        if greedy:
+            line.append(f"{points(pair.greedy)} {signed_interval(pair.greedy)}" if pair.greedy else "")
+        lines.append(line)
     note = (
         "Final accuracy, in points. Over prompts: paired t interval and test; they speak of these checkpoints."
         " p with Holm's correction over the comparisons of one data set and RL algorithm."
@@ -104,7 +113,9 @@ def pairwise_table(comparison: Comparison) -> Table | None:
             " Over runs: Welch's interval and test over training seeds; they speak of the methods. Told apart: both"
             f" p below 0.05 (where there is {ONE_RUN}: the first)."
         )
-    return Table([*header, "told apart"], lines, note)
+    if greedy:
+        note += " Greedy: the same of the greedy answers, over runs where there are several, else over prompts."
+    return Table([*header, "told apart", *["greedy"] * greedy], lines, note)
 
 
 def seeds_table(comparison: Comparison) -> Table | None:

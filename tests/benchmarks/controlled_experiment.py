@@ -6,7 +6,8 @@ Reads the finished runs below a recipe's directory, every initialiser and varian
 knows the kind of every token of a trace. First table: weight of a kind relative to a uniform weighting, mean over
 sequences with a 95 % interval over them, as the run of the lowest seed weighs the first training examples at the start
 and at the end of SFT. Second table: accuracy over prompts and seeds; the difference to plain SFT is paired by prompt,
-its interval speaks of these checkpoints; the last column's is over training seeds (Welch) and speaks of the objective.
+its interval speaks of these checkpoints; the one over training seeds (Welch) speaks of the objective. Both are of
+samples at temperature 1; greedy answers stand beside them.
 """
 
 import argparse
@@ -51,10 +52,10 @@ def weights(run: Path, at: str, sequences: int) -> list[str]:
 
 def accuracies(arms: dict[str, list[Path]], dataset: str) -> list[list[str]]:
     """One row per arm."""
-    scores = {
-        arm: [read_evaluation(run / "eval" / PRE_RL).datasets[dataset].score_PS.mean(axis=1) for run in runs]
-        for arm, runs in arms.items()
+    found = {
+        arm: [read_evaluation(run / "eval" / PRE_RL).datasets[dataset] for run in runs] for arm, runs in arms.items()
     }
+    scores = {arm: [item.score_PS.mean(axis=1) for item in items] for arm, items in found.items()}
     reference = scores[REFERENCE]
     others = [arm for arm in arms if arm != REFERENCE]
     differences = {arm: paired_difference(np.mean(reference, axis=0), np.mean(scores[arm], axis=0)) for arm in others}
@@ -71,7 +72,8 @@ def accuracies(arms: dict[str, list[Path]], dataset: str) -> list[list[str]]:
                 f"{adjusted[arm]:.3f}" if adjusted[arm] >= 0.001 else "< 0.001",
                 f"[{_points(over_seeds, '+')}]" if over_seeds else "",
             ]
-        rows.append(row + [""] * (6 - len(row)))
+        greedy = mean_interval(np.mean([item.greedy_P for item in found[arm]], axis=0))
+        rows.append([*row, *[""] * (6 - len(row)), f"{100 * greedy.mean:.1f} [{_points(greedy)}]"])
     return rows
 
 
@@ -91,7 +93,7 @@ def main() -> None:
         rows = [[arm, *weights(runs[0], at, args.sequences)] for arm, runs in arms.items()]
         tables.append(f"At the {at} of SFT:\n\n{table(['init', *KINDS], rows)}")
     for dataset in read_evaluation(next(iter(arms.values()))[0] / "eval" / PRE_RL).datasets:
-        header = ["init", "seeds", f"{dataset} (%)", f"against {REFERENCE}", "p (Holm)", "over seeds"]
+        header = ["init", "seeds", f"{dataset} (%)", f"against {REFERENCE}", "p (Holm)", "over seeds", "greedy (%)"]
         tables.append(table(header, accuracies(arms, dataset)))
     print("\n" + "\n\n".join(tables))
 

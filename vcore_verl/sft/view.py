@@ -7,8 +7,11 @@ Where the data say of what kind each stretch of text is, a table tells how the w
 """
 
 import argparse
+import io
 import os
+import warnings
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +66,8 @@ def _trainer(recipe: Recipe, run: Run, model: Path) -> Any:
     }
     with initialize_config_module("verl.trainer.config", version_base=None):
         config = compose("sft_trainer_engine", overrides=to_overrides(merge(verl_settings(recipe, run), alone)))
-    return ObjectiveTrainer(config)
+    with redirect_stdout(io.StringIO()):  # verl prints its whole configuration
+        return ObjectiveTrainer(config)
 
 
 def _measure(trainer: Any, indices: list[int]) -> dict[int, tuple[Tensor, Tensor]]:
@@ -125,6 +129,7 @@ def view_weights(words: list[str], console: Console) -> None:
     args = parser.parse_args(words)
     for directory in args.runs:
         _check(directory, args.at)
+    warnings.simplefilter("ignore", UserWarning)  # verl's, of engines that are not installed
     start_process_group()
     from vcore_verl.sft.page import weights_page
 

@@ -37,9 +37,8 @@ def test_several_arms_are_told_apart_only_where_holm_allows(base, arm):
     for init, post in (("sft", 0.6), ("vcore", 0.95), ("dft", 0.6001), ("random", 0.3)):
         arm(init, "grpo", post=post)
     text = shown(base)
-    assert re.search(
-        r"On in_domain, after grpo: vcore \(.*\) ahead of sft, random \(.*\) behind sft, dft not told apart", text
-    )
+    standing = r"vcore \(.*\) is ahead of sft, and random \(.*\) is behind sft, and dft is not told apart from sft"
+    assert re.search(f"On in_domain, after grpo: {standing}", text)
 
 
 def test_several_seeds_are_judged_by_their_own_interval(base, arm):
@@ -48,7 +47,7 @@ def test_several_seeds_are_judged_by_their_own_interval(base, arm):
             arm(init, "grpo", post=post, seed=seed)
     text = shown(base)
     assert "after grpo (3 training runs per arm): dft (" in text
-    assert "vcore not told apart from sft" in text
+    assert "and vcore is not told apart from sft" in text
     assert "The intervals are over training runs" in text
 
 

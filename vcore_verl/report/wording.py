@@ -71,7 +71,7 @@ def _who_is_ahead(comparison: Comparison, dataset: str) -> str:
     groups = [
         [pair for pair in comparison.pairs if (pair.dataset, pair.rl) == (dataset, rl)] for rl in _rls(comparison)
     ]
-    return f"on {dataset}, " + ", and ".join(_standing(pairs, comparison) for pairs in groups if pairs)
+    return f"on {dataset}, " + "; ".join(_standing(pairs, comparison) for pairs in groups if pairs)
 
 
 def _rls(comparison: Comparison) -> list[str]:
@@ -86,14 +86,16 @@ def _standing(pairs: list[Pair], comparison: Comparison) -> str:
     ahead = [pair for pair in pairs if pair.told_apart and pair.difference.mean > 0]
     behind = [pair for pair in pairs if pair.told_apart and pair.difference.mean < 0]
     undecided = [pair.init for pair in pairs if not pair.told_apart]
-    clauses = []
-    if ahead:
-        clauses.append(f"{_list([_with_points(pair) for pair in ahead])} ahead of {reference}")
-    if behind:
-        clauses.append(f"{_list([_with_points(pair) for pair in behind])} behind {reference}")
-    if undecided:
-        clauses.append(f"{_list(undecided)} not told apart from {reference}")
-    return f"{stage}: " + ", ".join(clauses)
+    clauses = [
+        f"{_list(names)} {'is' if len(names) == 1 else 'are'} {where} {reference}"
+        for names, where in (
+            ([_with_points(pair) for pair in ahead], "ahead of"),
+            ([_with_points(pair) for pair in behind], "behind"),
+            (undecided, "not told apart from"),
+        )
+        if names
+    ]
+    return f"{stage}: " + ", and ".join(clauses)
 
 
 def num_runs(arms: Sequence[Arm]) -> str:

@@ -29,6 +29,8 @@ from verl.utils import distributed  # noqa: E402
 from verl.utils import tensordict_utils as tu  # noqa: E402
 
 from vcore_verl.overrides import merge  # noqa: E402
+from vcore_verl.platform import attention_implementation, cpu_requested  # noqa: E402
+from vcore_verl.sft.command import ON_CPU  # noqa: E402
 from vcore_verl.sft.trainer import ObjectiveTrainer  # noqa: E402
 
 BF16 = {"engine": {"+mixed_precision": {"param_dtype": "bf16"}}}
@@ -40,9 +42,14 @@ def start_process_group() -> None:
 
 def make_trainer(start: Path, init: dict | None, **changes: Any) -> Any:
     """Our trainer for the recipe section `init`, or stock verl's where it is None; nothing is written."""
-    never = {"trainer": {"resume_mode": "disable", "save_freq": -1}, "data": {"max_token_len_per_gpu": 65536}}
+    fixed = {
+        "trainer": {"resume_mode": "disable", "save_freq": -1},
+        "data": {"max_token_len_per_gpu": 65536},
+        "model": {"+override_config": {"attn_implementation": attention_implementation()}},
+    }
     section = {"+init": init} if init else {}
-    overrides = settings(start, start / "out", 1, **merge(merge(never, changes), section))
+    platform = ON_CPU if cpu_requested() else {}
+    overrides = settings(start, start / "out", 1, platform, **merge(merge(fixed, changes), section))
     with initialize_config_module("verl.trainer.config", version_base=None):
         config = compose("sft_trainer_engine", overrides=overrides)
     return ObjectiveTrainer(config) if init else SFTTrainer(config)

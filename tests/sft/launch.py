@@ -37,12 +37,12 @@ def kill(process: subprocess.Popen) -> None:
     psutil.wait_procs(family)
 
 
-def settings(start: Path, output: Path, ranks: int, **changes: Any) -> list[str]:
+def settings(start: Path, output: Path, ranks: int, platform: dict[str, Any] = ON_CPU, **changes: Any) -> list[str]:
     """Overrides of verl's SFT configuration for the tiny model; `changes` are top-level nested settings on top."""
 
     precision = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
     nested: dict[str, Any] = {
-        "model": {"path": str(start / "base")},
+        "model": {"path": str(start / "base"), "+override_config": {"attn_implementation": "sdpa"}},
         "engine": {"strategy": "fsdp2", "model_dtype": "fp32", "+mixed_precision": precision},
         "optim": {"lr": 1e-3, "lr_scheduler_type": "cosine"},
         "data": {
@@ -64,4 +64,4 @@ def settings(start: Path, output: Path, ranks: int, **changes: Any) -> list[str]
         "+init": {"name": "sft"},
         "+metrics_file": str(output / "metrics.jsonl"),
     }
-    return to_overrides(merge(merge(nested, ON_CPU), changes))
+    return to_overrides(merge(merge(nested, platform), changes))

@@ -54,11 +54,20 @@ def stage(name: str, folder: Path, content: object, **more) -> Stage:
 def three_stages(recipe: Recipe) -> list[Stage]:
     """base -> sft -> rl; the base's content is `base.steps` in tens, so that some changes do not change it."""
     run = Run(recipe)
+    base, sft = (run.base / "result",), (run.sft / "result",)
     return [
         stage("base", run.base, recipe.base.steps // 10, keys=("base",), shared=True),
-        stage("sft", run.sft, recipe.sft.steps, keys=("sft",), inputs=(run.base / "result",), after=("base",)),
-        stage("rl", run.rl, recipe.rl.steps, keys=("rl",), inputs=(run.sft / "result",), after=("sft",)),
+        stage("sft", run.sft, recipe.sft.steps, keys=("sft",), inputs=base, after=("base",), before_rl=True),
+        stage("rl", run.rl, recipe.rl.steps, keys=("rl",), inputs=sft, after=("sft",)),
     ]
+
+
+def four_stages(recipe: Recipe) -> list[Stage]:
+    """base -> sft -> export -> rl, where the export lies in SFT's folder."""
+    run = Run(recipe)
+    base, sft, rl = three_stages(recipe)
+    more = {"inputs": (run.sft / "result",), "after": ("sft",), "before_rl": True}
+    return [base, sft, stage("export", run.sft_hf, "exported", **more), replace(rl, after=("export",))]
 
 
 @pytest.fixture
@@ -73,9 +82,9 @@ def pipeline(*overrides: str, build=three_stages) -> tuple[Pipeline, io.StringIO
     return Pipeline(recipe, Console(file=output, width=200), build(recipe)), output
 
 
-def run(*overrides: str, fresh: bool = False) -> list[str]:
+def run(*overrides: str, fresh: bool = False, build=three_stages) -> list[str]:
     """Execute; what was said, one line per event."""
-    instance, output = pipeline(*overrides)
+    instance, output = pipeline(*overrides, build=build)
     instance.execute(fresh)
     return [line for line in output.getvalue().splitlines() if " step 1/2" not in line]
 
@@ -85,8 +94,8 @@ def ran(lines: list[str]) -> list[str]:
     return [line.split("] ")[1].split(":")[0] for line in lines if ": done in " in line]
 
 
-def actions(*overrides: str) -> list[str]:
-    return [step.action for step in pipeline(*overrides)[0].plan()]
+def actions(*overrides: str, build=three_stages) -> list[str]:
+    return [step.action for step in pipeline(*overrides, build=build)[0].plan()]
 
 
 def test_the_second_call_skips_every_stage_with_a_line_each(here):
@@ -104,7 +113,7 @@ def test_a_changed_key_reruns_the_stages_it_affects_and_says_why(here):
     lines = run("sft.steps=41")
     assert ran(lines) == ["sft", "rl"]
     assert "[2/3] sft: sft (sft.steps was 40, is 41)" in lines
-    assert "[3/3] rl: rl (vcore-grpo/seed0/sft/result changed)" in lines
+    assert "[3/3] rl: rl (sft/result changed)" in lines
     assert ran(run("sft.steps=41", "rl.steps=11")) == ["rl"]
 
 
@@ -195,6 +204,57 @@ def test_a_plan_changes_nothing_and_says_what_would_follow(here):
     assert actions("sft.steps=41") == ["skip", "rerun", "rerun"]
     assert actions("rl.steps=11") == ["skip", "skip", "rerun"]
     assert sorted(here.rglob("*")) == before
+
+
+def test_sft_is_taken_over_from_a_run_that_differs_in_rl_alone(here):
+    run(build=four_stages)
+    assert actions("rl=dapo", build=four_stages) == ["skip", "take", "take", "run"]
+    lines = run("rl=dapo", build=four_stages)
+    assert ran(lines) == ["rl"]
+    assert lines[1].startswith("[2/4] sft: taken from runs/tiny/vcore-grpo/seed0, where it took 0:0")
+    taken, origin = Path("runs/tiny/vcore-dapo/seed0/sft"), Path("runs/tiny/vcore-grpo/seed0/sft")
+    files = [file.relative_to(taken) for file in sorted(taken.rglob("*")) if file.is_file()]
+    assert files == [Path(name) for name in ("hf/metrics.jsonl", "hf/result", "metrics.jsonl", "result")]
+    assert all((taken / file).samefile(origin / file) for file in files)
+    assert actions("rl=dapo", build=four_stages) == ["skip"] * 4
+
+
+def test_what_was_taken_over_stays_when_its_origin_runs_anew(here):
+    run()
+    run("rl=dapo")
+    run("sft.steps=41")
+    assert Path("runs/tiny/vcore-dapo/seed0/sft/result").read_text() == "40"
+    assert ran(run("rl=dapo")) == []
+    assert ran(run("rl=dapo", "sft.steps=41")) == ["rl"]
+
+
+@pytest.mark.parametrize("difference", ["init=dft", "seed=1", "sft.steps=41", "variant=again"])
+def test_nothing_is_taken_over_from_a_run_that_differs_before_rl(difference, here):
+    run()
+    assert ran(run("rl=dapo", difference)) == ["sft", "rl"]
+
+
+def test_nothing_is_taken_over_that_is_unfinished_or_not_as_it_was_left_or_under_fresh(here):
+    run()
+    Path("runs/tiny/vcore-grpo/seed0/sft/result").write_text("altered")
+    assert actions("rl=dapo") == ["skip", "run", "run"]
+    Path("runs/tiny/vcore-grpo/seed0/sft/result").write_text("40")
+    assert actions("rl=dapo") == ["skip", "take", "run"]
+    assert ran(run("rl=dapo", fresh=True)) == ["base", "sft", "rl"]
+    Path("fail").touch()
+    with pytest.raises(StageFailed):
+        run("init=sft")
+    assert ran(run("init=sft", "rl=dapo")) == ["sft", "rl"]
+
+
+def test_the_manifest_of_a_run_that_took_over_names_the_origin_and_counts_no_time(here):
+    run()
+    instance, _ = pipeline("rl=dapo")
+    instance.execute()
+    manifest = instance.manifests[False]
+    assert manifest.stages["sft"]["taken_from"] == "runs/tiny/vcore-grpo/seed0"
+    assert manifest.stages["sft"]["seconds"] > 0
+    assert manifest.seconds("sft") == 0
 
 
 def test_the_manifest_records_what_a_stage_followed_from(here):

@@ -1,5 +1,7 @@
 """Runs the stages of a recipe: skips what is done, resumes what was killed, runs anew what a change affects.
 
+SFT that a run with other RL has done from the same things is taken over (`takeover`).
+
 What a stage left behind when it must run anew is moved to `stale/<stage>-<n>` beside the manifest, at the moment the
 stage starts, and never deleted: it may be a week of GPU time, and the change that made it stale a slip of the keyboard.
 Imports no torch.
@@ -13,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from vcore_verl import lock, process
+from vcore_verl import lock, process, takeover
 from vcore_verl.digest import Digests
 from vcore_verl.manifest import Manifest
 from vcore_verl.process import Command, StageFailed
@@ -21,17 +23,22 @@ from vcore_verl.progress import duration, shown
 from vcore_verl.recipe import Recipe, save
 from vcore_verl.run import ArtefactError, Run
 from vcore_verl.stages import Stage, dependencies, stages
+from vcore_verl.takeover import Source
 
 MAX_CHANGES = 3  # named in the reason for a stage to run anew
 
 
 @dataclass(frozen=True)
 class Step:
-    """What is to happen to a stage, and why: `skip`, `resume`, `run` (never ran) or `rerun` (its result is stale)."""
+    """What is to happen to a stage, and why.
+
+    `skip`, `resume`, `run` (never ran), `rerun` (its result is stale), or `take` over the result of another run.
+    """
 
     stage: Stage
     action: str
     reason: str
+    source: Source | None = None
 
 
 class Pipeline:
@@ -52,9 +59,10 @@ class Pipeline:
         """What `execute` would do now; changes nothing. A stage after one that runs follows it."""
         steps: list[Step] = []
         for stage in self.stages:
-            step = Step(stage, "rerun", "--fresh") if fresh else self._decide(stage)
-            moving = [other.stage.name for other in steps if other.action != "skip" and other.stage.name in stage.after]
-            if step.action == "skip" and moving:
+            step = Step(stage, "rerun", "--fresh") if fresh else self._decide_or_take(stage)
+            before = [other for other in steps if other.stage.name in stage.after]
+            moving = [other.stage.name for other in before if other.action not in ("skip", "take")]
+            if step.action in ("skip", "take") and moving:
                 step = Step(stage, "rerun", f"if {' or '.join(moving)} changes its input")
             steps.append(step)
         return steps
@@ -73,7 +81,7 @@ class Pipeline:
                 self._make_shared(base_lock)
                 for stage in self.stages:
                     if not stage.shared:
-                        self._bring_up_to_date(stage)
+                        self._bring_up_to_date(stage, fresh)
             self._copy_shared_records()
 
     def _forget_all(self) -> None:
@@ -98,14 +106,18 @@ class Pipeline:
             for stage in shared:
                 self._bring_up_to_date(stage)
 
-    def _bring_up_to_date(self, stage: Stage) -> None:
-        step = self._decide(stage)
+    def _bring_up_to_date(self, stage: Stage, fresh: bool = False) -> None:
+        step = self._decide(stage) if fresh else self._decide_or_take(stage)
         if step.action == "skip":
             self._say(stage, f"[dim]skipped: {step.reason}[/dim]")
             return
-        self._say(stage, f"{stage.purpose} [dim]({step.reason})[/dim]")
+        if step.action != "take":
+            self._say(stage, f"{stage.purpose} [dim]({step.reason})[/dim]")
         if step.action != "resume" and stage.keep:
             self._move_aside(stage)
+        if step.source is not None:
+            self._take(stage, step.source)
+            return
         manifest = self._manifest(stage)
         manifest.start(stage.name, self._depends(stage))
         seconds = self._run(stage, stage.command())
@@ -118,6 +130,21 @@ class Pipeline:
         self._say(stage, f"[green]done[/green] in {duration(seconds)}")
         for warning in stage.warnings():
             self._say(stage, f"[yellow]warning:[/yellow] {escape(warning)}")
+
+    def _take(self, stage: Stage, source: Source) -> None:
+        takeover.link(stage, source, self.run_dir, [other.folder for other in self.stages if other is not stage])
+        self._manifest(stage).take(stage.name, source.record, str(source.folder))
+        self._say(
+            stage, f"[green]taken[/green] from {source.folder}, where it took {duration(source.record['seconds'])}"
+        )
+
+    def _decide_or_take(self, stage: Stage) -> Step:
+        step = self._decide(stage)
+        if step.action in ("run", "rerun"):
+            source = takeover.find(stage, self._depends(stage), self.run_dir, self.digests)
+            if source is not None:
+                return Step(stage, "take", f"from {source.folder}", source)
+        return step
 
     def _decide(self, stage: Stage) -> Step:
         record = self._manifest(stage).stages.get(stage.name)
@@ -134,7 +161,8 @@ class Pipeline:
             return Step(stage, "rerun", str(error))
         if changes := _changes(record["artefacts"], self._artefacts(stage)):
             return Step(stage, "rerun", f"its result is not as it was left: {changes}")
-        return Step(stage, "skip", f"done before in {duration(record['seconds'])}")
+        where = f" by {record['taken_from']}" if "taken_from" in record else ""
+        return Step(stage, "skip", f"done before{where} in {duration(record['seconds'])}")
 
     def _depends(self, stage: Stage) -> dict[str, Any]:
         return dependencies(stage, self.recipe, self.run_dir, self.digests)

@@ -44,6 +44,12 @@ class Run:
         return self.root / f"{self.recipe.init.name}{variant}-{self.recipe.rl.name}" / f"seed{self.recipe.seed}"
 
     @property
+    def siblings(self) -> list[Path]:
+        """Directories of the runs that differ from this one in RL alone."""
+        init = self.dir.parent.name.removesuffix(self.recipe.rl.name)
+        return [path for path in sorted(self.root.glob(f"{init}*/{self.dir.name}")) if path != self.dir]
+
+    @property
     def sft(self) -> Path:
         return self.dir / "sft"
 

@@ -42,7 +42,8 @@ class Stage:
 
     `keys` are recipe keys or sections; `inputs` may hold wildcards; `after` names the stages that make the inputs.
     `verify` raises `ArtefactError` unless the result is whole; `warnings` says what is whole but dubious. A `shared`
-    stage belongs to all runs of the recipe; the former result of one that has nothing to `keep` is overwritten.
+    stage belongs to all runs of the recipe; one that lies `before_rl` may take its result over from a run that differs
+    in RL alone; the former result of one that has nothing to `keep` is overwritten.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Stage:
     inputs: tuple[Path, ...] = ()
     after: tuple[str, ...] = ()
     shared: bool = False
+    before_rl: bool = False
     keep: bool = True
     warnings: Callable[[], list[str]] = list
 
@@ -78,8 +80,13 @@ def dependencies(stage: Stage, recipe: Recipe, run: Run, digests: Digests) -> di
         if key not in IMMATERIAL and any(key == part or key.startswith(part + ".") for part in stage.keys)
     }
     packages = {f"package {name}": package_version(name) for name in stage.packages}
-    inputs = {os.path.relpath(path, run.root): digests.of(path) for path in stage.inputs}
+    inputs = {input_name(path, run): digests.of(path) for path in stage.inputs}
     return {"package vcore-verl": __version__, **keys, **packages, **inputs}
+
+
+def input_name(path: Path, run: Run) -> str:
+    """A file of the run itself has one name in all runs, so that they can tell that their results are the same."""
+    return os.path.relpath(path, run.dir if path.is_relative_to(run.dir) else run.root)
 
 
 def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
@@ -125,6 +132,7 @@ def _sft(recipe: Recipe, run: Run) -> Iterator[Stage]:
         packages=("verl", "torch", "transformers"),
         inputs=(run.sft_start, run.data / "sft.parquet"),
         after=("base", "data"),
+        before_rl=True,
     )
     yield _export(recipe, run, "sft", run.sft, run.sft_hf)
     yield _evaluation(recipe, run, "pre_rl")
@@ -162,6 +170,7 @@ def _export(recipe: Recipe, run: Run, stage: str, training: Path, target: Path) 
         packages=("torch", "transformers"),
         inputs=(training / "metrics.jsonl",),  # stands for the training, whose checkpoints are too large to hash
         after=(stage,),
+        before_rl=stage == "sft",
     )
 
 
@@ -184,6 +193,7 @@ def _evaluation(recipe: Recipe, run: Run, stage: Any) -> Stage:
         inputs=(checkpoint, *(run.data / f"{name}.parquet" for name in recipe.evaluation.datasets)),
         after=(after, "data", "base"),
         shared=stage == "base",
+        before_rl=stage == "pre_rl",
     )
 
 

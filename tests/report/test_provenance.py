@@ -26,6 +26,18 @@ def test_an_arm_says_what_it_took(base, arm):
     assert "- commits: abc" in text
 
 
+def test_sft_that_a_run_took_over_counts_once_in_all_runs_together(base, arm):
+    for rl, record in (("grpo", {}), ("dapo", {"taken_from": "runs/test/vcore-grpo/seed0"})):
+        folder = arm("vcore", rl)
+        stages = {"sft": {"seconds": 3600, "git_commit": "abc"} | record, "rl": {"seconds": 3600, "git_commit": "abc"}}
+        (folder / "manifest.json").write_text(json.dumps({"stages": stages}))
+        save(load("tiny", ["hardware.device=cpu", "gpus=1"]), folder / "recipe.yaml")
+    write_report(base)
+    text = (base / "report" / "report.md").read_text()
+    assert "| vcore-dapo | 60.0 | 60.0 | 1 (cpu) | 2.00 |" in text
+    assert "All runs together: 3.00 device hours, SFT that runs share counted once." in text
+
+
 def test_a_run_from_elsewhere_has_no_cost(base, arm):
     arm("vcore", "grpo")
     write_report(base)

@@ -16,10 +16,9 @@ def trained(arm):
         folder = arm(init, rl, seed=seed)
         recipe = load("tiny", [f"init={init}", f"rl={rl}", f"seed={seed}", "hardware.device=cpu", *overrides])
         save(recipe, folder / "recipe.yaml")
-        own = f"{folder.parent.name}/{folder.name}/sft/hf"
         depends = {
             "sft": {"seed": seed, "init.kl_budget": init, "sft.steps": recipe.sft.steps, "base/hf": base},
-            "rl": {"seed": seed, "rl.clip_high": recipe.rl.clip_high, own: str(seed) * 64},
+            "rl": {"seed": seed, "rl.clip_high": recipe.rl.clip_high, "sft/hf": str(seed) * 64},
         }
         stages = {name: {"seconds": 1.0, "depends": found} for name, found in depends.items()}
         (folder / "manifest.json").write_text(json.dumps({"stages": stages}))

@@ -14,11 +14,13 @@ from vcore_verl.report.collect import TrainedRun
 class Provenance:
     """Of all runs of an arm: wall-clock seconds of SFT and RL (means over seeds), and ranks.
 
-    A run made elsewhere has no manifest: its seconds are 0.
+    SFT that a run took over from another one counts in `sft_seconds`, and in `taken_seconds` too. A run made elsewhere
+    has no manifest: its seconds are 0.
     """
 
     sft_seconds: float
     rl_seconds: float
+    taken_seconds: float
     ranks: int
     device: str
     git_commits: tuple[str, ...]
@@ -28,6 +30,11 @@ class Provenance:
     def device_hours(self) -> float:
         """Of one run: GPU hours, or hours of CPU processes."""
         return (self.sft_seconds + self.rl_seconds) * self.ranks / 3600
+
+    @property
+    def taken_hours(self) -> float:
+        """Of `device_hours`, those that another run's hours hold already."""
+        return self.taken_seconds * self.ranks / 3600
 
     def to_json(self) -> dict[str, Any]:
         return vars(self) | {"device_hours": self.device_hours}
@@ -41,6 +48,7 @@ def provenance(runs: list[TrainedRun]) -> Provenance:
     return Provenance(
         sft_seconds=_mean_seconds(manifests, "sft"),
         rl_seconds=_mean_seconds(manifests, "rl"),
+        taken_seconds=_mean_seconds(manifests, "sft", only_taken=True),
         ranks=hardware.get("gpus", 1) * hardware.get("nodes", 1),
         device=hardware.get("device", "unknown"),
         git_commits=tuple(sorted(commits)),
@@ -56,8 +64,10 @@ def _packages(stages: dict[str, dict[str, Any]]) -> Iterator[str]:
                 yield f"{name.removeprefix('package ')} {value}"
 
 
-def _mean_seconds(manifests: list[dict[str, dict[str, Any]]], stage: str) -> float:
-    return sum(stages.get(stage, {}).get("seconds", 0.0) for stages in manifests) / len(manifests)
+def _mean_seconds(manifests: list[dict[str, dict[str, Any]]], stage: str, only_taken: bool = False) -> float:
+    records = [stages.get(stage, {}) for stages in manifests]
+    counted = [record for record in records if "taken_from" in record or not only_taken]
+    return sum(record.get("seconds", 0.0) for record in counted) / len(manifests)
 
 
 def _hardware(run: TrainedRun) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def _depends(run: TrainedRun) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for stage in ("sft", "rl"):
         for name, value in stages.get(stage, {}).get("depends", {}).items():
-            if name != "seed" and not name.startswith(f"{run.folder.parent.name}/"):
+            if name != "seed" and not name.startswith("sft/"):
                 peers = {"init": run.init, "rl": run.rl}.get(name.partition(".")[0], "all")
                 found[peers, name] = str(value)
     return found

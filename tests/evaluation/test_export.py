@@ -46,8 +46,8 @@ def test_lighteval_layout(folder, tmp_path):
     }
     (details,) = (tmp_path / "out" / "details" / "hf-abc").glob("*/details_vcore|sums|0_*.parquet")
     rows = pq.read_table(details).to_pylist()
-    assert [row["__metric__"]["avg@n"] for row in rows] == [0.5, 0.5, 0.5, 0.0]
-    assert rows[0]["__doc__"]["id"] == "p0" and rows[0]["__model_response__"]["text"] == ["text", "text"]
+    assert [row["metric"]["avg@n"] for row in rows] == [0.5, 0.5, 0.5, 0.0]
+    assert rows[0]["doc"]["id"] == "p0" and rows[0]["model_response"]["text"] == ["text", "text"]
 
 
 def test_an_unfinished_evaluation_is_not_exported(tmp_path):

@@ -1,4 +1,7 @@
-"""An evaluation in the layout of lm-evaluation-harness or lighteval, for tools that read those. Imports no torch."""
+"""An evaluation in the layout of lm-evaluation-harness or lighteval, for tools that read those. Imports no torch.
+
+As lm_eval 0.4.13 and lighteval 0.13.0 write and read them (logging or loggers/evaluation_tracker.py of each).
+"""
 
 import hashlib
 import json
@@ -48,6 +51,8 @@ def to_lm_eval(results: Row, rows: list[Row], output: Path) -> None:
         "results": scores,
         "configs": {task: {"task": task, "output_type": "generate_until"} for task in scores},
         "versions": dict.fromkeys(scores, results["schema_version"]),
+        "n-shot": dict.fromkeys(scores, 0),
+        "higher_is_better": {task: {"exact_match": True} for task in scores},
         "n-samples": {task: _counts(results, task) for task in scores},
         "config": {
             "model": "vllm",
@@ -115,15 +120,15 @@ def to_lighteval(results: Row, rows: list[Row], output: Path) -> None:
 def _lighteval_detail(task: str, samples: list[Row]) -> Row:
     first = samples[0]
     return {
-        "__doc__": {
+        "doc": {
             "query": first["prompt"],
             "choices": [first["gold"]],
             "gold_index": 0,
             "id": first["prompt_id"],
             "task_name": task,
         },
-        "__model_response__": {"input": first["prompt"], "text": [row["response"] for row in samples]},
-        "__metric__": {"avg@n": sum(row["score"] for row in samples) / len(samples)},
+        "metric": {"avg@n": sum(row["score"] for row in samples) / len(samples)},
+        "model_response": {"input": first["prompt"], "text": [row["response"] for row in samples]},
     }
 
 

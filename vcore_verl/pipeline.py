@@ -134,9 +134,9 @@ class Pipeline:
     def _take(self, stage: Stage, source: Source) -> None:
         takeover.link(stage, source, self.run_dir, [other.folder for other in self.stages if other is not stage])
         self._manifest(stage).take(stage.name, source.record, str(source.folder))
-        self._say(
-            stage, f"[green]taken[/green] from {source.folder}, where it took {duration(source.record['seconds'])}"
-        )
+        self.digests.save()
+        seconds = duration(source.record["seconds"])
+        self._say(stage, f"[green]taken[/green] from {source.folder}, where it took {seconds}")
 
     def _decide_or_take(self, stage: Stage) -> Step:
         step = self._decide(stage)

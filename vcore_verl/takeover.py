@@ -35,9 +35,9 @@ def find(stage: Stage, depends: dict[str, Any], run: Run, digests: Digests) -> S
         if record is None or record["status"] != "done":
             continue
         theirs = record["depends"]
-        same = theirs.keys() == depends.keys() and known == {name: theirs[name] for name in known}
-        left = {path.name: digests.of(_there(path, run, folder)) for path in stage.artefacts}
-        if same and left == record["artefacts"]:
+        if theirs.keys() != depends.keys() or known != {name: theirs[name] for name in known}:
+            continue
+        if record["artefacts"] == {path.name: digests.of(_there(path, run, folder)) for path in stage.artefacts}:
             return Source(folder, record)
     return None
 

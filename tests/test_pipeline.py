@@ -11,11 +11,12 @@ import pytest
 from rich.console import Console
 
 from vcore_verl import lock
+from vcore_verl.digest import Digests
 from vcore_verl.pipeline import Pipeline
 from vcore_verl.process import Command, StageFailed
 from vcore_verl.recipe import Recipe, load, read
 from vcore_verl.run import ArtefactError, Run
-from vcore_verl.stages import Stage, stages
+from vcore_verl.stages import Stage, dependencies, stages
 
 STEPS = ("hardware.device=cpu", "base.steps=600", "sft.steps=40", "rl.steps=10")
 
@@ -304,3 +305,17 @@ def test_each_real_stage_follows_stages_before_it():
     recipe = load("tiny", ["hardware.device=cpu"])
     for item in stages(recipe, Run(recipe)):
         assert all(order.index(name) < order.index(item.name) for name in item.after)
+
+
+@pytest.mark.parametrize("recipe_name", ["tiny", "qwen3_4b"])
+@pytest.mark.parametrize("rl", ["dapo", "none"])
+def test_nothing_before_rl_depends_on_rl(recipe_name, rl, here):
+    def followed(*overrides: str) -> dict[str, dict]:
+        recipe = load(recipe_name, ["hardware.device=cpu", *overrides])
+        place, digests = Run(recipe), Digests(here / "digests.json")
+        return {
+            item.name: dependencies(item, recipe, place, digests) for item in stages(recipe, place) if item.before_rl
+        }
+
+    assert list(followed()) == ["sft", "export_sft", "evaluate_pre_rl"]
+    assert followed(f"rl={rl}") == followed()

@@ -157,15 +157,18 @@ def report(words: list[str]) -> int:
     parser.add_argument(
         "--output", type=Path, metavar="FOLDER", help="a copy of report.md, its pictures and comparison.json, to keep"
     )
+    from vcore_verl.report import REFERENCE, keep, terminal_summary, write_report
+
+    parser.add_argument(
+        "--against", metavar="INIT", default=REFERENCE, help="initialiser to compare the others with (%(default)s)"
+    )
     args = parser.parse_args(words)
     place = Path(args.recipe)
-    from vcore_verl.report import keep, terminal_summary, write_report
-
     root = place if place.is_dir() else Path(load(str(place), []).output_dir) / place
     if not root.is_dir():
         raise RecipeError(f"{root} does not exist: run the recipe first")
-    write_report(root)
-    console.print(terminal_summary(root))
+    write_report(root, args.against)
+    console.print(terminal_summary(root, args.against))
     console.print(f"report: {root / 'report'}", highlight=False, soft_wrap=True)
     if args.output:
         keep(root, args.output)

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
-from vcore_verl.report import write_report
+from vcore_verl.report import ReportError, write_report
 
 
 def frame(folder, dataset, decoding="sample"):
@@ -104,6 +104,22 @@ def test_stages_that_did_not_happen_are_null(base, arm):
     assert by_init["none"]["sft_delta"] is None
     assert by_init["none"]["pre"]["mean"] == by_init["none"]["base"]["mean"]
     assert by_init["none"]["delta"]["mean"] > 0
+
+
+def test_another_initialiser_than_sft_can_be_the_reference(base, arm):
+    for init, rl in (("sft", "grpo"), ("dft", "grpo"), ("vcore", "grpo"), ("vcore", "dapo"), ("sft", "dapo")):
+        arm(init, rl)
+    write_report(base, against="dft")
+    found = json.loads((base / "report" / "comparison.json").read_text())["pairwise"]
+    compared = [(pair["rl"], pair["init"], pair["reference"]) for pair in found if pair["dataset"] == "in_domain"]
+    assert compared == [("grpo", "sft", "dft"), ("grpo", "vcore", "dft"), ("dapo", "vcore", "sft")]
+
+
+def test_a_reference_that_was_not_run_is_an_error_that_names_those_that_were(base, arm):
+    arm("vcore", "grpo")
+    arm("sft", "none")
+    with pytest.raises(ReportError, match=r"no run below .* starts from dft; there are vcore, sft"):
+        write_report(base, against="dft")
 
 
 def test_algorithms_are_not_mixed(base, arm):

@@ -22,7 +22,7 @@ from pathlib import Path
 from rich.console import RenderableType
 
 from vcore_verl.model_card import write_card
-from vcore_verl.report.collect import Collection, collect
+from vcore_verl.report.collect import REFERENCE, Collection, collect
 from vcore_verl.report.compare import compare
 from vcore_verl.report.figures import Comparison
 from vcore_verl.report.markdown import markdown
@@ -31,16 +31,18 @@ from vcore_verl.report.plots import draw
 from vcore_verl.report.scores import ReportError
 from vcore_verl.report.terminal import terminal_report
 
-__all__ = ["ReportError", "collect", "compare", "keep", "terminal_summary", "write", "write_report"]
+__all__ = ["REFERENCE", "ReportError", "collect", "compare", "keep", "terminal_summary", "write", "write_report"]
 
 
-def write_report(root: Path) -> None:
+def write_report(root: Path, against: str = REFERENCE) -> None:
     """Report on all runs below `root` = runs/<recipe>, into root/report: report.md, report.html, comparison.json,
-    pictures; and write the results into the model cards of their checkpoints.
+    pictures; and write the results into the model cards of their checkpoints. The other initialisers are compared with
+    `against`.
 
-    Raises `ReportError` where no evaluation has finished; a run that cannot be compared is left out, by name.
+    Raises `ReportError` where no evaluation has finished, and where `against` has not been run; a run that cannot be
+    compared is left out, by name.
     """
-    collection = collect(root)
+    collection = collect(root, against)
     write(collection, compare(collection), root / "report")
     for run in collection.runs:
         for checkpoint in sorted(run.folder.glob("*/hf")):
@@ -64,6 +66,6 @@ def keep(root: Path, folder: Path) -> None:
             shutil.copy(path, folder)
 
 
-def terminal_summary(root: Path) -> RenderableType:
+def terminal_summary(root: Path, against: str = REFERENCE) -> RenderableType:
     """What a terminal shows of the runs below `root`: the answer in two sentences, and the tables."""
-    return terminal_report(compare(collect(root)))
+    return terminal_report(compare(collect(root, against)))

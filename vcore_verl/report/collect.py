@@ -18,6 +18,7 @@ _SHARED = {
 }
 
 PRE_RL, POST_RL = "pre_rl", "post_rl"
+REFERENCE = "sft"  # the initialiser that the others are compared with, unless another one is asked for
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,24 @@ class Excluded:
 
 @dataclass
 class Collection:
-    """Everything that can be compared, and what cannot."""
+    """Everything that can be compared, and what cannot. The other initialisers are compared with `against`."""
 
     name: str
     base: Evaluation | None
     runs: list[TrainedRun] = field(default_factory=list)
     excluded: list[Excluded] = field(default_factory=list)
+    against: str = REFERENCE
 
     @property
     def arms(self) -> dict[tuple[str, str], list[TrainedRun]]:
-        """(rl, init) -> runs in order of their seeds; init `sft` first, since the others are compared with it."""
+        """(rl, init) -> runs in order of their seeds; init `against` first, or `sft` where that has not been run."""
+
+        def order(run: TrainedRun) -> tuple[object, ...]:
+            init = run.init != self.against, run.init != REFERENCE, run.init == "none", run.init
+            return run.rl != "grpo", run.rl, *init, run.seed
+
         arms: dict[tuple[str, str], list[TrainedRun]] = defaultdict(list)
-        for run in sorted(self.runs, key=_order):
+        for run in sorted(self.runs, key=order):
             arms[run.rl, run.init].append(run)
         return dict(arms)
 
@@ -69,16 +76,18 @@ class Collection:
         return next(evaluation for run in self.runs if (evaluation := run.final) is not None)
 
 
-def _order(run: TrainedRun) -> tuple[object, ...]:
-    return run.rl != "grpo", run.rl, run.init != "sft", run.init == "none", run.init, run.seed
-
-
-def collect(root: Path) -> Collection:
+def collect(root: Path, against: str = REFERENCE) -> Collection:
     """The evaluations below `root` = runs/<recipe>.
 
-    Raises `ReportError` where there is nothing to report on. Everything else that is wrong excludes a run, by name.
+    Raises `ReportError` where there is nothing to report on, and where no run is there to compare with of the
+    initialiser that `against` names. Everything else that is wrong excludes a run, by name.
     """
-    return collect_runs(root.name, root / "base" / "eval", sorted(root.glob("*-*/seed*")), root)
+    collection = collect_runs(root.name, root / "base" / "eval", sorted(root.glob("*-*/seed*")), root)
+    found = dict.fromkeys(init for _, init in collection.arms)
+    if against != REFERENCE and against not in found:
+        raise ReportError(f"no run below {root} starts from {against}; there are {', '.join(found)}")
+    collection.against = against
+    return collection
 
 
 def collect_runs(name: str, base_folder: Path, run_folders: Iterable[Path], root: Path) -> Collection:

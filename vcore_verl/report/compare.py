@@ -133,7 +133,7 @@ def _mean(figures: StageFigures | None) -> float:
 
 
 def _pairs(arms: list[Arm], name: str, rl: str) -> list[Pair]:
-    """Every other arm of this RL against the first one (`sft` where there is one)."""
+    """Every other arm of this RL against the first one, which is `Collection.against` where that has been run."""
     finals = [(arm.init, final) for arm in arms if arm.rl == rl and (final := arm.datasets[name].final) is not None]
     if len(finals) < 2:
         return []

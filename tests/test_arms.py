@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import psutil
 import pytest
 from rich.console import Console
 
-from vcore_verl.arms import arms, run_all, total_seconds
+from vcore_verl.arms import arms, print_plan, run_all, total_seconds
 from vcore_verl.errors import InputError
 from vcore_verl.pipeline import Pipeline
 from vcore_verl.process import Command
@@ -37,7 +38,7 @@ result.write_text("done")
 
 def small_stages(recipe: Recipe) -> list[Stage]:
     run = Run(recipe)
-    return [stage("base", run.base, shared=True), stage("sft", run.sft, after=("base",))]
+    return [stage("base", run.base, shared=True), stage("sft", run.sft, after=("base",), before_rl=True)]
 
 
 def stage(name: str, folder: Path, **more) -> Stage:
@@ -147,6 +148,21 @@ def test_finished_arms_are_skipped_with_a_line_each(here):
         "arm 1/2 sft-grpo seed 0: done before in",
         "arm 2/2 dft-grpo seed 0: done before in",
     ]
+
+
+@pytest.mark.slow
+def test_the_plan_names_the_run_that_sft_is_taken_over_from(here):
+    run("inits=sft")
+    output = io.StringIO()
+    print_plan(small("inits=sft,dft", "rls=grpo,dapo"), Console(file=output, width=200))
+    assert dict(re.split("  +", line.strip()) for line in output.getvalue().splitlines()) == {
+        "arm": "to run",
+        "shared by all": "nothing: done before",
+        "sft-grpo seed 0": "nothing: done before",
+        "dft-grpo seed 0": "sft",
+        "sft-dapo seed 0": "(before RL as in runs/tiny/sft-grpo/seed0)",
+        "dft-dapo seed 0": "sft",
+    }
 
 
 @pytest.mark.slow

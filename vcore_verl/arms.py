@@ -21,10 +21,9 @@ from rich.text import Text
 from vcore_verl import guard, hardware, process, verl_config
 from vcore_verl.failure import cause
 from vcore_verl.manifest import Manifest
-from vcore_verl.pipeline import Pipeline, without_report
+from vcore_verl.pipeline import Pipeline, Step, without_report
 from vcore_verl.progress import duration
 from vcore_verl.recipe import Recipe, RecipeError, load
-from vcore_verl.stages import Stage
 
 DEFAULTS = {"inits": "vcore,dft,iw_sft,sft,random,none", "rls": "grpo", "seeds": "0"}
 _ERROR = "error: "  # how the command line begins what it says of a failure
@@ -51,9 +50,9 @@ class Arm:
         """What the arm's command printed; the stages' own logs lie beside it."""
         return self.pipeline.run_dir.logs / "arm.log"
 
-    def missing(self) -> list[Stage]:
-        """The stages that have to run."""
-        return [step.stage for step in self.pipeline.plan() if step.action != "skip"]
+    def missing(self) -> list[Step]:
+        """The stages that have to run, or to be taken over."""
+        return [step for step in self.pipeline.plan() if step.action != "skip"]
 
     def seconds(self) -> float:
         """What its own stages, not those that it shares, have taken so far, all attempts together."""
@@ -122,10 +121,13 @@ def print_plan(planned: Sequence[Arm], console: Console) -> None:
     """What `run_all` would do."""
     table = Table("arm", "to run", box=None)
     missing = {arm.name: arm.missing() for arm in planned}
-    shared = dict.fromkeys(stage.name for stages in missing.values() for stage in stages if stage.shared)
+    shared = dict.fromkeys(step.stage.name for steps in missing.values() for step in steps if step.stage.shared)
     table.add_row("shared by all", " ".join(shared) or "nothing: done before")
-    for name, stages in missing.items():
-        table.add_row(name, " ".join(stage.name for stage in stages if not stage.shared) or "nothing: done before")
+    for name, steps in missing.items():
+        own = [step for step in steps if not step.stage.shared]
+        words = [step.stage.name for step in own if not step.source]
+        words += dict.fromkeys(f"(before RL as in {step.source.folder})" for step in own if step.source)
+        table.add_row(name, " ".join(words) or "nothing: done before")
     console.print(table)
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -40,8 +41,8 @@ SHORTER = [
 MINUTES = 60  # seconds
 
 
-def command(output: Path) -> list[str]:
-    return [sys.executable, "-m", "vcore_verl", "run", "tiny", f"output_dir={output}", *SHORTER]
+def command(output: Path, overrides: Sequence[str] = SHORTER) -> list[str]:
+    return [sys.executable, "-m", "vcore_verl", "run", "tiny", f"output_dir={output}", *overrides]
 
 
 def descendants_of_the_run(output: Path) -> list[int]:
@@ -72,11 +73,11 @@ def run_until(output: Path, metrics: Path, step: int) -> str:
     return log.read_text()
 
 
-def run_to_the_end(output: Path) -> tuple[str, float]:
+def run_to_the_end(output: Path, overrides: Sequence[str] = SHORTER) -> tuple[str, float]:
     """What the run printed, and how many seconds it took."""
     start = time.monotonic()
-    env = os.environ | {"VCORE_TEST_RUN": str(output)}
-    done = subprocess.run(command(output), cwd=ROOT, env=env, capture_output=True, text=True, timeout=15 * MINUTES)
+    argv, env = command(output, overrides), os.environ | {"VCORE_TEST_RUN": str(output)}
+    done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=15 * MINUTES)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout, time.monotonic() - start
 
@@ -156,6 +157,19 @@ def test_a_finished_run_is_skipped_within_twenty_seconds(finished):
     printed, seconds = run_to_the_end(run.root.parent)
     assert printed.count("skipped") == 10
     assert seconds < 20
+
+
+def test_a_run_that_differs_in_rl_alone_takes_sft_over(finished):
+    run, _ = finished
+    without_rl = [*(word for word in SHORTER if not word.startswith("rl.")), "rl=none"]
+    printed, _ = run_to_the_end(run.root.parent, [*without_rl, "--no-report"])
+    assert [line.split(": taken from ")[0] for line in printed.splitlines() if ": taken from " in line] == [
+        "[4/6] sft",
+        "[5/6] export_sft",
+        "[6/6] evaluate_pre_rl",
+    ]
+    taken = Run(load("tiny", [f"output_dir={run.root.parent}", *without_rl]))
+    assert (taken.sft_hf / "model.safetensors").samefile(run.sft_hf / "model.safetensors")
 
 
 def test_a_finished_run_leaves_no_process_behind(finished):

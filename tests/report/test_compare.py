@@ -19,6 +19,11 @@ def written(root):
     return json.loads((root / "report" / "comparison.json").read_text())
 
 
+def in_domain_pair(root):
+    (pair,) = [pair for pair in written(root)["pairwise"] if pair["dataset"] == "in_domain"]
+    return pair
+
+
 def test_every_number_equals_one_recomputed_from_the_parquet(base, arm):
     folder = arm("vcore", "grpo")
     comparison = written(base)
@@ -85,7 +90,7 @@ def test_greedy_answers_are_compared_too(base, arm, seeds):
         init: [arm(init, "grpo", post=post, seed=seed) for seed, post in enumerate(values[:seeds])]
         for init, values in posts.items()
     }
-    (pair,) = [pair for pair in written(base)["pairwise"] if pair["dataset"] == "in_domain"]
+    pair = in_domain_pair(base)
     dft, sft = (
         np.array([frame(folder / "eval" / "post_rl", "in_domain", "greedy").score for folder in folders[init]])
         for init in ("dft", "sft")
@@ -148,14 +153,63 @@ def test_over_seeds_initialisers_are_compared_by_welch_and_corrected(base, arm):
     assert adjusted == pytest.approx([2 * raw[0], max(raw[1], 2 * raw[0])])
 
 
-def test_a_difference_that_other_training_runs_need_not_show_is_not_told_apart(base, arm):
+@pytest.mark.parametrize(
+    ("sft_runs", "vcore_runs", "significant"), [(1, 1, False), (2, 2, False), (3, 2, False), (3, 3, True)]
+)
+def test_methods_differ_significantly_only_with_three_training_runs_on_each_side(
+    base, arm, sft_runs, vcore_runs, significant
+):
+    posts = {"sft": (0.3, 0.31, 0.29)[:sft_runs], "vcore": (0.9, 0.91, 0.92)[:vcore_runs]}
+    for init, values in posts.items():
+        for seed, post in enumerate(values):
+            arm(init, "grpo", post=post, seed=seed)
+    pair = in_domain_pair(base)
+    assert pair["p_holm"] < 1e-6
+    assert pair["num_runs"] == min(sft_runs, vcore_runs)
+    assert pair["significant"] is significant
+
+
+def test_three_runs_whose_interval_contains_zero_after_holm_do_not_differ_significantly(base, arm):
+    posts = {"sft": (0.5, 0.52, 0.48), "vcore": (0.62, 0.66, 0.57), "dft": (0.5, 0.6, 0.4), "random": (0.5, 0.4, 0.6)}
+    for init, values in posts.items():
+        for seed, post in enumerate(values):
+            arm(init, "grpo", post=post, seed=seed)
+    pairs = [pair for pair in written(base)["pairwise"] if pair["dataset"] == "in_domain"]
+    (vcore,) = [pair for pair in pairs if pair["init"] == "vcore"]
+    assert vcore["p_holm"] < 0.05 and vcore["over_seeds"]["p"] < 0.05 < vcore["over_seeds"]["p_holm"]
+    assert not vcore["significant"]
+
+
+@pytest.mark.parametrize(("num_runs", "significant"), [(1, False), (2, False), (3, True)])
+def test_what_a_stage_changes_is_significant_only_with_three_training_runs(base, arm, num_runs, significant):
+    for seed in range(num_runs):
+        arm("vcore", "grpo", pre=0.4 + 0.01 * seed, post=0.9 + 0.011 * seed, seed=seed)
+    figures = written(base)["arms"][0]["datasets"]["in_domain"]
+    for change in (figures["sft_delta"], figures["delta"]):
+        assert change["p_holm"] < 0.001
+        assert change["significant"] is significant
+
+
+def test_over_seeds_what_rl_changed_is_corrected_over_the_arms_that_have_several(base, arm):
+    for seed, post in enumerate((0.6, 0.7, 0.64)):
+        arm("sft", "grpo", post=post, seed=seed)
+        arm("vcore", "grpo", post=post + 0.2, seed=seed)
+    arm("dft", "grpo")
+    sft, dft, vcore = (found["datasets"]["in_domain"]["delta"] for found in written(base)["arms"])
+    assert dft["over_seeds"] is None
+    raw = sorted(stats.ttest_1samp(delta["by_seed"], 0.0).pvalue for delta in (sft, vcore))
+    adjusted = sorted(delta["over_seeds"]["p_holm"] for delta in (sft, vcore))
+    assert adjusted == pytest.approx([2 * raw[0], max(raw[1], 2 * raw[0])])
+
+
+def test_a_difference_that_other_training_runs_need_not_show_is_not_significant(base, arm):
     for seed, (sft, vcore) in enumerate([(0.5, 0.95), (0.51, 0.5), (0.49, 0.75)]):
         arm("sft", "grpo", post=sft, seed=seed)
         arm("vcore", "grpo", post=vcore, seed=seed)
-    (pair,) = [pair for pair in written(base)["pairwise"] if pair["dataset"] == "in_domain"]
+    pair = in_domain_pair(base)
     assert pair["p_holm"] < 0.001
     assert pair["over_seeds"]["p_holm"] > 0.05
-    assert not pair["told_apart"]
+    assert not pair["significant"]
 
 
 def test_what_rl_changed_is_corrected_over_the_arms(base, arm):

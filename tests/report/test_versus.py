@@ -1,4 +1,5 @@
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -15,6 +16,7 @@ def test_evaluations_from_anywhere_are_compared_by_path(tmp_path, evaluation):
     console.print(versus(folders))
     lines = [line for line in console.file.getvalue().splitlines() if "theirs" in line]
     assert len(lines) == 2 and all("< 0.001" in line for line in lines)
+    assert "They describe these checkpoints, not the methods that trained them." in console.file.getvalue()
 
 
 def test_what_cannot_be_compared_is_refused_by_name(tmp_path, evaluation):
@@ -29,7 +31,7 @@ def test_a_run_stands_for_its_last_evaluation_and_long_paths_fit_a_narrow_termin
     console = Console(file=io.StringIO(), width=80)
     console.print(versus(places))
     text = console.file.getvalue()
-    assert [line.split()[0] for line in text.splitlines() if "." in line] == 2 * [
+    assert [line.split()[0] for line in text.splitlines() if re.search(r"\d\.\d", line)] == 2 * [
         "base",
         "sft-none/seed0",
         "vcore-grpo/seed0",

@@ -33,10 +33,6 @@ class Estimate:
     def to_json(self) -> dict[str, object]:
         return {"mean": self.mean, "ci95": [self.low, self.high], "p": self.p}
 
-    @property
-    def excludes_zero(self) -> bool:
-        return self.low > 0 or self.high < 0
-
 
 def mean_interval(values_P: ArrayLike) -> Estimate:
     """Mean of per-prompt values with a t interval over prompts. Raises ValueError for fewer than two prompts."""

@@ -4,7 +4,7 @@
 - `collect`   which evaluations belong together, and which are left out and why
 - `figures`   what a report says, as types
 - `compare`   every number, once
-- `wording`   figures in words; the answer in two sentences
+- `wording`   numbers in words; the summary
 - `rows`, `tables`   the tables
 - `transitions` prompts that RL gained and lost
 - `provenance`, `reproduce`  what an arm cost, and how to make it again
@@ -67,5 +67,5 @@ def keep(root: Path, folder: Path) -> None:
 
 
 def terminal_summary(root: Path, against: str = REFERENCE) -> RenderableType:
-    """What a terminal shows of the runs below `root`: the answer in two sentences, and the tables."""
+    """What a terminal shows of the runs below `root`: the summary and the tables."""
     return terminal_report(compare(collect(root, against)))

@@ -1,5 +1,6 @@
 """The numbers of a report, all computed here and nowhere else."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -58,11 +59,29 @@ def _arm(runs: list[TrainedRun], base: dict[str, StageFigures], names: list[str]
 
 
 def _correct(arms: list[Arm], name: str) -> None:
-    """Add Holm's adjustment of what RL changed, over all arms of a data set."""
-    changed = [(arm, figures.rl) for arm in arms if (figures := arm.datasets[name]).rl]
-    adjusted = holm([change.difference.p or 0.0 for _, change in changed])
-    for (arm, change), p_holm in zip(changed, adjusted, strict=True):
-        arm.datasets[name] = replace(arm.datasets[name], rl=replace(change, p_holm=p_holm))
+    """Add Holm's adjustment of what SFT and RL changed, over all arms of a data set."""
+    for arm, sft, rl in zip(
+        arms,
+        _corrected([arm.datasets[name].sft for arm in arms]),
+        _corrected([arm.datasets[name].rl for arm in arms]),
+        strict=True,
+    ):
+        arm.datasets[name] = replace(arm.datasets[name], sft=sft, rl=rl)
+
+
+def _corrected(changes: Sequence[Change | None]) -> list[Change | None]:
+    over_prompts = _holm([change.difference if change else None for change in changes])
+    over_seeds = _holm([change.over_seeds if change else None for change in changes])
+    return [
+        replace(change, p_holm=prompts, over_seeds_p_holm=seeds) if change else None
+        for change, prompts, seeds in zip(changes, over_prompts, over_seeds, strict=True)
+    ]
+
+
+def _holm(estimates: Sequence[Estimate | None]) -> list[float | None]:
+    """The estimates' p, adjusted over those that there are."""
+    adjusted = iter(holm([estimate.p or 0.0 for estimate in estimates if estimate]))
+    return [next(adjusted) if estimate else None for estimate in estimates]
 
 
 def _arm_on_dataset(runs: list[TrainedRun], base: StageFigures | None, name: str) -> ArmOnDataset:
@@ -140,7 +159,6 @@ def _pairs(arms: list[Arm], name: str, rl: str) -> list[Pair]:
     reference, expected = finals[0]
     differences = [paired_difference(expected.mean_P, figures.mean_P) for _, figures in finals[1:]]
     over_seeds = [seed_difference(expected.by_seed, figures.by_seed) for _, figures in finals[1:]]
-    over_seeds_holm = iter(holm([difference.p or 0.0 for difference in over_seeds if difference]))
     p_holm = holm([difference.p or 0.0 for difference in differences])
     return [
         Pair(
@@ -148,12 +166,15 @@ def _pairs(arms: list[Arm], name: str, rl: str) -> list[Pair]:
             rl=rl,
             init=init,
             reference=reference,
+            num_runs=min(len(expected.by_seed), len(figures.by_seed)),
             difference=difference,
             p_holm=p,
             over_seeds=spread,
-            over_seeds_p_holm=next(over_seeds_holm) if spread else None,
+            over_seeds_p_holm=p_over_seeds,
             greedy=seed_difference(expected.greedy_by_seed, figures.greedy_by_seed)
             or _greedy_difference(expected, figures),
         )
-        for (init, figures), difference, p, spread in zip(finals[1:], differences, p_holm, over_seeds, strict=True)
+        for (init, figures), difference, p, spread, p_over_seeds in zip(
+            finals[1:], differences, p_holm, over_seeds, _holm(over_seeds), strict=True
+        )
     ]

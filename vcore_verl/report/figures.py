@@ -2,7 +2,8 @@
 
 Shape suffixes: P prompts. With several seeds a prompt's value is its mean over the seeds: intervals over prompts then
 speak of these checkpoints on new prompts. What another training run would give is another question, which the intervals
-over seeds answer; a difference is called one only where both exclude 0.
+over seeds answer. A statement about a method therefore needs at least `MIN_RUNS` training runs on each side; with
+fewer, numbers describe checkpoints, and no difference is significant.
 """
 
 from dataclasses import dataclass
@@ -16,8 +17,19 @@ from vcore_verl.report.collect import Excluded
 from vcore_verl.report.provenance import Provenance
 from vcore_verl.report.transitions import Transition
 
-SCHEMA_VERSION = 2
-SIGNIFICANT = 0.05
+SCHEMA_VERSION = 3
+SIGNIFICANCE_LEVEL = 0.05
+MIN_RUNS = 3  # training runs on each side of a difference that may be significant
+
+
+def _is_significant(num_runs: int, p_over_prompts: float | None, p_over_runs: float | None) -> bool:
+    """Whether a difference is one of the methods: it holds for other training runs and on other prompts.
+
+    Both p values are Holm-adjusted; None, where a test was not possible, is never significant.
+    """
+    if num_runs < MIN_RUNS or p_over_prompts is None or p_over_runs is None:
+        return False
+    return max(p_over_prompts, p_over_runs) < SIGNIFICANCE_LEVEL
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,8 @@ class StageFigures:
 class Change:
     """From one stage to the next, paired by prompt; `greedy`: of greedy answers; `by_seed`: mean of each seed.
 
-    `p_holm`, of the difference over prompts, is adjusted over all arms of the data set; None where it was not.
+    The p values `p_holm` (over prompts) and `over_seeds_p_holm` (None for one seed) are adjusted over all arms of the
+    data set.
     """
 
     difference: Estimate
@@ -68,6 +81,7 @@ class Change:
     minimum_detectable: float
     by_seed: tuple[float, ...]
     p_holm: float | None = None
+    over_seeds_p_holm: float | None = None
 
     @property
     def spread(self) -> SeedSpread | None:
@@ -84,18 +98,20 @@ class Change:
         return self.over_seeds or self.difference
 
     @property
-    def is_clear(self) -> bool:
-        """Whether it holds on other prompts and, where several seeds were trained, in other runs."""
-        return self.difference.excludes_zero and self.shown.excludes_zero
+    def significant(self) -> bool:
+        """Whether this is what the stage does, and not only what it did to these checkpoints; see `MIN_RUNS`."""
+        return _is_significant(len(self.by_seed), self.p_holm, self.over_seeds_p_holm)
 
     def to_json(self) -> dict[str, Any]:
+        over_seeds = self.over_seeds.to_json() | {"p_holm": self.over_seeds_p_holm} if self.over_seeds else None
         return self.difference.to_json() | {
             "greedy": self.greedy.to_json() if self.greedy else None,
             "minimum_detectable_effect": self.minimum_detectable,
             "p_holm": self.p_holm,
             "by_seed": list(self.by_seed),
-            "over_seeds": self.over_seeds.to_json() if self.over_seeds else None,
+            "over_seeds": over_seeds,
             "seed_standard_deviation": self.spread.standard_deviation if self.spread else None,
+            "significant": self.significant,
         }
 
 
@@ -139,14 +155,15 @@ class Pair:
 
     `over_seeds` is the same difference with an interval over training seeds (Welch), where both have several. The
     p values `p_holm` (over prompts) and `over_seeds_p_holm` are adjusted over all pairs of the data set and algorithm.
-    `greedy` is the difference of the greedy answers' accuracy, over seeds where there are several, else over prompts;
-    it does not decide `told_apart`.
+    `num_runs`: training runs of the side that has fewer. `greedy` is the difference of the greedy answers' accuracy,
+    over seeds where there are several, else over prompts; it does not decide `significant`.
     """
 
     dataset: str
     rl: str
     init: str
     reference: str
+    num_runs: int
     difference: Estimate
     p_holm: float
     over_seeds: Estimate | None
@@ -159,14 +176,24 @@ class Pair:
         return self.over_seeds or self.difference
 
     @property
-    def told_apart(self) -> bool:
-        """Whether it holds on other prompts and, where several seeds were trained, in other runs."""
-        return self.p_holm < SIGNIFICANT and (self.over_seeds_p_holm is None or self.over_seeds_p_holm < SIGNIFICANT)
+    def testable(self) -> bool:
+        """Whether there are enough training runs for a statement about the methods."""
+        return self.num_runs >= MIN_RUNS
+
+    @property
+    def significant(self) -> bool:
+        """Whether the methods differ significantly, and not only these checkpoints; see `MIN_RUNS`."""
+        return _is_significant(self.num_runs, self.p_holm, self.over_seeds_p_holm)
 
     def to_json(self) -> dict[str, Any]:
         names = {"dataset": self.dataset, "rl": self.rl, "init": self.init, "reference": self.reference}
         over_seeds = self.over_seeds.to_json() | {"p_holm": self.over_seeds_p_holm} if self.over_seeds else None
-        judged = {"p_holm": self.p_holm, "over_seeds": over_seeds, "told_apart": self.told_apart}
+        judged = {
+            "num_runs": self.num_runs,
+            "p_holm": self.p_holm,
+            "over_seeds": over_seeds,
+            "significant": self.significant,
+        }
         greedy = {"greedy": self.greedy.to_json() if self.greedy else None}
         return names | self.difference.to_json() | judged | greedy
 

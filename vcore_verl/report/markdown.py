@@ -92,21 +92,22 @@ def notes(comparison: Comparison) -> str:
 
 def _notes_on_stages() -> str:
     return (
-        "Intervals are 95 % t intervals over prompts. Change is against the row before of the same arm (against"
-        " Original for RL only), paired by prompt, with the two-sided p of the paired t test."
+        "Intervals are 95 % t intervals over prompts, which describe these checkpoints. Change is against the row"
+        " before of the same arm (against Original for RL only), paired by prompt, with the two-sided p of the paired t"
+        " test."
     )
 
 
 def _notes_on_arms(comparison: Comparison) -> str:
     over_prompts = (
-        "What RL changed has a paired 95 % t interval over prompts, which speaks of these checkpoints; p, of the paired"
-        " t test, has Holm's correction over the arms of the data set."
+        "Over prompts: paired 95 % t interval and test of what RL changed, which describe these checkpoints. p has"
+        " Holm's correction over the arms of the data set."
     )
     if comparison.one_seed:
         return over_prompts
     return (
-        f"{over_prompts} Over runs: the 95 % t interval over training runs of different seeds, which speaks of the"
-        " method. Hours are those of one run, the mean over the seeds."
+        f"{over_prompts} Over runs: the same over training runs of different seeds, which describes the method."
+        " Hours are those of one run, the mean over the seeds."
     )
 
 
@@ -121,7 +122,10 @@ def _detectable(comparison: Comparison) -> str:
         return ""
     low, high = f"{min(effects):.1f}", f"{max(effects):.1f}"
     size = low if low == high else f"{low} to {high}"
-    return f"With these prompts a true change of {size} points at the last stage would be found four times in five."
+    return (
+        f"The paired test over prompts would detect a true change of {size} points between these checkpoints with 80 %"
+        " power."
+    )
 
 
 def conditions(comparison: Comparison) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from vcore_verl.report.figures import Arm, Change, Comparison, StageFigures
 from vcore_verl.report.wording import interval, p_value, percent, points, signed_interval
 
-HEADER = ("model", "accuracy", "95 % interval", "greedy", "change", "95 % interval", "p", "tokens", "truncated")
+HEADER = ("model", "accuracy", "over prompts", "greedy", "change", "over prompts", "p", "tokens", "truncated")
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Row:
     starts_arm: bool = False
 
     def cells(self) -> tuple[str, ...]:
-        """In the order of `HEADER`."""
+        """In the order of `HEADER`; intervals and p are over prompts."""
         figures, change = self.figures, self.change
         greedy = percent(figures.greedy.mean) if figures.greedy else ""
         shown = ("", "", "")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from vcore_verl.report.figures import Arm, Change, Comparison, StageFigures
 from vcore_verl.report.rows import HEADER, rows
-from vcore_verl.report.wording import ONE_RUN, p_value, percent, points, signed_interval
+from vcore_verl.report.wording import RULE, p_value, percent, points, signed_interval
 
 
 class Table(NamedTuple):
@@ -30,29 +30,30 @@ def arms_table(comparison: Comparison, dataset: str) -> Table:
     """Original, then a line for each arm: accuracy before and after RL, and what RL changed."""
     several = not comparison.one_seed
     device = "GPU" if any(arm.provenance.device == "cuda" for arm in comparison.arms) else "CPU"
-    columns = {
-        "arm": True,
-        "runs": several,
-        "before RL": True,
-        "after RL": True,
-        "by RL": True,
-        "over prompts": True,
-        "over runs": several,
-        "p (Holm)": True,
-        "greedy": comparison.conditions["sampling"]["greedy"],
-        "tokens": True,
-        "truncated": True,
-        f"{device} hours": any(arm.provenance.device_hours for arm in comparison.arms),
-    }
+    columns = [
+        ("arm", True),
+        ("runs", several),
+        ("before RL", True),
+        ("after RL", True),
+        ("by RL", True),
+        ("over prompts", True),
+        ("p (Holm)", True),
+        ("over runs", several),
+        ("p (Holm)", several),
+        ("greedy", comparison.conditions["sampling"]["greedy"]),
+        ("tokens", True),
+        ("truncated", True),
+        (f"{device} hours", any(arm.provenance.device_hours for arm in comparison.arms)),
+    ]
     lines = [_arm_cells(arm, dataset) for arm in comparison.arms]
     if dataset in comparison.base:
         lines.insert(0, _original_cells(comparison.base[dataset]))
-    shown = [[cell for cell, is_shown in zip(line, columns.values(), strict=True) if is_shown] for line in lines]
-    return Table([name for name, is_shown in columns.items() if is_shown], shown)
+    shown = [[cell for cell, (_, is_shown) in zip(line, columns, strict=True) if is_shown] for line in lines]
+    return Table([name for name, is_shown in columns if is_shown], shown)
 
 
 def _original_cells(figures: StageFigures) -> list[str]:
-    return ["Original", "", percent(figures.accuracy.mean), *[""] * 5, _greedy(figures), *_responses(figures), ""]
+    return ["Original", "", percent(figures.accuracy.mean), *[""] * 6, _greedy(figures), *_responses(figures), ""]
 
 
 def _arm_cells(arm: Arm, dataset: str) -> list[str]:
@@ -73,9 +74,10 @@ def _arm_cells(arm: Arm, dataset: str) -> list[str]:
 
 def _change(change: Change | None) -> list[str]:
     if change is None:
-        return [""] * 4
-    over_runs = signed_interval(change.over_seeds) if change.over_seeds else ""
-    return [points(change.difference), signed_interval(change.difference), over_runs, p_value(change.p_holm)]
+        return [""] * 5
+    over_prompts = [signed_interval(change.difference), p_value(change.p_holm)]
+    over_runs = [signed_interval(change.over_seeds) if change.over_seeds else "", p_value(change.over_seeds_p_holm)]
+    return [points(change.difference), *over_prompts, *over_runs]
 
 
 def _greedy(figures: StageFigures) -> str:
@@ -100,22 +102,20 @@ def pairwise_table(comparison: Comparison) -> Table | None:
         line += [signed_interval(pair.difference), p_value(pair.p_holm)]
         if several:
             line += [signed_interval(pair.over_seeds), p_value(pair.over_seeds_p_holm)] if pair.over_seeds else ["", ""]
-        line.append("yes" if pair.told_apart else "no")
+        line.append(("yes" if pair.significant else "no") if pair.testable else "too few runs")
         if greedy:
             line.append(f"{points(pair.greedy)} {signed_interval(pair.greedy)}" if pair.greedy else "")
         lines.append(line)
     note = (
-        "Final accuracy, in points. Over prompts: paired t interval and test; they speak of these checkpoints."
-        " p with Holm's correction over the comparisons of one data set and RL algorithm."
+        "Difference in final accuracy, in points. Over prompts: paired t interval and test, which describe these"
+        " checkpoints."
     )
     if several:
-        note += (
-            " Over runs: Welch's interval and test over training seeds; they speak of the methods. Told apart: both"
-            f" p below 0.05 (where there is {ONE_RUN}: the first)."
-        )
+        note += " Over runs: Welch's interval and test over training seeds, which describe the methods."
+    note += f" p with Holm's correction over the comparisons of one data set and RL algorithm. {RULE}."
     if greedy:
         note += " Greedy: the same of the greedy answers, over runs where there are several, else over prompts."
-    return Table([*header, "told apart", *["greedy"] * greedy], lines, note)
+    return Table([*header, "significant", *["greedy"] * greedy], lines, note)
 
 
 def seeds_table(comparison: Comparison) -> Table | None:

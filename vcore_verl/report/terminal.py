@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from vcore_verl.report.figures import Arm, Comparison
+from vcore_verl.report.figures import MIN_RUNS, Arm, Comparison
 from vcore_verl.report.rows import Row, rows
 from vcore_verl.report.wording import answer, interval, p_value, points, signed_interval
 
@@ -28,7 +28,7 @@ class _ArmsTable:
 
 
 def terminal_report(comparison: Comparison) -> RenderableType:
-    """The answer in two sentences and a table per data set."""
+    """The summary and a table per data set."""
     several = len(comparison.arms) > 1
     tables = [
         _ArmsTable(comparison, name) if several else _stages_table(comparison, name) for name in comparison.datasets
@@ -93,7 +93,7 @@ def _arm_cells(comparison: Comparison, arm: Arm, dataset: str, full: bool) -> li
     if figures.rl:
         by_rl = points(figures.rl.difference) + (f" {signed_interval(figures.rl.shown)}" if full else "")
     if pair := comparison.pair(arm, dataset):
-        against = f"{points(pair.difference)} {signed_interval(pair.shown)} {'*' if pair.told_apart else ' '}"
+        against = f"{points(pair.difference)} {signed_interval(pair.shown)} {'*' if pair.significant else ' '}"
     return [arm.name + runs, *accuracies, by_rl, *([against] if comparison.pairs else [])]
 
 
@@ -122,8 +122,8 @@ def _accuracy(comparison: Comparison) -> str:
 def _stages_caption(comparison: Comparison) -> str:
     return (
         f"{_accuracy(comparison)}. Change: in points, paired by prompt, against the row before of the same arm (after"
-        " RL only: against Original). In brackets: 95 % intervals over prompts. Cut: responses that reached the token"
-        " limit."
+        " RL only: against Original). In brackets: 95 % intervals over prompts, of these checkpoints; p likewise. Cut:"
+        " responses that reached the token limit."
     )
 
 
@@ -133,6 +133,6 @@ def _arms_caption(comparison: Comparison) -> str:
         if comparison.one_seed
         else "over the runs of an arm that has several (x3: three), else over prompts"
     )
-    told_apart = " *: told apart, with Holm's correction." if comparison.pairs else ""
+    star = f" *: significant (at least {MIN_RUNS} runs on each side, Holm's correction)." if comparison.pairs else ""
     how = "in %, before and after RL; changes in points"
-    return f"{_accuracy(comparison)}, {how}. In brackets: 95 % intervals {over}.{told_apart}"
+    return f"{_accuracy(comparison)}, {how}. In brackets: 95 % intervals {over}.{star}"

@@ -7,12 +7,15 @@ from pathlib import Path
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from vcore_verl.evaluation.results import RESULTS
 from vcore_verl.evaluation.statistics import holm, mean_interval, paired_difference
 from vcore_verl.report.collect import POST_RL, PRE_RL, mismatch
 from vcore_verl.report.scores import Evaluation, ReportError, read_evaluation
 from vcore_verl.report.wording import interval, p_value, points, signed_interval
+
+_CAPTION = "Intervals and p: over prompts. They describe these checkpoints, not the methods that trained them."
 
 
 def versus(places: Sequence[Path]) -> RenderableType:
@@ -26,7 +29,8 @@ def versus(places: Sequence[Path]) -> RenderableType:
         if reason := mismatch(evaluation, evaluations[0]):
             raise ReportError(f"{folder} cannot be compared with {folders[0]}: {reason}")
     labels = _labels(places)
-    return Group(*(_table(dataset, labels, evaluations) for dataset in evaluations[0].datasets))
+    tables = [_table(dataset, labels, evaluations) for dataset in evaluations[0].datasets]
+    return Group(*tables, Text(_CAPTION, style="dim"))
 
 
 def _evaluation_of(place: Path) -> Path:

@@ -1,11 +1,14 @@
-"""Figures in words: percentages, intervals, and the answer in two sentences that claims no more than they carry."""
+"""Numbers in words: percentages, intervals, and a summary that claims no more than they support."""
 
 from collections.abc import Sequence
 
 from vcore_verl.evaluation.statistics import Estimate
-from vcore_verl.report.figures import Arm, Change, Comparison, Pair, StageFigures
+from vcore_verl.report.figures import MIN_RUNS, Arm, Change, Comparison, Pair, StageFigures
 
-ONE_RUN = "one training run per arm"
+RULE = (
+    f"A difference is called significant only with at least {MIN_RUNS} training runs on each side and p < 0.05 after"
+    " Holm's correction, over runs as well as over prompts"
+)
 
 
 def percent(value: float) -> str:
@@ -33,7 +36,7 @@ def p_value(p: float | None) -> str:
 
 
 def answer(comparison: Comparison) -> str:
-    """What the comparison says, in two sentences: the finding, and what it is a finding about."""
+    """What the comparison says, and whether that is a statement about methods or about these checkpoints."""
     if not comparison.arms:
         figures = "; ".join(f"{percent(base.accuracy.mean)} on {name}" for name, base in comparison.base.items())
         return f"The original model answers {figures} correctly. No training run has been evaluated yet."
@@ -59,12 +62,18 @@ def _what_each_stage_brought(arm: Arm, dataset: str) -> str:
 
 def _clause(stage: str, change: Change, before: StageFigures, after: StageFigures) -> str:
     from_to = f"from {percent(before.accuracy.mean)} to {percent(after.accuracy.mean)}"
-    size = f"{points(change.difference)} points, 95 % interval {signed_interval(change.shown)}"
-    if change.is_clear:
+    size = f"{points(change.difference)} points, 95 % interval {_interval_over(change)}"
+    if change.significant:
         verb = "raised" if change.difference.mean > 0 else "lowered"
-        return f"{stage} {verb} accuracy {from_to} ({size})"
-    sample = f"{len(change.by_seed)} training runs" if change.over_seeds else f"{len(before.mean_P)} prompts"
-    return f"{stage} made no difference that {sample} can show ({from_to}: {size})"
+        return f"{stage} significantly {verb} accuracy {from_to} ({size})"
+    if len(change.by_seed) < MIN_RUNS:
+        return f"accuracy went {from_to} with {stage} ({size})"
+    return f"{stage} did not change accuracy significantly ({from_to}: {size})"
+
+
+def _interval_over(change: Change | Pair) -> str:
+    """`[-10.9, -5.0] over prompts`."""
+    return f"{signed_interval(change.shown)} over {'runs' if change.over_seeds else 'prompts'}"
 
 
 def _who_is_ahead(comparison: Comparison, dataset: str) -> str:
@@ -83,15 +92,17 @@ def _standing(pairs: list[Pair], comparison: Comparison) -> str:
     stage = "after SFT alone" if rl == "none" else f"after {rl}"
     if not comparison.one_seed and pairs[0].dataset == comparison.datasets[0]:
         stage += f" ({num_runs([arm for arm in comparison.arms if arm.rl == rl])})"
-    ahead = [pair for pair in pairs if pair.told_apart and pair.difference.mean > 0]
-    behind = [pair for pair in pairs if pair.told_apart and pair.difference.mean < 0]
-    undecided = [pair.init for pair in pairs if not pair.told_apart]
+    better = [_with_points(pair) for pair in pairs if pair.significant and pair.difference.mean > 0]
+    worse = [_with_points(pair) for pair in pairs if pair.significant and pair.difference.mean < 0]
+    undecided = [pair.init for pair in pairs if pair.testable and not pair.significant]
+    untested = [_with_points(pair) for pair in pairs if not pair.testable]
     clauses = [
-        f"{_list(names)} {'is' if len(names) == 1 else 'are'} {where} {reference}"
-        for names, where in (
-            ([_with_points(pair) for pair in ahead], "ahead of"),
-            ([_with_points(pair) for pair in behind], "behind"),
-            (undecided, "not told apart from"),
+        f"{_list(names)} {one if len(names) == 1 else many} {standing} {reference}"
+        for names, one, many, standing in (
+            (better, "is", "are", "significantly better than"),
+            (worse, "is", "are", "significantly worse than"),
+            (undecided, "is", "are", "not significantly different from"),
+            (untested, "has", "have", "too few training runs for a test against"),
         )
         if names
     ]
@@ -102,12 +113,12 @@ def num_runs(arms: Sequence[Arm]) -> str:
     """`3 training runs per arm`."""
     numbers = sorted({len(arm.seeds) for arm in arms})
     if numbers == [1]:
-        return ONE_RUN
+        return "one training run per arm"
     return f"{'-'.join(str(number) for number in dict.fromkeys((numbers[0], numbers[-1])))} training runs per arm"
 
 
 def _with_points(pair: Pair) -> str:
-    return f"{pair.init} ({points(pair.difference)} points {signed_interval(pair.shown)})"
+    return f"{pair.init} ({points(pair.difference)} points {_interval_over(pair)})"
 
 
 def _list(names: Sequence[str]) -> str:
@@ -115,14 +126,10 @@ def _list(names: Sequence[str]) -> str:
 
 
 def _scope(comparison: Comparison) -> str:
-    if comparison.one_seed:
-        return (
-            f"This is {ONE_RUN}: the intervals say how these checkpoints would fare on other prompts of the same kind,"
-            " not what another training run would give."
-        )
-    single = " (those of single runs are over prompts and speak of these checkpoints only)"
+    if any(len(arm.seeds) >= MIN_RUNS for arm in comparison.arms):
+        return f"{RULE}. Intervals over prompts describe these checkpoints only."
     return (
-        "The intervals are over training runs, so that they speak of the methods, on prompts like these"
-        f"{single if any(len(arm.seeds) == 1 for arm in comparison.arms) else ''};"
-        " a difference counts as one only where it holds over prompts as well."
+        f"These are numbers of checkpoints ({num_runs(comparison.arms)}), not findings about methods, which need at"
+        f" least {MIN_RUNS} training runs on each side; intervals over prompts say how these checkpoints would do on"
+        " other prompts of the same kind."
     )

@@ -17,9 +17,9 @@ NVIDIA A100-SXM4-80GB, 580.65.06, 81920, 40510
 """
 
 
-def pinned(tmp_path, *lines: str) -> list[Finding]:
-    constraints = tmp_path / "constraints-cpu.txt"
-    constraints.write_text("# tested\n" + "\n".join(lines))
+def pinned(tmp_path, *lines: str, device: str = "cpu") -> list[Finding]:
+    constraints = tmp_path / f"constraints-{device}.txt"
+    constraints.write_text("# pins\n" + "\n".join(lines))
     return list(software.packages(constraints))
 
 
@@ -35,7 +35,7 @@ def test_versions_as_tested_are_fine(tmp_path):
 
     pin = version("torch").partition("+")[0]
     (found,) = pinned(tmp_path, f"torch=={pin}", 'not-on-this-python==1.0; python_version < "3.0"')
-    assert (found.level, found.found) == ("ok", "as in constraints-cpu.txt")
+    assert (found.level, found.found) == ("ok", "as in constraints-cpu.txt (tested)")
 
 
 def test_another_version_of_what_is_relied_on_blocks(tmp_path):
@@ -44,6 +44,17 @@ def test_another_version_of_what_is_relied_on_blocks(tmp_path):
     assert found.found.startswith("torch ")
     assert "(tested: 1.0)" in found.found
     assert found.advice == 'pip install -c constraints-cpu.txt -e ".[cpu,dev]"'
+
+
+def test_the_pins_for_a_gpu_are_not_called_tested(tmp_path):
+    from importlib.metadata import version
+
+    pin = version("torch").partition("+")[0]
+    (same,) = pinned(tmp_path, f"torch=={pin}", device="gpu")
+    (other,) = pinned(tmp_path, "torch==1.0", device="gpu")
+    assert (same.level, same.found) == ("ok", "as in constraints-gpu.txt (resolved, not run)")
+    assert "(resolved, not run: 1.0)" in other.found
+    assert other.advice == 'pip install -c constraints-gpu.txt -e ".[gpu,dev]"'
 
 
 def test_another_version_of_anything_else_is_doubtful(tmp_path):

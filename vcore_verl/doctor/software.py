@@ -1,4 +1,4 @@
-"""Python and the installed packages against those that were tested."""
+"""Python and the installed packages against the pinned ones."""
 
 import re
 import sys
@@ -34,9 +34,13 @@ def package_set(wanted: str) -> Finding | None:
 
 
 def packages(constraints: Path) -> Iterator[Finding]:
-    """Compare what is installed with the versions of a constraints file."""
+    """Compare what is installed with the versions of a constraints file, constraints-cpu.txt or constraints-gpu.txt.
+
+    Only the CPU's versions have been tested: those for a GPU were resolved together on a machine without one.
+    """
     pins = dict(_pins(constraints))
-    install = f'pip install -c {constraints.name} -e ".[{"cpu" if "cpu" in constraints.name else "gpu"},dev]"'
+    device, pinned = ("cpu", "tested") if "cpu" in constraints.name else ("gpu", "resolved, not run")
+    install = f'pip install -c {constraints.name} -e ".[{device},dev]"'
     installed = {name: _installed(name) for name in pins}
     missing = [name for name in NEEDED if name in pins and installed[name] is None]
     if missing:
@@ -45,11 +49,11 @@ def packages(constraints: Path) -> Iterator[Finding]:
     relied_on = [name for name in other if name in RELIED_ON]
     if other:
         first = sorted(other, key=lambda name: name not in RELIED_ON)
-        named = ", ".join(f"{name} {other[name]} (tested: {pins[name]})" for name in first[:NAMED])
+        named = ", ".join(f"{name} {other[name]} ({pinned}: {pins[name]})" for name in first[:NAMED])
         more = f" and {len(other) - NAMED} more" if len(other) > NAMED else ""
         yield Finding("packages", named + more, "blocks" if relied_on else "doubtful", install)
     if not missing and not other:
-        yield Finding("packages", f"as in {constraints.name}")
+        yield Finding("packages", f"as in {constraints.name} ({pinned})")
 
 
 def flash_attention() -> Finding:

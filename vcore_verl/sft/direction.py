@@ -58,7 +58,10 @@ def weighted_mean(first: Direction, second: Direction, share: float) -> Directio
 
 
 def adam_update(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], gradient: Direction) -> Direction:
-    """The update direction d(g) = m(g) / (sqrt(v(g)) + eps) that AdamW would take on `gradient` (paper, appendix H).
+    """The update direction d(g) = m(g) / (sqrt(v(g)) + eps) that AdamW would take on `gradient`.
+
+    This is the step of the first released code. With beta1 = 0.9 nine tenths of m(g) are old momentum. It is not the
+    paper's appendix H, which applies the Jacobian of Adam's update to the gradient and so has no old momentum in it.
 
     Moments are bias-corrected and start from the optimizer's present state, which stays as it is. Weight decay does not
     depend on the weights of tokens and is left out. Raises ValueError for an optimizer that is not Adam or AdamW.

@@ -6,7 +6,7 @@ Reads the finished runs below a recipe's directory, every initialiser and varian
 knows the kind of every token of a trace. First table: weight of a kind relative to a uniform weighting, mean over
 sequences with a 95 % interval over them, as the run of the lowest seed weighs the first training examples at the start
 and at the end of SFT. Second table: accuracy over prompts and seeds; the difference to plain SFT is paired by prompt,
-its interval speaks of these checkpoints; the one over training seeds (Welch) speaks of the objective. Both are of
+its interval describes these checkpoints; the one over training runs (Welch) describes the objective. Both are of
 samples at temperature 1; greedy answers stand beside them.
 """
 
@@ -25,6 +25,10 @@ from vcore_verl.sft.page import relative_weights
 from vcore_verl.sft.view import needs_history, start_process_group, weighted_examples
 
 REFERENCE = "sft"
+NOTE = (
+    "Interval beside the difference and p: over prompts, for these checkpoints. Over runs: Welch's interval over"
+    " training seeds, for the objectives, without Holm's correction."
+)
 KINDS = ("markup", "step", "filler", "false_start", "mistake", "answer", "end of sequence")
 
 
@@ -88,14 +92,16 @@ def main() -> None:
     args = parser.parse_args()
     arms = runs_of(args.root)
     start_process_group()
-    tables = [f"{hardware()}; {args.sequences} training sequences, weight relative to uniform"]
+    tables = [
+        f"{hardware()}; {args.sequences} training sequences, the run of the lowest seed; weight relative to uniform"
+    ]
     for at in ("start", "end"):
         rows = [[arm, *weights(runs[0], at, args.sequences)] for arm, runs in arms.items()]
         tables.append(f"At the {at} of SFT:\n\n{table(['init', *KINDS], rows)}")
     for dataset in read_evaluation(next(iter(arms.values()))[0] / "eval" / PRE_RL).datasets:
-        header = ["init", "seeds", f"{dataset} (%)", f"against {REFERENCE}", "p (Holm)", "over seeds", "greedy (%)"]
+        header = ["init", "seeds", f"{dataset} (%)", f"against {REFERENCE}", "p (Holm)", "over runs", "greedy (%)"]
         tables.append(table(header, accuracies(arms, dataset)))
-    print("\n" + "\n\n".join(tables))
+    print("\n" + "\n\n".join([*tables, NOTE]))
 
 
 if __name__ == "__main__":

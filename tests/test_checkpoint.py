@@ -6,13 +6,14 @@ import textwrap
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from vcore_verl import checkpoint
+from vcore_verl import checkpoint, proof
 from vcore_verl.data import base_model, tokenizer
 from vcore_verl.digest import file_sha
-from vcore_verl.recipe import Base
-from vcore_verl.run import ArtefactError
+from vcore_verl.recipe import Base, load
+from vcore_verl.run import ArtefactError, Run
 
 SMALL = Base(layers=2, hidden_size=32, heads=2, kv_heads=1, intermediate_size=64)
 
@@ -105,16 +106,29 @@ def test_a_directory_without_shards_is_refused(start, tmp_path):
         checkpoint.export(tmp_path, start, tmp_path / "hf", "float32")
 
 
-def test_adapters_are_merged_into_the_model_they_were_trained_on(start, tmp_path):
+def adapt(start, directory, rank, alpha, b_rms, a_width=None):
+    """Adapters on the model of `start` whose B has the root mean square `b_rms`, saved as verl saves them.
+
+    PEFT draws A uniformly up to 1 / sqrt(inputs); `a_width` draws it as for that many inputs.
+    """
     torch.manual_seed(0)
     base = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
-    adapted = get_peft_model(base, LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM"))
+    lora = LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+    adapted = get_peft_model(base, lora).eval()
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.1)
-    (tmp_path / "shards").mkdir()
-    torch.save(adapted.state_dict(), tmp_path / "shards" / "model_world_size_1_rank_0.pt")
-    (tmp_path / "shards" / "lora_train_meta.json").write_text('{"r": 4, "lora_alpha": 8, "task_type": "CAUSAL_LM"}')
+            torch.nn.init.normal_(parameter, std=b_rms)
+        elif "lora_A" in name and a_width:
+            torch.nn.init.uniform_(parameter, -(a_width**-0.5), a_width**-0.5)
+    directory.mkdir()
+    torch.save(adapted.state_dict(), directory / "model_world_size_1_rank_0.pt")
+    meta = {"r": rank, "lora_alpha": alpha, "task_type": "CAUSAL_LM"}
+    (directory / "lora_train_meta.json").write_text(json.dumps(meta))
+    return adapted
+
+
+def test_adapters_are_merged_into_the_model_they_were_trained_on(start, tmp_path):
+    adapted = adapt(start, tmp_path / "shards", rank=4, alpha=8, b_rms=0.1)
     checkpoint.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
     token_ids = torch.randint(0, 256, (2, 20))
     with torch.no_grad():
@@ -123,3 +137,98 @@ def test_adapters_are_merged_into_the_model_they_were_trained_on(start, tmp_path
         untrained = AutoModelForCausalLM.from_pretrained(start)(input_ids=token_ids).logits
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     assert (found - untrained).abs().max() > 0.1
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A checkpoint as models are published: bfloat16, weights of about 0.03."""
+    torch.manual_seed(1)
+    tokens = tokenizer.build()
+    size = Base(layers=2, hidden_size=256, heads=4, kv_heads=2, intermediate_size=512)
+    model = base_model.build_model(size, tokens, seed=0)
+    for parameter in model.parameters():
+        if parameter.ndim == 2:
+            torch.nn.init.normal_(parameter, std=0.03)
+    model.to(torch.bfloat16).save_pretrained(tmp_path / "start")
+    tokens.save_pretrained(tmp_path / "start")
+    return tmp_path / "start"
+
+
+def share_kept(kept, trained, start):
+    """<kept - start, dW> / <dW, dW> over the weights that training changed, dW = trained - start."""
+    names = [name for name in trained if name.endswith("_proj.weight")]
+    flat = [torch.cat([weights[name].double().flatten() for name in names]) for weights in (kept, trained, start)]
+    change = flat[1] - flat[2]
+    return float((flat[0] - flat[2]) @ change / (change @ change))
+
+
+# The paper's learning rates sum to 1e-3 over its 100 steps of SFT, which bounds how far an entry of B moves under Adam.
+@pytest.mark.parametrize(("b_rms", "rounded"), [(2e-4, 0.25), (5e-4, 0.56), (1e-3, 0.83)])
+def test_an_export_keeps_the_small_update_that_bfloat16_loses(published, tmp_path, b_rms, rounded):
+    width = 2560  # of Qwen3-4B: a smaller model's A, and so its update, would be larger
+    adapted = adapt(published, tmp_path / "shards", rank=8, alpha=16, b_rms=b_rms, a_width=width)
+    checkpoint.export(tmp_path / "shards", published, tmp_path / "hf", "bfloat16")
+
+    start = AutoModelForCausalLM.from_pretrained(published, dtype=torch.float32).state_dict()
+    trained = adapted.merge_and_unload().state_dict()
+    written = load_file(tmp_path / "hf" / "model.safetensors")
+    merged_and_rounded = {name: weight.to(torch.bfloat16) for name, weight in trained.items()}
+    assert share_kept(written, trained, start) == pytest.approx(1.0, abs=1e-3)
+    assert share_kept(merged_and_rounded, trained, start) == pytest.approx(rounded, abs=0.03)
+
+    record = json.loads((tmp_path / "hf" / "export.json").read_text())
+    assert record["update_kept"] == pytest.approx(1.0, abs=1e-3)
+    assert record["update_kept_in_bfloat16"] == pytest.approx(rounded, abs=0.03)
+
+
+def test_files_that_lost_the_training_are_refused(published, tmp_path):
+    adapt(published, tmp_path / "shards", rank=8, alpha=16, b_rms=5e-4, a_width=2560)
+    start = AutoModelForCausalLM.from_pretrained(published, dtype=torch.float32)
+    trained = checkpoint.restore(tmp_path / "shards", published).merge_and_unload()
+    trained.save_pretrained(tmp_path / "rounded")
+    rounded = AutoModelForCausalLM.from_pretrained(tmp_path / "rounded", dtype=torch.bfloat16)
+    rounded.save_pretrained(tmp_path / "rounded")
+    update = proof.update(trained, start, tmp_path / "rounded", torch.bfloat16)
+    with pytest.raises(ArtefactError, match=r"holds 5\d% of what training changed, and 90% is needed"):
+        checkpoint.require_kept(update, tmp_path / "shards", published, tmp_path / "rounded")
+
+
+def test_files_of_other_weights_are_refused(start, tmp_path):
+    adapt(start, tmp_path / "shards", rank=4, alpha=8, b_rms=0.1)
+    before = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
+    trained = checkpoint.restore(tmp_path / "shards", start).merge_and_unload()
+    trained.save_pretrained(tmp_path / "hf")
+    with torch.no_grad():
+        trained.model.norm.weight.add_(1e-6)
+    update = proof.update(trained, before, tmp_path / "hf", torch.float32)
+    with pytest.raises(ArtefactError, match="holds other weights than"):
+        checkpoint.require_kept(update, tmp_path / "shards", start, tmp_path / "hf")
+
+
+def test_a_model_without_the_training_computes_other_logits(published, tmp_path):
+    adapt(published, tmp_path / "shards", rank=8, alpha=16, b_rms=2e-4, a_width=2560)
+    texts = proof.token_ids(AutoTokenizer.from_pretrained(published))
+    before = proof.logits(AutoModelForCausalLM.from_pretrained(published, dtype=torch.float32), texts)
+    expected = proof.expect(proof.logits(checkpoint.restore(tmp_path / "shards", published), texts), before)
+    with pytest.raises(ArtefactError, match="computes other logits than the trained one"):
+        proof.require_logits(before, expected)
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """A recipe in bfloat16, and a run of it whose export keeps in bfloat16 the share that the test sets."""
+    recipe = load("tiny", ["model.dtype=bfloat16", f"output_dir={tmp_path}"])
+    run = Run(recipe)
+    run.sft_hf.mkdir(parents=True)
+
+    def record(**shares):
+        (run.sft_hf / "export.json").write_text(json.dumps({"sha256": {}, **shares}))
+        return recipe, run, "sft"
+
+    return record
+
+
+def test_an_export_that_says_nothing_of_what_it_kept_is_made_again(exported):
+    checkpoint.verify_export(*exported(update_kept=1.0))
+    with pytest.raises(ArtefactError, match="does not say how much of the training was kept"):
+        checkpoint.verify_export(*exported())

@@ -28,6 +28,8 @@ def test_the_card_says_how_the_checkpoint_was_made(run):
     assert "# tiny: builtin:arithmetic after SFT with vcore\n" in sft
     assert "`bash scripts/sft_then_grpo.sh tiny init=vcore rl=none seed=0`" in sft
     assert "| SFT | 100 steps of 32, learning rate 0.0015, all parameters |" in sft
+    assert "| computed in | float32 |" in sft
+    assert "The weights are float32. `dtype=torch.bfloat16`" in sft
     assert "RL algorithm" not in sft
     assert "# tiny: builtin:arithmetic after SFT with vcore and RL with grpo\n" in rl
     assert "| RL | 15 steps of 64 prompts, 4 responses each, learning rate 0.0001, all parameters |" in rl

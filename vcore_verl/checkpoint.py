@@ -1,11 +1,13 @@
 """Export of a training checkpoint to Hugging Face format, and the proof that the export is what it should be.
 
 verl's own merger rounds to bfloat16 (verl/model_merger/fsdp_model_merger.py:180) and, under LoRA, writes the base
-model; so the shards are joined here, in the dtype they were trained in, and adapters are merged by PEFT.
+model; so the shards are joined here, in the float32 they were trained in, and adapters are merged by PEFT. The export
+is float32 whatever the model computes in: base weights lie on bfloat16's grid, half a step of which is more than a
+short LoRA training moves most of them, and RL's master weights are float32 (verl/trainer/config/engine/fsdp.yaml:33).
 
     python -m vcore_verl.checkpoint SHARDS START TARGET DTYPE
 
-SHARDS is the directory of a verl checkpoint that holds model_world_size_*_rank_*.pt.
+SHARDS is the directory of a verl checkpoint that holds model_world_size_*_rank_*.pt; DTYPE is what inference rounds to.
 """
 
 import argparse
@@ -24,7 +26,13 @@ from vcore_verl.run import ArtefactError, Run
 
 if TYPE_CHECKING:
     import torch
+    from peft import PeftModel
     from transformers import PreTrainedModel
+
+    from vcore_verl.proof import Expected, Update
+
+RECORD = "export.json"
+LEAST_KEPT = 0.9  # of the change of the weights by a training
 
 
 def export_command(recipe: Recipe, run: Run, stage: str) -> Command:
@@ -37,42 +45,81 @@ def export_command(recipe: Recipe, run: Run, stage: str) -> Command:
 def verify_export(recipe: Recipe, run: Run, stage: str) -> None:
     """Raise `ArtefactError` unless the exported files hash as recorded when the export had proved itself."""
     _, _, target = _places(recipe, run, stage)
-    record = target / "export.json"
-    if not record.is_file():
-        raise ArtefactError(f"{record} is missing: the export did not finish")
-    for name, digest in json.loads(record.read_text())["sha256"].items():
+    path = target / RECORD
+    if not path.is_file():
+        raise ArtefactError(f"{path} is missing: the export did not finish")
+    record = json.loads(path.read_text())
+    if "update_kept" not in record:
+        raise ArtefactError(f"{path} does not say how much of the training was kept: an earlier version rounded it")
+    for name, digest in record["sha256"].items():
         if not (target / name).is_file() or file_sha(target / name) != digest:
             raise ArtefactError(f"{target / name} is not the file that was exported")
 
 
 def export(shards: Path, start: Path | str, target: Path, dtype: str) -> None:
-    """Restore the model from `shards` and write it to `target` in `dtype` ("float32", "bfloat16"), whole or not at all.
+    """Restore the model from `shards` and write it to `target` in float32, whole or not at all.
 
     `start` is the checkpoint that training began from: it gives configuration, tokenizer and generation settings, and
-    the export must differ from it. Raises `ArtefactError` when it does not, or when the written model does not reload
-    to the same tensors.
+    the export must differ from it. `dtype` ("float32", "bfloat16") is that of inference: export.json records the share
+    of the training's change that survives rounding to it, beside the share that was written. Raises `ArtefactError`
+    when training changed nothing, and when the files hold less than `LEAST_KEPT` of the change or do not reload to
+    a model that computes what the trained one does.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    precision = getattr(torch, dtype)
-    model = restore(shards, start).to(precision)
+    from vcore_verl import proof
+
     tokenizer = AutoTokenizer.from_pretrained(start)
-    align_end_of_sequence(model, tokenizer)
+    texts = proof.token_ids(tokenizer)
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    model.save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
-    reloaded = AutoModelForCausalLM.from_pretrained(partial, dtype=precision).state_dict()
-    if any(not torch.equal(tensor, reloaded[name]) for name, tensor in model.state_dict().items()):
-        raise ArtefactError(f"{target} does not reload to the weights of {shards}")
-    before = AutoModelForCausalLM.from_pretrained(start, dtype=precision).state_dict()
-    if all(torch.equal(tensor, before[name]) for name, tensor in reloaded.items()):
-        raise ArtefactError(f"the weights of {shards} are those of {start}: training changed nothing")
+    update, expected = _write(shards, start, partial, tokenizer, texts, getattr(torch, dtype))
+    require_kept(update, shards, start, partial)
+    reloaded = AutoModelForCausalLM.from_pretrained(partial, dtype=torch.float32)
+    proof.require_logits(proof.logits(reloaded, texts), expected)
+    record = {"source": str(shards), "update_kept": update.kept, _seen_by(dtype): update.kept_in_dtype}
     digests = {path.name: file_sha(path) for path in sorted(partial.iterdir())}
-    (partial / "export.json").write_text(json.dumps({"source": str(shards), "sha256": digests}, indent=2) + "\n")
+    (partial / RECORD).write_text(json.dumps(record | {"sha256": digests}, indent=2) + "\n")
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
+
+
+def _write(
+    shards: Path, start: Path | str, folder: Path, tokenizer: Any, texts: list["torch.Tensor"], dtype: "torch.dtype"
+) -> tuple["Update", "Expected"]:
+    """Write the trained model to `folder`; what the files keep of the training, and the logits that they must give.
+
+    The logits are those before adapters are merged. No more than two models are in memory at a time, none after it.
+    """
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    from vcore_verl import proof
+
+    model: Any = restore(shards, start)
+    trained = proof.logits(model, texts)
+    if isinstance(model, PeftModel):
+        model = model.merge_and_unload()
+    align_end_of_sequence(model, tokenizer)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    before = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
+    return proof.update(model, before, folder, dtype), proof.expect(trained, proof.logits(before, texts))
+
+
+def require_kept(update: "Update", shards: Path, start: Path | str, written: Path) -> None:
+    """Raise `ArtefactError` unless the training changed the weights, and `written` holds them as they were trained."""
+    if update.square == 0:
+        raise ArtefactError(f"the weights of {shards} are those of {start}: training changed nothing")
+    if update.kept < LEAST_KEPT:
+        raise ArtefactError(
+            f"{written} holds {update.kept:.0%} of what training changed, and {LEAST_KEPT:.0%} is needed: write it in "
+            "float32, since rounding loses what is smaller than half a step of the data type"
+        )
+    if not update.exact:
+        raise ArtefactError(f"{written} holds other weights than {shards}")
 
 
 def align_end_of_sequence(model: "PreTrainedModel", tokenizer: Any) -> None:
@@ -91,31 +138,22 @@ def align_end_of_sequence(model: "PreTrainedModel", tokenizer: Any) -> None:
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(trained)
 
 
-def restore(shards: Path, start: Path | str) -> "PreTrainedModel":
-    """The trained model in float32, adapters merged. Raises `ArtefactError` when merging changes what it computes."""
+def restore(shards: Path, start: Path | str) -> "PreTrainedModel | PeftModel":
+    """The trained model in float32 for inference, adapters beside the weights that they were trained on."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
     tensors = join_shards(shards)
-    model = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
     adapted = sorted({name.split(".lora_A.")[0] for name in tensors if ".lora_A." in name})
-    if not adapted:
-        _load(model, tensors, shards)
-        return model
-    meta = json.loads((shards / "lora_train_meta.json").read_text())
-    modules = [name.removeprefix("base_model.model.") for name in adapted]
-    lora = LoraConfig(r=meta["r"], lora_alpha=meta["lora_alpha"], target_modules=modules, task_type="CAUSAL_LM")
-    wrapped = get_peft_model(model, lora).eval()
-    _load(wrapped, tensors, shards)
-    token_ids = torch.arange(1, 17).unsqueeze(0)
-    with torch.no_grad():
-        expected = wrapped(input_ids=token_ids).logits
-        merged: Any = wrapped.merge_and_unload()
-        found = merged(input_ids=token_ids).logits
-    if not torch.allclose(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max())):
-        raise ArtefactError(f"the merged model computes other logits than base and adapter of {shards}")
-    return merged
+    if adapted:
+        meta = json.loads((shards / "lora_train_meta.json").read_text())
+        modules = [name.removeprefix("base_model.model.") for name in adapted]
+        lora = LoraConfig(r=meta["r"], lora_alpha=meta["lora_alpha"], target_modules=modules, task_type="CAUSAL_LM")
+        model = get_peft_model(model, lora).eval()
+    _load(model, tensors, shards)
+    return model
 
 
 def _load(model: "torch.nn.Module", tensors: dict[str, "torch.Tensor"], shards: Path) -> None:
@@ -149,6 +187,11 @@ def join_shards(directory: Path) -> dict:
     return joined
 
 
+def _seen_by(dtype: str) -> str:
+    """The record's key for the share of the training that inference in `dtype` sees."""
+    return f"update_kept_in_{dtype}"
+
+
 def _places(recipe: Recipe, run: Run, stage: str) -> tuple[Path, Path, Path]:
     """Shards, starting checkpoint and target of an export."""
     if stage == "sft":
@@ -164,6 +207,9 @@ def main() -> None:
     parser.add_argument("dtype", choices=["float32", "bfloat16"])
     args = parser.parse_args()
     export(args.shards, args.start, args.target, args.dtype)
+    record = json.loads((args.target / RECORD).read_text())
+    kept, seen = record["update_kept"], record[_seen_by(args.dtype)]
+    print(f"the files keep {kept:.1%} of what training changed, inference in {args.dtype} sees {seen:.1%} of it")
     write_card(args.target)
     with (args.target.parent / "export.jsonl").open("w") as progress:
         progress.write(json.dumps({"step": 1, "total": 1}) + "\n")

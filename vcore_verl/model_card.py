@@ -42,6 +42,8 @@ def card(recipe: Recipe, run: Path, stage: str) -> str:
             f"# {recipe.name}: {recipe.model.path} after {' and '.join(steps)}",
             f"\nMade by vcore-verl: `{command}`. `recipe.yaml` of the run holds every setting.\n",
             *_table(("", ""), _settings(recipe, stage)),
+            "\nThe weights are float32. `dtype=torch.bfloat16` at loading halves the memory, and rounds small changes "
+            "by the training away.",
             f"\n## Results\n\n{_results(run, stage)}",
             f"\n## Versions\n\n{_versions(run)}\n",
         ]
@@ -49,7 +51,7 @@ def card(recipe: Recipe, run: Path, stage: str) -> str:
 
 
 def _settings(recipe: Recipe, stage: str) -> list[tuple[str, str]]:
-    rows = [("seed", str(recipe.seed)), ("data type", recipe.model.dtype)]
+    rows = [("seed", str(recipe.seed)), ("computed in", recipe.model.dtype)]
     sft, rl, lora = recipe.sft, recipe.rl, recipe.model.lora
     if recipe.init.name != "none":
         adapters = f"LoRA of rank {lora.rank}, alpha {lora.alpha}, merged" if lora.rank else "all parameters"

@@ -47,17 +47,17 @@ class Item:
 
 def disk(s: Settings) -> list[Item]:
     """Bytes of all checkpoints of one run at its fullest; trainings keep the newest two of theirs."""
-    parameters, e = s.model.parameters, s.element
+    parameters = s.model.parameters
     items = []
     if not s.recipe.model.path.startswith(BUILTIN):
         items.append(Item("base model", 2 * parameters, "the hub's cache: 2 P"))
     if s.recipe.init.name != "none":
         size = SFT_CHECKPOINTS * (4 * s.in_sft + 8 * s.trainable_in_sft)
         items.append(Item("SFT checkpoints", size, f"{SFT_CHECKPOINTS} x (4 P + 8 of each trained)"))
-        items.append(Item("SFT export", e * parameters, "e P"))
+        items.append(Item("SFT export", 4 * parameters, "4 P: float32"))
     if s.recipe.rl.name != "none":
         items.append(Item("RL checkpoints", RL_CHECKPOINTS * 12 * parameters, f"{RL_CHECKPOINTS} x 12 P"))
-        items.append(Item("RL export", e * parameters, "e P"))
+        items.append(Item("RL export", 4 * parameters, "4 P: float32"))
     return items
 
 

@@ -1,0 +1,119 @@
+"""What an export keeps of a training: a share of the weights' change, and the logits of text."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+from vcore_verl.data import templates
+from vcore_verl.data.rendering import render_prompt
+from vcore_verl.run import ArtefactError
+
+# Question and response. A few hundred tokens: enough to meet every weight, seconds for a large model on a CPU.
+TEXTS = (
+    (
+        "A train leaves at 9:40 and travels 126 km at 84 km/h. When does it arrive?",
+        "<think>\nIt needs 126 / 84 = 1.5 hours, which is 1 hour and 30 minutes. Wait, 84 * 1.5 = 84 + 42 = 126, yes. "
+        "9:40 and 1:30 is 11:10.\n</think>\n\nThe journey takes 1.5 hours, so it arrives at $\\boxed{11{:}10}$.",
+    ),
+    (
+        "Let $f(x) = x^2 - 6x + 11$. Find the smallest value of $f$ over the real numbers.",
+        "<think>\nComplete the square: $x^2 - 6x + 11 = (x - 3)^2 + 2$. A square is never negative, so the minimum is "
+        "at $x = 3$.\n</think>\n\nSince $f(x) = (x - 3)^2 + 2 \\ge 2$ with equality at $x = 3$, it is $\\boxed{2}$.",
+    ),
+)
+BLOCK = 1 << 24  # numbers that are compared at a time: 128 MiB in float64, however large an embedding is
+ALLOWED_ERROR = 0.1  # of the largest change of a logit by training
+FLOAT32_NOISE = 1e-4  # of the largest logit; merging adapters makes 1e-6 in two layers, and more in a deep model
+
+
+@dataclass(frozen=True)
+class Update:
+    """The change dW of all weights by a training, and the shares <kept, dW> / <dW, dW> of it that survive.
+
+    `square` is <dW, dW>. `kept` is what the written files hold of it, `kept_in_dtype` what inference sees in its own
+    data type: the difference of trained and starting weights after both are rounded. `exact` says that the files hold
+    the trained weights bit for bit.
+    """
+
+    square: float
+    exact: bool
+    kept: float
+    kept_in_dtype: float
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Logits of all texts, float32 of shape (tokens, vocabulary), and how far another computation may be from any."""
+
+    logits: torch.Tensor
+    tolerance: float
+
+
+def token_ids(tokenizer: Any) -> list[torch.Tensor]:
+    """`TEXTS` in the model's chat template: int64 of shape (1, tokens) each."""
+    prompts = [render_prompt(tokenizer, [{"role": "user", "content": templates.math(asked)}]) for asked, _ in TEXTS]
+    texts = [prompt + response for prompt, (_, response) in zip(prompts, TEXTS, strict=True)]
+    return [torch.tensor([tokenizer(text, add_special_tokens=False)["input_ids"]]) for text in texts]
+
+
+@torch.no_grad()
+def logits(model: Any, texts: list[torch.Tensor]) -> torch.Tensor:
+    """Logits of all texts one after another: (tokens, vocabulary)."""
+    return torch.cat([model(input_ids=ids).logits[0] for ids in texts])
+
+
+def expect(trained: torch.Tensor, before: torch.Tensor) -> Expected:
+    """What a model must compute to be the trained one and not the one before training."""
+    changed, largest = (trained - before).abs().max(), trained.abs().max()
+    return Expected(trained, float(ALLOWED_ERROR * changed + FLOAT32_NOISE * largest))
+
+
+def require_logits(found: torch.Tensor, expected: Expected) -> None:
+    """Raise `ArtefactError` where a logit is further from the expected one than the tolerance, or is not a number."""
+    error = float((found - expected.logits).abs().max())
+    if not error <= expected.tolerance:
+        raise ArtefactError(
+            f"the exported model computes other logits than the trained one: they differ by {error:.2g}, where "
+            f"{expected.tolerance:.2g} is allowed"
+        )
+
+
+@torch.no_grad()
+def update(trained: torch.nn.Module, start: torch.nn.Module, written: Path, dtype: torch.dtype) -> Update:
+    """Compare two float32 models and the safetensors files in `written`, whose tensors are read one at a time.
+
+    `dtype` is that of inference. Shares of no change at all are NaN. Raises `ArtefactError` where a weight was not
+    written.
+    """
+    files = _files(written)
+    sums = torch.zeros(3, dtype=torch.float64)
+    exact = True
+    for name, weight in trained.named_parameters():
+        if name not in files:
+            raise ArtefactError(f"{written} does not hold {name}")
+        with safe_open(files[name], framework="pt") as file:
+            stored = file.get_tensor(name)
+        exact &= torch.equal(stored, weight)
+        for after, before, kept in _blocks(weight, start.get_parameter(name), stored):
+            change = after.double() - before.double()
+            seen = after.to(dtype).double() - before.to(dtype).double()
+            sums += torch.stack([change @ change, (kept.double() - before.double()) @ change, seen @ change])
+    square, kept_product, seen_product = sums
+    return Update(float(square), exact, float(kept_product / square), float(seen_product / square))
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Name of a tensor -> the file that holds it."""
+    files: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            files |= dict.fromkeys(file.keys(), path)
+    return files
+
+
+def _blocks(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
+    return zip(*(tensor.flatten().split(BLOCK) for tensor in tensors), strict=True)

@@ -228,6 +228,13 @@ def exported(tmp_path):
     return record
 
 
+def test_a_training_that_inference_hardly_sees_is_a_warning(exported):
+    assert checkpoint.export_warnings(*exported(update_kept=1.0, update_kept_in_bfloat16=0.93)) == []
+    (line,) = checkpoint.export_warnings(*exported(update_kept=1.0, update_kept_in_bfloat16=0.563))
+    assert line.startswith("evaluation and rollouts in bfloat16 see 56% of what SFT changed")
+    assert "sft.learning_rate" in line
+
+
 def test_an_export_that_says_nothing_of_what_it_kept_is_made_again(exported):
     checkpoint.verify_export(*exported(update_kept=1.0))
     with pytest.raises(ArtefactError, match="does not say how much of the training was kept"):

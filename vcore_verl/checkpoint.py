@@ -56,6 +56,20 @@ def verify_export(recipe: Recipe, run: Run, stage: str) -> None:
             raise ArtefactError(f"{target / name} is not the file that was exported")
 
 
+def export_warnings(recipe: Recipe, run: Run, stage: str) -> list[str]:
+    """One line where inference in `model.dtype` sees less than `LEAST_KEPT` of what the training changed."""
+    _, _, target = _places(recipe, run, stage)
+    dtype = recipe.model.dtype
+    kept = json.loads((target / RECORD).read_text())[_seen_by(dtype)]
+    if kept >= LEAST_KEPT:
+        return []
+    return [
+        f"evaluation and rollouts in {dtype} see {kept:.0%} of what {stage.upper()} changed, the rest is lost to "
+        "rounding; the export and RL's float32 master weights keep all of it. Set model.dtype=float32 to compute with "
+        f"all of it, or raise {stage}.learning_rate"
+    ]
+
+
 def export(shards: Path, start: Path | str, target: Path, dtype: str) -> None:
     """Restore the model from `shards` and write it to `target` in float32, whole or not at all.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vcore_verl import __version__
-from vcore_verl.checkpoint import export_command, verify_export
+from vcore_verl.checkpoint import export_command, export_warnings, verify_export
 from vcore_verl.data.command import base_command, data_command, local_sources, verify_base, verify_data
 from vcore_verl.digest import Digests
 from vcore_verl.evaluation.command import evaluate_command, verify_evaluation
@@ -166,6 +166,7 @@ def _export(recipe: Recipe, run: Run, stage: str, training: Path, target: Path) 
         artefacts=(target,),
         command=partial(export_command, recipe, run, stage),
         verify=partial(verify_export, recipe, run, stage),
+        warnings=partial(export_warnings, recipe, run, stage),
         keys=("model",),
         packages=("torch", "transformers"),
         inputs=(training / "metrics.jsonl",),  # stands for the training, whose checkpoints are too large to hash

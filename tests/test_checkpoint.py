@@ -101,6 +101,15 @@ def test_training_that_changed_nothing_is_refused(start, tmp_path):
     assert not (tmp_path / "hf").exists()
 
 
+def test_training_that_diverged_is_refused(start, tmp_path):
+    tensors = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32).state_dict()
+    tensors["model.norm.weight"][0] = torch.nan
+    (tmp_path / "shards").mkdir()
+    torch.save(tensors, tmp_path / "shards" / "model_world_size_1_rank_0.pt")
+    with pytest.raises(ArtefactError, match=r"model\.norm\.weight that are not finite: training diverged"):
+        checkpoint.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
+
+
 def test_a_directory_without_shards_is_refused(start, tmp_path):
     with pytest.raises(ArtefactError, match="holds no model shards"):
         checkpoint.export(tmp_path, start, tmp_path / "hf", "float32")

@@ -171,9 +171,13 @@ def restore(shards: Path, start: Path | str) -> "PreTrainedModel | PeftModel":
 
 
 def _load(model: "torch.nn.Module", tensors: dict[str, "torch.Tensor"], shards: Path) -> None:
-    """Load every tensor, and raise `ArtefactError` where tied parameters were trained apart: one would be lost."""
+    """Load every tensor. Raise `ArtefactError` where one is not finite, and where tied parameters were trained apart:
+    one of them would be lost.
+    """
     import torch
 
+    if diverged := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
+        raise ArtefactError(f"{shards} holds values for {diverged[0]} that are not finite: training diverged")
     model.load_state_dict(tensors, strict=True)
     lost = [name for name, tensor in model.state_dict().items() if not torch.equal(tensor, tensors[name].to(tensor))]
     if lost:

@@ -1,4 +1,4 @@
-import importlib.machinery
+import sys
 
 import pytest
 
@@ -7,10 +7,19 @@ from vcore_verl import platform
 
 @pytest.mark.parametrize(
     ("device", "installed", "chosen"),
-    [("cpu", True, "sdpa"), ("nvidia", False, "sdpa"), ("nvidia", True, "flash_attention_2")],
+    [
+        ("cpu", "flash_attn", "sdpa"),
+        ("nvidia", None, "sdpa"),
+        ("nvidia", "flash_attn", "flash_attention_2"),
+        ("nvidia", "flash_attn_4", "sdpa"),
+    ],
 )
-def test_flash_attention_is_used_where_a_gpu_run_has_it(monkeypatch, device, installed, chosen):
+def test_flash_attention_is_used_where_a_gpu_run_has_it(monkeypatch, tmp_path, device, installed, chosen):
     monkeypatch.setenv("VERL_PLATFORM", device)
-    found = importlib.machinery.ModuleSpec("flash_attn", None) if installed else None
-    monkeypatch.setattr(platform, "find_spec", lambda name: found)
+    if installed:
+        (tmp_path / "flash_attn" / "cute").mkdir(parents=True)  # the module's name is the same for both
+        record = tmp_path / f"{installed}-2.8.3.dist-info"
+        record.mkdir()
+        (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {installed}\nVersion: 2.8.3\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     assert platform.attention_implementation() == chosen

@@ -11,7 +11,7 @@ guessed per process: a Ray actor without GPUs on a GPU machine sees no accelerat
 """
 
 import os
-from importlib.util import find_spec
+from importlib.metadata import distributions
 
 ENGINE_MODULE = "vcore_verl.platform.engine"
 
@@ -39,4 +39,5 @@ def attention_implementation() -> str:
     Both keep the sequences of a packed row apart, sdpa by a mask (transformers/masking_utils.py,
     find_packed_sequence_indices), at a cost that grows with the row's length squared.
     """
-    return "flash_attention_2" if not cpu_requested() and find_spec("flash_attn") else "sdpa"
+    # By the distribution: flash-attn-4 installs a module flash_attn, too, without what flash_attention_2 needs.
+    return "flash_attention_2" if not cpu_requested() and any(distributions(name="flash-attn")) else "sdpa"

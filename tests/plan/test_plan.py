@@ -93,6 +93,20 @@ def test_what_does_not_fit_names_gpus_part_and_key():
     assert any("lower rl.max_tokens_per_rank to 12288" in line for line in too_long)
 
 
+def test_ranks_that_share_a_sequence_are_a_remedy_with_flash_attention_alone():
+    def helps(*overrides: str) -> str:
+        update = phase("RL, update", *overrides)
+        return next(part.helps for part in update.parts if part.name == "logits")
+
+    assert helps() == "lower rl.max_tokens_per_rank to 12288"
+    shortest = "rl.max_tokens_per_rank=12288"
+    assert helps(shortest) == "lower rl.max_tokens_per_rank with rl.max_response_tokens"
+    flash = "rl.verl.actor_rollout_ref.model.override_config.attn_implementation=flash_attention_2"
+    assert helps(shortest, flash).endswith(
+        "rl.max_response_tokens, or rl.verl.actor_rollout_ref.actor.ulysses_sequence_parallel_size=2"
+    )
+
+
 def test_weights_too_large_for_a_rollout_engine_name_its_keys():
     found = warnings(settings("model.path=Qwen/Qwen3-32B"))
     (line,) = (line for line in found if "RL, generation" in line)

@@ -69,6 +69,21 @@ def test_numbers_that_do_not_fit_together_are_refused_before_anything_starts(ove
         command.rl_command(recipe, Run(recipe))
 
 
+FLASH_ATTENTION = "rl.verl.actor_rollout_ref.model.override_config.attn_implementation=flash_attention_2"
+
+
+@pytest.mark.parametrize("place", ["actor", "actor.fsdp_config", "ref", "ref.fsdp_config"])
+def test_ranks_share_a_sequence_with_flash_attention_alone(place, monkeypatch):
+    monkeypatch.setenv("VERL_PLATFORM", "nvidia")
+    shared = f"rl.verl.actor_rollout_ref.{place}.ulysses_sequence_parallel_size=2"
+    recipe = load("qwen3_4b", [shared])
+    with pytest.raises(RecipeError, match=rf"{shared} needs flash attention: .*; set it to 1, or install flash-attn"):
+        command.rl_command(recipe, Run(recipe))
+    recipe = load("qwen3_4b", [shared, FLASH_ATTENTION])
+    command.rl_command(recipe, Run(recipe))
+    assert composed(recipe).actor_rollout_ref.model.override_config.attn_implementation == "flash_attention_2"
+
+
 @pytest.mark.parametrize("hardware", [["gpus=1"], ["gpus=4"], ["gpus=8"], ["nodes=2"]])
 def test_global_batch_sizes_do_not_follow_the_hardware(hardware):
     recipe = load("qwen3_4b", hardware)

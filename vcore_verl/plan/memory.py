@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vcore_verl.plan.settings import RL, Settings
+from vcore_verl.rl.limits import gathers_sequences
 from vcore_verl.sft.limits import LOGIT_BYTES, LOGITS_BYTES
 
 GIB = 2**30
@@ -218,7 +219,9 @@ def _fewer_tokens(s: Settings, section: str) -> str:
         longest, limits = s.recipe.data.cutoff_tokens, "data.cutoff_tokens"
     else:
         longest = s.recipe.data.max_prompt_tokens + s.recipe.rl.max_response_tokens
-        limits = f"rl.max_response_tokens, or rl.verl.{RL}.actor.ulysses_sequence_parallel_size=2"
+        limits = "rl.max_response_tokens"
+        if gathers_sequences(s.rl):
+            limits += f", or rl.verl.{RL}.actor.ulysses_sequence_parallel_size=2"
     now = getattr(s.recipe, section).max_tokens_per_rank
     if now > longest:
         return f"lower {section}.max_tokens_per_rank to {longest}"

@@ -1,4 +1,4 @@
-"""What cannot be trained on the recipe's hardware, said before anything starts. Imports no torch.
+"""What cannot be trained, or would be trained wrongly, said before anything starts. Imports no torch.
 
 Global batch sizes do not follow the hardware, so they have to come out even on it. verl asserts the same
 (workers/engine_workers.py:267), but only once the model is loaded.
@@ -7,11 +7,20 @@ Global batch sizes do not follow the hardware, so they have to come out even on 
 from collections.abc import Mapping
 from typing import Any
 
+from vcore_verl.overrides import lookup
 from vcore_verl.recipe import Recipe, RecipeError
+
+# Where verl reads the ranks that share a sequence: the actor's own key goes before its engine's, and the reference
+# policy follows the actor (verl/workers/config/actor.py:328, trainer/config/ref/dp_ref.yaml).
+SEQUENCE_PARALLEL = tuple(
+    f"actor_rollout_ref.{place}.ulysses_sequence_parallel_size"
+    for place in ("actor", "actor.fsdp_config", "ref", "ref.fsdp_config")
+)
 
 
 def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
-    """Raise `RecipeError`, one line, for the first number that does not fit; `verl` is verl's PPO configuration."""
+    """Raise `RecipeError`, one line, for the first setting that does not fit; `verl` is verl's PPO configuration."""
+    _check_sequence_parallel(verl)
     rl, trainer, rollout = recipe.rl, verl["trainer"], verl["actor_rollout_ref"]["rollout"]
     gpus, nodes, engine = trainer["n_gpus_per_node"], trainer["nnodes"], rollout["tensor_model_parallel_size"]
     longest = recipe.data.max_prompt_tokens + rl.max_response_tokens
@@ -28,3 +37,22 @@ def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
     }.items():
         if applies:
             raise RecipeError(message)
+
+
+def gathers_sequences(verl: Mapping[str, Any]) -> bool:
+    """Whether attention brings together a sequence that several ranks share.
+
+    verl gives each rank a slice of every micro-batch whatever the attention (workers/engine/fsdp/transformer_impl.py:
+    1228), and gathers them in flash attention alone (models/transformers/monkey_patch.py:544).
+    """
+    return lookup(verl, "actor_rollout_ref.model.override_config.attn_implementation") == "flash_attention_2"
+
+
+def _check_sequence_parallel(verl: Mapping[str, Any]) -> None:
+    for key in SEQUENCE_PARALLEL:
+        ranks = lookup(verl, key) or 1
+        if ranks > 1 and not gathers_sequences(verl):
+            raise RecipeError(
+                f"rl.verl.{key}={ranks} needs flash attention: with any other each rank would attend to its own slice "
+                "of a sequence only, and train on wrong log-probabilities; set it to 1, or install flash-attn"
+            )

@@ -80,7 +80,7 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
             "ref": {"log_prob_micro_batch_size_per_gpu": None},
             "rollout": _rollout(recipe),
         },
-        "reward": {"custom_reward_function": {"path": str(REWARD_FUNCTION), "name": "compute_score"}},
+        "reward": {"custom_reward_function": {"path": str(REWARD_FUNCTION), "name": "compute_score_async"}},
         "trainer": _trainer(recipe, run),
     }
     if recipe.rl.overlong_buffer:

@@ -57,7 +57,7 @@ class Trainer(PPOTrainerSync):
         rewards = self._reward_rows(batch)
         rates = status_rates(rewards)
         metrics |= {f"reward/{name}": rate for name, rate in rates.items()}
-        # Seconds of the reward's own threads, of which several run at once.
+        # Seconds from call to verdict, and several answers are judged at once.
         metrics["reward/share_of_step"] = sum(row["reward_seconds"] for row in rewards) / timing_raw["step"]
         for warning in warnings_for(rates):
             logger.warning("step %d: %s", global_steps, warning)

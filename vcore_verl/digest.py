@@ -3,10 +3,14 @@
 import glob
 import hashlib
 import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # A model card describes the files beside it, and the report adds results to it: nothing is computed from it.
 MODEL_CARD = "README.md"
+PARTIAL = ".partial"  # what a file's name ends in while it is written
 
 
 class Digests:
@@ -17,13 +21,13 @@ class Digests:
         self.known: dict[str, list] = json.loads(cache.read_text()) if cache.exists() else {}
 
     def of(self, path: Path) -> str | None:
-        """Digest of a file, of all files but model cards below a directory, or of those matching a pattern; None where
-        there are none.
+        """Digest of a file, of all files but model cards and unfinished ones below a directory, or of those matching a
+        pattern; None where there are none.
         """
         if path.is_file():
             return self._of_file(path)
         if path.is_dir():
-            files = [file for file in path.rglob("*") if file.is_file() and file.name != MODEL_CARD]
+            files = [file for file in path.rglob("*") if _counts(file)]
             origin = path
         else:
             files = [Path(name) for name in glob.glob(str(path))]
@@ -45,6 +49,10 @@ class Digests:
         return self.known[key][2]
 
 
+def _counts(path: Path) -> bool:
+    return path.name != MODEL_CARD and not path.name.endswith(PARTIAL) and path.is_file()
+
+
 def file_sha(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal; read in blocks, since a checkpoint need not fit in memory."""
     digest = hashlib.sha256()
@@ -55,7 +63,23 @@ def file_sha(path: Path) -> str:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write `path` so that a reader, or a crash, meets the old content or the new and nothing between."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    partial.replace(path)
+    """Write `path` so that a reader, or a crash, meets the old content or the new and nothing between.
+
+    Any number of processes may do so at once; the last one's content stays.
+    """
+    with replacement(path) as partial:
+        partial.write_text(text)
+
+
+@contextmanager
+def replacement(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write to, which takes its place at the end, and is removed where writing it failed.
+
+    Its name is its writer's own: runs of a recipe share files, also from several machines.
+    """
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -7,6 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vcore_verl.digest import replacement
+
 Messages = list[dict[str, str]]
 
 
@@ -36,6 +38,5 @@ def user(content: str) -> Messages:
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write a Parquet file whole: a reader, or a crash, meets the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    pq.write_table(pa.Table.from_pylist(list(rows)), partial)
-    partial.replace(path)
+    with replacement(path) as partial:
+        pq.write_table(pa.Table.from_pylist(list(rows)), partial)

@@ -1,3 +1,6 @@
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -5,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from vcore_verl import lock
+from vcore_verl.cli import main
 
 ROOT = Path(__file__).parent.parent
 
@@ -12,6 +16,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from vcore_verl import lock
+from vcore_verl.cli import main
 path, kind = Path(sys.argv[1]), sys.argv[2]
 if kind == "exclusive":
     with lock.exclusive(path):
@@ -63,3 +68,29 @@ def test_readers_share_and_a_writer_waits_for_them(tmp_path):
     other.communicate()
     assert says(writer) == "held"
     writer.communicate()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_told_in_one_line(tmp_path, monkeypatch, capfd, number):
+    def flock(handle: int, kind: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setenv("VERL_PLATFORM", "cpu")  # which `main` sets
+    reason = rf"the file system of {tmp_path} has no locks \({os.strerror(number)}\), .*: set output_dir to .*-o flock"
+    with pytest.raises(lock.Unlockable, match=reason), lock.exclusive(tmp_path / ".lock"):
+        pass
+    with lock.shared(tmp_path / ".lock", lambda: None) as held, pytest.raises(lock.Unlockable, match=reason):
+        held.read()
+    assert main(["run", "tiny", "hardware.device=cpu", f"output_dir={tmp_path}"]) == 2
+    error = capfd.readouterr().err
+    assert error.startswith("error: the file system of") and error.count("\n") == 1
+
+
+def test_another_failure_of_a_lock_is_not_taken_for_that(tmp_path, monkeypatch):
+    def flock(handle: int, kind: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(OSError, match="Input/output error"), lock.exclusive(tmp_path / ".lock"):
+        pass

@@ -49,6 +49,20 @@ def test_bad_input_is_one_line_and_starts_nothing(words, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_another_version_of_verl_is_refused_before_anything_starts(tmp_path):
+    record = tmp_path / "packages" / "verl-0.10.0.dist-info"
+    record.mkdir(parents=True)
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: verl\nVersion: 0.10.0\n")
+    path = os.pathsep.join([str(record.parent), str(ROOT)])
+    reason = "vcore_verl was written for verl 0.9.1 and found 0.10.0: install verl==0.9.1, or review"
+    for words in (["run", "tiny"], ["compare", "tiny", "inits=sft"]):
+        ended = vcore(*words, cwd=tmp_path, PYTHONPATH=path)
+        assert ended.returncode == 2
+        assert ended.stderr.startswith(f"error: {reason}") and ended.stderr.count("\n") == 1
+    assert f"would not start: {reason}" in vcore("run", "tiny", "--dry-run", cwd=tmp_path, PYTHONPATH=path).stdout
+    assert os.listdir(tmp_path) == ["packages"]
+
+
 def test_a_dry_run_prints_plan_stages_and_recipe_and_starts_nothing(tmp_path):
     ended = vcore("run", "tiny", "--dry-run", "init=dft", cwd=tmp_path)
     assert ended.returncode == 0

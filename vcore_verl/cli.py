@@ -76,7 +76,7 @@ def run(words: list[str]) -> int:
         _print_needs(recipe)
         _print_steps(steps)
         _print_difference(recipe)
-        if reason := hardware.shortage(recipe):
+        if reason := hardware.obstacle(recipe):
             console.print(f"would not start: {reason}", style="yellow", highlight=False, soft_wrap=True)
         return 0
     hardware.check(recipe)
@@ -233,7 +233,7 @@ def _compare_arms(recipe_name: str, words: list[str], dry_run: bool) -> int:
     hardware.hand_down(planned[0].recipe)
     if dry_run:
         print_plan(planned, console)
-        if reason := hardware.shortage(planned[0].recipe):
+        if reason := hardware.obstacle(planned[0].recipe):
             console.print(f"would not start: {reason}", style="yellow", highlight=False, soft_wrap=True)
         return 0
     for arm in planned:

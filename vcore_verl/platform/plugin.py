@@ -3,10 +3,15 @@
 verl calls `EntryPoint.load` and nothing of what it returns (verl/__init__.py:71).
 """
 
-from vcore_verl.platform import cpu_requested
+from vcore_verl.platform import cpu_requested, launched
+
+if launched():
+    from vcore_verl.platform import patches
+
+    patches.require_versions()
 
 if cpu_requested():
-    from vcore_verl.platform import cpu, patches
+    from vcore_verl.platform import cpu
 
     patches.apply()
     cpu.register()

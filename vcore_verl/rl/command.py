@@ -9,7 +9,13 @@ from reward import warnings_for
 from vcore_verl.hardware import in_cluster
 from vcore_verl.metrics import last_step, read
 from vcore_verl.overrides import merge, to_overrides
-from vcore_verl.platform import ENGINE_MODULE, attention_implementation, cpu_environment, cpu_requested
+from vcore_verl.platform import (
+    ENGINE_MODULE,
+    attention_implementation,
+    cpu_environment,
+    cpu_requested,
+    gpu_environment,
+)
 from vcore_verl.process import Command
 from vcore_verl.recipe import ROOT, Recipe
 from vcore_verl.rl.limits import check
@@ -40,7 +46,7 @@ def rl_command(recipe: Recipe, run: Run) -> Command:
 
 def _environment(run: Run) -> dict[str, str]:
     metrics = {"VCORE_METRICS": str((run.rl / "metrics.jsonl").resolve())}
-    return metrics | (cpu_environment() if cpu_requested() else {})
+    return metrics | (cpu_environment() if cpu_requested() else gpu_environment())
 
 
 def verify_rl(recipe: Recipe, run: Run) -> None:

@@ -24,7 +24,7 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from vcore_verl.overrides import merge, to_overrides
-from vcore_verl.platform import cpu_environment
+from vcore_verl.platform import cpu_environment, gpu_environment
 from vcore_verl.recipe import Recipe, RecipeError, read
 from vcore_verl.run import Run
 
@@ -140,7 +140,7 @@ def view_weights(words: list[str], console: Console) -> None:
 def start_process_group() -> None:
     """One rank, on CUDA where there is a device; verl's engine asks for a group even then."""
     environment = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-    os.environ.update(environment if torch.cuda.is_available() else environment | cpu_environment())
+    os.environ.update(environment | (gpu_environment() if torch.cuda.is_available() else cpu_environment()))
     from verl.utils import distributed
 
     distributed.initialize_global_process_group()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from vcore_verl.digest import replacement
 from vcore_verl.sft.passes import log_probs
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ def reference_log_probs(trainer: "ObjectiveTrainer") -> list[Tensor]:
     if not path.exists():
         computed = _compute(trainer)
         if trainer.rank == 0:
-            torch.save(computed, path.with_suffix(".tmp"))
-            path.with_suffix(".tmp").rename(path)
+            with replacement(path) as partial:
+                torch.save(computed, partial)
         torch.distributed.barrier()
     return torch.load(path)
 

@@ -52,6 +52,12 @@ def test_an_unknown_model_says_how_to_make_it_known():
         architecture_of(load("qwen3_4b", ["model.path=somebody/something"]))
 
 
+def test_a_model_of_another_kind_is_unknown(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gemma3", "text_config": {}}))
+    with pytest.raises(UnknownArchitecture, match=r"no plan for a model of type gemma3: .* no vocab_size"):
+        architecture_of(load("qwen3_4b", [f"model.path={tmp_path}"]))
+
+
 def test_states_are_shared_by_all_ranks():
     eight, sixteen = phase("RL, update"), phase("RL, update", "hardware.nodes=2")
     for name in ("weights", "gradients", "optimizer"):

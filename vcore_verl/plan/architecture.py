@@ -16,6 +16,7 @@ from vcore_verl.recipe import BUILTIN, Recipe
 BUILTIN_VOCABULARY = 262  # vcore_verl/data/tokenizer.py
 FAMILY_VOCABULARY = 770  # at most, with the bytes and special tokens of vcore_verl/data/families.py
 FAMILY_HEAD_DIM = 32  # vcore_verl/data/random_model.py
+SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 
 
 class UnknownArchitecture(InputError):
@@ -138,7 +139,11 @@ def architecture_of(recipe: Recipe) -> Architecture:
 
 
 def from_config(config: dict[str, Any]) -> Architecture:
-    """From the contents of a config.json."""
+    """From the contents of a config.json. Raises `UnknownArchitecture` for a model of another kind."""
+    if missing := [name for name in SIZES if name not in config]:
+        raise UnknownArchitecture(
+            f"no plan for a model of type {config.get('model_type', 'unknown')}: its config.json has no {missing[0]}"
+        )
     heads = config["num_attention_heads"]
     return Architecture(
         vocab=config["vocab_size"],

@@ -319,3 +319,17 @@ def test_nothing_before_rl_depends_on_rl(recipe_name, rl, here):
 
     assert list(followed()) == ["sft", "export_sft", "evaluate_pre_rl"]
     assert followed(f"rl={rl}") == followed()
+
+
+def test_a_training_step_as_slow_as_planned_is_not_taken_for_a_stall(here):
+    def execute(device: str) -> None:
+        recipe = load("qwen3_4b", ["hardware.stall_minutes=0.005", f"hardware.device={device}"])
+        folder = Run(recipe).rl
+        argv = [sys.executable, "-c", "import time; time.sleep(3)\n" + PROGRAM, str(folder), "1"]
+        command = Command(argv, {}, folder / "metrics.jsonl", 2, "step")
+        slow = replace(stage("rl", folder, 1), command=lambda: command)
+        Pipeline(recipe, Console(file=io.StringIO()), [slow]).execute()
+
+    with pytest.raises(StageFailed, match=r"no progress for 0.01 minutes before its first step"):
+        execute("cpu")
+    execute("cuda")

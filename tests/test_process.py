@@ -104,7 +104,8 @@ def test_a_command_that_does_not_exist_fails(tmp_path):
 
 def test_a_stage_without_new_steps_is_stopped_though_it_logs(tmp_path):
     command = python("step(1)\nwhile True: print('chatter'); time.sleep(0.05)", tmp_path)
-    with pytest.raises(StageFailed, match=r"no progress for 0.05 minutes after step 1 of 3"):
+    said = "no progress for 0.05 minutes after step 1 of 3; stopped\nraise hardware.stall_minutes above 0.05 if"
+    with pytest.raises(StageFailed, match=said):
         run(command, tmp_path / "a.log", 3.0, lambda line: None)
     assert marked(tmp_path) == []
 
@@ -113,6 +114,12 @@ def test_start_up_has_twice_the_allowance(tmp_path):
     run(python("time.sleep(3.5); step(1)", tmp_path), tmp_path / "a.log", 3.0, lambda line: None)
     with pytest.raises(StageFailed, match="before its first step"):
         run(python("time.sleep(60)", tmp_path), tmp_path / "a.log", 0.2, lambda line: None)
+
+
+def test_what_a_stage_computes_before_its_first_step_has_time_of_its_own(tmp_path):
+    run(python("time.sleep(2); step(1)", tmp_path), tmp_path / "a.log", 0.5, lambda line: None, 20.0)
+    with pytest.raises(StageFailed, match="after step 1 of 3"):
+        run(python("step(1); time.sleep(60)", tmp_path), tmp_path / "a.log", 0.5, lambda line: None, 20.0)
 
 
 def test_daemons_do_not_outlive_a_normal_end(tmp_path):

@@ -18,6 +18,7 @@ from rich.markup import escape
 from vcore_verl import lock, process, takeover
 from vcore_verl.digest import Digests
 from vcore_verl.manifest import Manifest
+from vcore_verl.plan.allowance import preparation_seconds, stall_seconds
 from vcore_verl.process import Command, StageFailed
 from vcore_verl.progress import duration, shown
 from vcore_verl.recipe import Recipe, save
@@ -175,7 +176,13 @@ class Pipeline:
         start = time.monotonic()
         try:
             with shown(self.console, self._title(stage), command) as on_progress:
-                process.run(command, self._log(stage), 60 * self.recipe.hardware.stall_minutes, on_progress)
+                process.run(
+                    command,
+                    self._log(stage),
+                    stall_seconds(self.recipe, stage.name),
+                    on_progress,
+                    preparation_seconds(self.recipe, stage.name),
+                )
         except StageFailed as error:
             raise StageFailed(f"{stage.name} failed: {error}") from error
         finally:

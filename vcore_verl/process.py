@@ -36,12 +36,19 @@ class Command:
     unit: str
 
 
-def run(command: Command, log: Path, stall_seconds: float, on_progress: Callable[[dict[str, Any]], None]) -> None:
+def run(
+    command: Command,
+    log: Path,
+    stall_seconds: float,
+    on_progress: Callable[[dict[str, Any]], None],
+    preparation_seconds: float = 0.0,
+) -> None:
     """Run `command` to its end under a guard, its output in `log`; call `on_progress` with each new progress line.
 
     Raises `StageFailed` when it exits non-zero, or makes no progress for `stall_seconds`. Only new progress lines
     count: while verl waits for ever on a failed weight sync, Ray goes on logging. Before the first one the allowance is
-    `STARTUP_FACTOR` times as long. Whatever ends this call, no process of the command is left behind.
+    `STARTUP_FACTOR` times as long, and `preparation_seconds`. Whatever ends this call, no process of the command is
+    left behind.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     progress = ProgressFile(command.progress)
@@ -54,7 +61,7 @@ def run(command: Command, log: Path, stall_seconds: float, on_progress: Callable
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches the launcher alone, which then ends the stage in order
         )
-    allowance = STARTUP_FACTOR * stall_seconds
+    allowance = STARTUP_FACTOR * stall_seconds + preparation_seconds
     last_progress = time.monotonic()
     last_line: dict[str, Any] = {}
     try:
@@ -66,7 +73,7 @@ def run(command: Command, log: Path, stall_seconds: float, on_progress: Callable
             if ended:
                 break
             if time.monotonic() - last_progress > allowance:
-                raise StageFailed(_stalled(command, last_line, allowance, log))
+                raise StageFailed(_stalled(command, last_line, allowance, stall_seconds, log))
             time.sleep(POLL_SECONDS)
     finally:
         guard.terminate()
@@ -81,11 +88,11 @@ def environment(more: dict[str, str]) -> dict[str, str]:
     return {**os.environ, "PYTHONUNBUFFERED": "1", **more, "PYTHONPATH": python_path}
 
 
-def _stalled(command: Command, last_line: dict[str, Any], allowance: float, log: Path) -> str:
+def _stalled(command: Command, last_line: dict[str, Any], allowance: float, stall_seconds: float, log: Path) -> str:
     reached = f"after {command.unit} {last_line['step']} of {command.total}" if last_line else "before its first step"
     return (
         f"no progress for {allowance / 60:.3g} minutes {reached}; stopped\n"
-        f"raise hardware.stall_minutes if the hardware is merely slow\nlog: {log}"
+        f"raise hardware.stall_minutes above {stall_seconds / 60:.3g} if the hardware is merely slow\nlog: {log}"
     )
 
 

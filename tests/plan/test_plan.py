@@ -147,6 +147,16 @@ def test_a_faster_gpu_takes_fewer_hours():
     assert sum(item.amount for item in hours(settings(), H200)) < sum(item.amount for item in hours(settings(), A100))
 
 
+def test_a_plan_says_how_long_a_step_takes_and_when_it_counts_as_stalled():
+    console = Console(file=io.StringIO(), width=100)
+    print_plan(load("qwen3_4b", ["gpus=1"]), console)
+    said = [line for line in console.file.getvalue().splitlines() if "a step on these" in line]  # type: ignore[attr-defined]
+    assert said == [
+        "SFT: at most 201 seconds a step on these; stopped after 30 minutes without a new one",
+        "RL: at most 2,505 seconds a step on these; stopped after 167 minutes without a new one",
+    ]
+
+
 @pytest.mark.parametrize("name", names())
 def test_a_plan_is_readable_at_100_columns(name):
     console = Console(file=io.StringIO(), width=100)

@@ -106,12 +106,8 @@ def hours(s: Settings, gpu: Gpu) -> list[Item]:
     if recipe.init.name != "none":
         items.append(Item("SFT", _sft_seconds(s, gpu) / 3600, _sft_passes(s)))
     if recipe.rl.name != "none":
-        share = s.in_rl(f"{RL}.rollout.gpu_memory_utilization", ROLLOUT_SHARE)
-        sequences = recipe.rl.prompts_per_step * recipe.rl.samples_per_prompt
-        step = generation_seconds(
-            s, gpu, sequences, recipe.rl.max_response_tokens, s.rl_ranks, s.tensor_parallel, share * gpu.memory
-        )
-        items.append(Item("RL, generation", recipe.rl.steps * step / 3600, "weights and cache read for each token"))
+        rollouts = recipe.rl.steps * _rollout_seconds(s, gpu)
+        items.append(Item("RL, generation", rollouts / 3600, "weights and cache read for each token"))
         items.append(Item("RL, update", _update_seconds(s, gpu) / 3600, f"{_update_passes(s)} forward passes' worth"))
     evaluations, prompts, responses = _evaluations(s)
     shared = recipe.hardware.tensor_parallel
@@ -120,6 +116,21 @@ def hours(s: Settings, gpu: Gpu) -> list[Item]:
     )
     items.append(Item("evaluation", evaluations * each / 3600, f"{evaluations} evaluations"))
     return items
+
+
+def step_seconds(s: Settings, gpu: Gpu, stage: str) -> float:
+    """Seconds of a step of `stage`, "sft" (one that probes) or "rl". Infinite where the weights leave vLLM no room."""
+    if stage == "rl":
+        return _rollout_seconds(s, gpu) + _update_seconds(s, gpu) / s.recipe.rl.steps
+    passes = _passes(s, "sft")
+    if s.recipe.init.name != "iw_sft":
+        passes += s.recipe.init.probe.every * _probe_passes(s)
+    return _sft_forward_seconds(s, gpu, s.recipe.sft.batch_size * passes)
+
+
+def reference_seconds(s: Settings, gpu: Gpu) -> float:
+    """Seconds of iw_sft's pass over all training data, which comes before the first step; 0 of another initialiser."""
+    return _sft_forward_seconds(s, gpu, s.recipe.data.num_sft) if s.recipe.init.name == "iw_sft" else 0.0
 
 
 def generation_seconds(
@@ -178,9 +189,22 @@ def _probe_passes(s: Settings) -> float:
 
 def _sft_seconds(s: Settings, gpu: Gpu) -> float:
     sequences, _ = _sequences(s)
-    passes = _passes(s, "sft") + _probe_passes(s)
-    flops = sequences * _trace(s) * passes * s.model.forward_flops(_trace(s))
+    return _sft_forward_seconds(s, gpu, sequences * (_passes(s, "sft") + _probe_passes(s)))
+
+
+def _sft_forward_seconds(s: Settings, gpu: Gpu, sequences: float) -> float:
+    """Seconds of forward passes over so many training sequences."""
+    flops = sequences * _trace(s) * s.model.forward_flops(_trace(s))
     return flops / (s.ranks * gpu.flops * TRAINING_UTILISATION)
+
+
+def _rollout_seconds(s: Settings, gpu: Gpu) -> float:
+    """Seconds to generate the responses of one step of RL."""
+    rl, share = s.recipe.rl, s.in_rl(f"{RL}.rollout.gpu_memory_utilization", ROLLOUT_SHARE)
+    sequences = rl.prompts_per_step * rl.samples_per_prompt
+    return generation_seconds(
+        s, gpu, sequences, rl.max_response_tokens, s.rl_ranks, s.tensor_parallel, share * gpu.memory
+    )
 
 
 def _update_passes(s: Settings) -> float:

@@ -6,6 +6,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from vcore_verl.plan.allowance import longest_step, stall_seconds
 from vcore_verl.plan.cost import (
     GPUS,
     MEAN_PROMPT,
@@ -37,6 +38,7 @@ def print_plan(recipe: Recipe, console: Console) -> None:
     console.print(_items("tokens", "million", 1e6, tokens(s)))
     if not s.on_cpu:
         console.print(_hours(s))
+        console.print(_steps(s), highlight=False)
     console.print(_assumptions(s), style="dim", highlight=False)
     for warning in warnings(s):
         console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
@@ -105,6 +107,17 @@ def _hours(s: Settings) -> Table:
         table.add_row(f"  {rows[0].name}", *(_amount(row.amount) for row in rows), rows[0].how)
     table.add_row("  sum", *(_amount(sum(item.amount for item in items)) for items in columns), "", style="bold")
     return table
+
+
+def _steps(s: Settings) -> str:
+    """How long a step takes, and when a training without a new one is stopped."""
+    recipe = s.recipe
+    stages = [stage for stage, name in (("sft", recipe.init.name), ("rl", recipe.rl.name)) if name != "none"]
+    return "\n".join(
+        f"{stage.upper()}: at most {_amount(longest_step(recipe, stage))} seconds a step on these; stopped after "
+        f"{stall_seconds(recipe, stage) / 60:.3g} minutes without a new one"
+        for stage in stages
+    )
 
 
 def _table(title: str, unit: str) -> Table:

@@ -5,6 +5,8 @@ FSDP2's own replaces them by dual tensors (parameter, tangent); another, before 
 are sharded like the parameters and gathered with them, module by module.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch.autograd.forward_ad as fwAD
@@ -66,6 +68,26 @@ class ForwardMode:
         for name in self.owned[unit]:
             for module, leaf in self.places[name]:
                 module._parameters[leaf] = self.saved.pop((name, module, leaf))
+
+
+@contextlib.contextmanager
+def without_checkpointing(model: nn.Module) -> Iterator[None]:
+    """Layers of transformers run without activation checkpointing inside, and with it again afterwards, also after an
+    exception.
+
+    Without gradients no activations are kept, so checkpointing would save no memory. But torch 2.11 passes every
+    layer's inputs through an autograd function that has no forward-mode rule even then (torch/utils/checkpoint.py:1616;
+    2.13 does not).
+    """
+    # Transformers sets the switch on each layer (modeling_utils.py:3272).
+    layers: list[Any] = [module for module in model.modules() if vars(module).get("gradient_checkpointing")]
+    for layer in layers:
+        layer.gradient_checkpointing = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.gradient_checkpointing = True
 
 
 def _is_unit(module: nn.Module) -> bool:

@@ -21,7 +21,7 @@ from verl.workers.engine.utils import postprocess_batch_func, prepare_micro_batc
 from verl.workers.utils.losses import sft_loss
 
 from vcore_verl.sft.attention import BlockwiseAttention
-from vcore_verl.sft.forward_mode import ForwardMode, tangent_of
+from vcore_verl.sft.forward_mode import ForwardMode, tangent_of, without_checkpointing
 from vcore_verl.sft.log_probs import packed_log_probs
 
 Direction = dict[str, Tensor]
@@ -108,7 +108,11 @@ def directional_derivatives(engine: Any, data: TensorDict, direction: Direction)
     tu.assign_non_tensor(padded, use_remove_padding=False)
     reshard(engine)
     try:
-        with BlockwiseAttention(engine.module), ForwardMode(engine.module, direction):
+        with (
+            without_checkpointing(engine.module),
+            BlockwiseAttention(engine.module),
+            ForwardMode(engine.module, direction),
+        ):
             return _each_micro_batch(engine, padded, lambda log_prob_P: -tangent_of(log_prob_P))
     except NotImplementedError as error:
         raise RuntimeError(

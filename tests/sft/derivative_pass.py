@@ -1,0 +1,98 @@
+"""Run under torchrun by `test_forward_mode`: the derivative pass on verl's real engine, with checkpointing as on a GPU.
+
+torchrun derivative_pass.py START OUTPUT
+"""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import laboratory  # beside this script
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+from transformers import modeling_utils
+from transformers.modeling_layers import GradientCheckpointingLayer
+from verl.utils import distributed
+
+from vcore_verl.overrides import merge
+from vcore_verl.sft import passes
+from vcore_verl.sft.trainer import ObjectiveTrainer
+
+MODELS = {"full": {}, "lora": laboratory.LORA}
+checkpointed_layers: list[Callable] = []  # one entry per call
+
+
+class SavesInputs(torch.autograd.Function):
+    """Without a jvp, like `_NoopSaveInputs` of torch 2.11.0 (torch/utils/checkpoint.py:794-829)."""
+
+    @staticmethod
+    def forward(*_: Any) -> Tensor:
+        return torch.empty(0)
+
+    @staticmethod
+    def setup_context(*_: Any) -> None:
+        pass
+
+
+def checkpoint_of_torch_2_11(function: Callable, *args: Any, **kwargs: Any) -> Any:
+    """The installed one, after what torch 2.11.0 does with a layer's inputs before it looks whether gradients are on
+    (torch/utils/checkpoint.py:1615-1621).
+    """
+    checkpointed_layers.append(function)
+    SavesInputs.apply(torch.empty(0, requires_grad=True), {}, *args)
+    return checkpoint(function, *args, **kwargs)
+
+
+def trainer(on: bool, **changes: Any) -> ObjectiveTrainer:
+    changes = merge(changes, {"model": {"enable_gradient_checkpointing": on}})
+    return laboratory.trainer(laboratory.VCORE, **changes)
+
+
+def switches(subject: ObjectiveTrainer) -> list[bool]:
+    """Of all layers, whether they checkpoint when they train."""
+    modules = subject.engine.module.modules()
+    return [module.gradient_checkpointing for module in modules if isinstance(module, GradientCheckpointingLayer)]
+
+
+def checkpointing() -> dict[str, Any]:
+    """Utilities with the switch off and on, calls of the checkpoint function in the gradient's pass and in the
+    derivative's, and the layers' switches after it.
+    """
+    found: dict[str, Any] = {}
+    for model, changes in MODELS.items():
+        for on in (False, True):
+            subject = trainer(on, **changes)
+            checkpointed_layers.clear()
+            with subject.engine.train_mode():
+                data = laboratory.with_tokens(laboratory.mine(subject))
+                direction = passes.gradient(subject.engine, data)
+                in_gradient = len(checkpointed_layers)
+                nested = passes.directional_derivatives(subject.engine, laboratory.mine(subject), direction)
+            calls = in_gradient, len(checkpointed_layers) - in_gradient
+            found[f"{model}-{on}"] = nested.values(), calls, switches(subject)
+    return found
+
+
+def interrupted() -> list[bool]:
+    """The layers' switches after an exception in the middle of the derivative pass."""
+    subject = trainer(on=True)
+    direction = laboratory.full_direction(subject.engine)
+    subject.engine.module.get_submodule("model.norm").register_forward_hook(laboratory._fail)
+    with subject.engine.train_mode(), contextlib.suppress(InterruptedError):
+        passes.directional_derivatives(subject.engine, laboratory.mine(subject), direction)
+        raise AssertionError("the pass was not interrupted")
+    return switches(subject)
+
+
+def main() -> None:
+    distributed.initialize_global_process_group()
+    modeling_utils.checkpoint = checkpoint_of_torch_2_11
+    results = {part.__name__: part() for part in (checkpointing, interrupted)}
+    if torch.distributed.get_rank() == 0:
+        torch.save(results, laboratory.OUTPUT / "derivative_pass.pt")
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

@@ -85,10 +85,60 @@ def interrupted() -> list[bool]:
     return switches(subject)
 
 
+class Doubled(torch.autograd.Function):
+    """An autograd function of a model's own, without a jvp."""
+
+    @staticmethod
+    def forward(_: Any, x: Tensor) -> Tensor:
+        return 2 * x
+
+    @staticmethod
+    def backward(_: Any, *gradients: Tensor) -> Tensor:
+        return 2 * gradients[0]
+
+
+def unfinished(_: Tensor) -> Tensor:
+    raise NotImplementedError("not for this shape")
+
+
+# Each is put behind the last layer.
+OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "function": Doubled.apply,
+    "operation": lambda x: torch.special.zeta(x, x),
+    "unfinished": unfinished,
+}
+
+
+def refused() -> dict[str, Exception]:
+    """What a derivative pass raises for a model with one of the operations, and a training pass for an unfinished
+    one.
+    """
+    found: dict[str, Exception] = {}
+    for name, operation in OPERATIONS.items():
+        subject = trainer(on=True)
+        engine, data = subject.engine, laboratory.with_tokens(laboratory.mine(subject))
+        direction = laboratory.full_direction(engine)
+        last = engine.module.get_submodule("model.norm")
+        last.register_forward_hook(lambda _, __, output, operation=operation: operation(output))
+        with engine.train_mode():
+            found[name] = _raised(passes.directional_derivatives, engine, data, direction)
+            if operation is unfinished:
+                found["training"] = _raised(passes.gradient, engine, data)
+    return found
+
+
+def _raised(call: Callable, *arguments: Any) -> Exception:
+    try:
+        call(*arguments)
+    except (NotImplementedError, RuntimeError) as error:
+        return error
+    raise AssertionError("the pass was not refused")
+
+
 def main() -> None:
     distributed.initialize_global_process_group()
     modeling_utils.checkpoint = checkpoint_of_torch_2_11
-    results = {part.__name__: part() for part in (checkpointing, interrupted)}
+    results = {part.__name__: part() for part in (checkpointing, interrupted, refused)}
     if torch.distributed.get_rank() == 0:
         torch.save(results, laboratory.OUTPUT / "derivative_pass.pt")
     torch.distributed.destroy_process_group()

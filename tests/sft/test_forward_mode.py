@@ -1,5 +1,6 @@
 """The derivative pass where a GPU differs from the CPU."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +32,17 @@ def test_checkpointed_layers_have_the_same_derivatives_and_stay_checkpointed(mea
 
 def test_layers_stay_checkpointed_after_a_derivative_pass_that_fails(measured: dict):
     assert measured["interrupted"] == [True, True]
+
+
+@pytest.mark.parametrize(("case", "name"), [("function", "Doubled"), ("operation", "special_zeta")])
+def test_operation_without_forward_mode_rule_is_named(measured: dict, case: str, name: str):
+    error = measured["refused"][case]
+    assert type(error) is RuntimeError
+    assert re.fullmatch(rf"\S*\b{name} has no forward-mode derivative: set init.probe.derivative=central", str(error))
+
+
+@pytest.mark.parametrize("case", ["unfinished", "training"])
+def test_what_else_is_not_implemented_is_not_blamed_on_forward_mode(measured: dict, case: str):
+    error = measured["refused"][case]
+    assert type(error) is NotImplementedError
+    assert str(error) == "not for this shape"

@@ -34,7 +34,7 @@ def blockwise_attention(
     position then never sees padding, and no mask is needed. Raises NotImplementedError for attention sinks.
     """
     if s_aux is not None:
-        raise NotImplementedError("attention sinks")
+        raise NotImplementedError("no attention sinks in forward mode: set init.probe.derivative=central")
     groups = query_BHLD.shape[1] // key_BKLD.shape[1]
     key_BHLD, value_BHLD = (x.repeat_interleave(groups, dim=1) for x in (key_BKLD, value_BKLD))
     position_L = torch.arange(query_BHLD.shape[2], device=query_BHLD.device)

@@ -6,11 +6,14 @@ are sharded like the parameters and gathered with them, module by module.
 """
 
 import contextlib
+import re
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
 import torch.autograd.forward_ad as fwAD
 from torch import Tensor, nn
+from torch.autograd.function import BackwardCFunction
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
@@ -104,3 +107,16 @@ def tangent_of(output: Tensor) -> Tensor:
     if tangent is None:
         raise RuntimeError("the model's output carries no derivative: set init.probe.derivative=central")
     return tangent
+
+
+def without_rule(error: NotImplementedError) -> str | None:
+    """The operation without a forward-mode rule that made torch raise `error`; None where it has another cause."""
+    # Torch's own operations are named in the message alone (torch/csrc/autograd/VariableTypeUtils.h:428).
+    if named := re.match(r"Trying to use forward AD with (\w+) that does not support it", str(error)):
+        return named[1]
+    # An autograd function without a jvp is not named (torch/autograd/function.py:509), but called from this frame.
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code is BackwardCFunction.apply_jvp.__code__:
+            function = frame.f_locals["self"]._forward_cls
+            return f"{function.__module__}.{function.__qualname__}"
+    return None

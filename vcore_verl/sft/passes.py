@@ -21,7 +21,7 @@ from verl.workers.engine.utils import postprocess_batch_func, prepare_micro_batc
 from verl.workers.utils.losses import sft_loss
 
 from vcore_verl.sft.attention import BlockwiseAttention
-from vcore_verl.sft.forward_mode import ForwardMode, tangent_of, without_checkpointing
+from vcore_verl.sft.forward_mode import ForwardMode, tangent_of, without_checkpointing, without_rule
 from vcore_verl.sft.log_probs import packed_log_probs
 
 Direction = dict[str, Tensor]
@@ -102,7 +102,7 @@ def directional_derivatives(engine: Any, data: TensorDict, direction: Direction)
     """s_t = <direction, grad l_t> = -d/de log p(y_t; theta + e direction) of each next token; nested (B, L), float32.
 
     Sequences are padded instead of packed for this pass, which frees its attention from masks. Raises RuntimeError
-    where the model uses an operation without a forward-mode rule.
+    with the operation's name where the model uses one without a forward-mode rule.
     """
     padded = data.copy()
     tu.assign_non_tensor(padded, use_remove_padding=False)
@@ -115,9 +115,10 @@ def directional_derivatives(engine: Any, data: TensorDict, direction: Direction)
         ):
             return _each_micro_batch(engine, padded, lambda log_prob_P: -tangent_of(log_prob_P))
     except NotImplementedError as error:
-        raise RuntimeError(
-            f"this model has no forward-mode derivative ({error}): set init.probe.derivative=central"
-        ) from error
+        operation = without_rule(error)
+        if operation is None:
+            raise
+        raise RuntimeError(f"{operation} has no forward-mode derivative: set init.probe.derivative=central") from error
 
 
 def _each_micro_batch(engine: Any, data: TensorDict, read: Any) -> Tensor:

@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 def reference_log_probs(trainer: "ObjectiveTrainer") -> list[Tensor]:
     """One float32 tensor of length L per training example, log p of each next token, dropout off.
 
-    To be called while the model is the initial one. All ranks take part.
+    To be called while the model is the initial one. All ranks take part, but the cache is rank 0's alone: nodes need
+    not share a file system.
     """
-    path = _cache_file(trainer)
-    if not path.exists():
-        computed = _compute(trainer)
-        if trainer.rank == 0:
-            with replacement(path) as partial:
-                torch.save(computed, partial)
-        torch.distributed.barrier()
-    return torch.load(path)
+    path = _cache_file(trainer) if trainer.rank == 0 else None
+    cached = [torch.load(path) if path is not None and path.exists() else None]
+    torch.distributed.broadcast_object_list(cached)
+    if cached[0] is not None:
+        return cached[0]
+    computed = _compute(trainer)
+    if path is not None:
+        with replacement(path) as partial:
+            torch.save(computed, partial)
+    return computed
 
 
 def _cache_file(trainer: "ObjectiveTrainer") -> Path:
@@ -54,7 +57,8 @@ def _compute(trainer: "ObjectiveTrainer") -> list[Tensor]:
         for start in range(0, share, size):
             indices = mine[start : start + size]
             nested = log_probs(engine, trainer.batch(indices))
-            found |= {index: row.float().cpu() for index, row in zip(indices, nested.unbind(), strict=True)}
+            # Copied: on the CPU each row would be sent and saved with the memory of the whole batch.
+            found |= {index: row.float().cpu().clone() for index, row in zip(indices, nested.unbind(), strict=True)}
     gathered: list[dict[int, Tensor]] = [{} for _ in range(ranks)]
     torch.distributed.all_gather_object(gathered, found, group=engine.get_data_parallel_group())
     everything = {index: row for part in gathered for index, row in part.items()}

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from verl.utils import distributed
 
+from vcore_verl.sft import reference
+
 
 def references(**changes: Any) -> list[list[Tensor]]:
     """Of every rank: what its data set got. Each rank has base model and data in a directory of its own."""
@@ -34,6 +36,10 @@ def caches() -> list[list[tuple[str, int]]]:
 def main() -> None:
     distributed.initialize_global_process_group()
     results: dict[str, Any] = {"computed": references(), "first": caches(), "cached": references(), "second": caches()}
+    results["bfloat16"] = references(**laboratory.BF16), caches()
+    results["eager"] = references(model={"+override_config": {"attn_implementation": "eager"}}), caches()
+    reference.version = lambda _: "another"
+    results["packages"] = references(), caches()
     if torch.distributed.get_rank() == 0:
         torch.save(results, laboratory.OUTPUT / "references.pt")
     torch.distributed.destroy_process_group()

@@ -29,3 +29,11 @@ def test_ranks_that_share_no_files_have_the_same_reference_computed_and_cached(s
         assert supervised == pytest.approx(example.losses, rel=1e-3, abs=1e-4)
     assert [len(files) for files in measured["first"]] == [1, 0]
     assert measured["second"] == measured["first"]
+
+
+@pytest.mark.slow
+def test_reference_is_computed_anew_for_other_arithmetic(measured: dict):
+    for files, case in enumerate(("bfloat16", "eager", "packages"), start=2):
+        assert len(measured[case][1][0]) == files, case
+    rounded, precise = measured["bfloat16"][0][0], measured["computed"][0]
+    assert not any(torch.equal(row, expected) for row, expected in zip(rounded, precise, strict=True))

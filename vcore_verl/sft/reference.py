@@ -1,17 +1,22 @@
 """Log-probabilities of the training set under the initial model: computed once, cached beside the data."""
 
 import hashlib
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from verl.utils.device import get_device_name
 
 from vcore_verl.digest import replacement
 from vcore_verl.sft.passes import log_probs
 
 if TYPE_CHECKING:
     from vcore_verl.sft.trainer import ObjectiveTrainer
+
+# They compute the log-probabilities, and another version may round otherwise.
+PACKAGES = ("torch", "transformers", "verl")
 
 
 def reference_log_probs(trainer: "ObjectiveTrainer") -> list[Tensor]:
@@ -33,16 +38,30 @@ def reference_log_probs(trainer: "ObjectiveTrainer") -> list[Tensor]:
 
 
 def _cache_file(trainer: "ObjectiveTrainer") -> Path:
-    """Named by what the result depends on: training files, weights of the model, tokenisation."""
+    """Named by what the result depends on: training files, model and tokenizer, and how the forward computes."""
     digest = hashlib.sha256()
-    files = [Path(file) for file in trainer.train_dataset.files]
-    for file in files:
+    files, model = [Path(file) for file in trainer.train_dataset.files], Path(trainer.model_config.local_path)
+    for file in [*files, *sorted(model.glob("*.json")), *sorted(model.glob("*.jinja"))]:
         digest.update(file.read_bytes())
-    for weights in sorted(Path(trainer.model_config.local_path).glob("*.safetensors")):
+    for weights in sorted(model.glob("*.safetensors")):
         status = weights.stat()
         digest.update(f"{weights.resolve()} {status.st_size} {status.st_mtime_ns}".encode())
-    digest.update(f"{trainer.train_dataset.max_length} {trainer.train_dataset.template_kwargs}".encode())
+    dataset = trainer.train_dataset
+    digest.update(f"{len(dataset)} {dataset.max_length} {dataset.template_kwargs} {_arithmetic(trainer)}".encode())
     return files[0].with_name(f"{files[0].stem}.reference-{digest.hexdigest()[:16]}.pt")
+
+
+def _arithmetic(trainer: "ObjectiveTrainer") -> dict[str, Any]:
+    """What decides how the same forward rounds."""
+    engine: Any = trainer.engine
+    return {
+        "computation": engine._autocast_dtype,
+        "parameters": trainer.engine_config.model_dtype,
+        "attention": engine.module.config._attn_implementation,
+        "packed": trainer.config.model.use_remove_padding,
+        "device": get_device_name(),
+        **{package: version(package) for package in PACKAGES},
+    }
 
 
 def _compute(trainer: "ObjectiveTrainer") -> list[Tensor]:

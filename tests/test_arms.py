@@ -15,10 +15,10 @@ import pytest
 from rich.console import Console
 
 from vcore_verl.arms import arms, print_plan, run_all, total_seconds
-from vcore_verl.errors import InputError
+from vcore_verl.config.errors import InputError
+from vcore_verl.config.recipe import ROOT, Recipe, RecipeError
 from vcore_verl.pipeline import Pipeline
 from vcore_verl.process import Command
-from vcore_verl.recipe import ROOT, Recipe, RecipeError
 from vcore_verl.run import ArtefactError, Run
 from vcore_verl.stages import Stage
 
@@ -244,8 +244,8 @@ if __name__ == "__main__":
     if sys.argv[1] == "--all":
         run_all(small(*sys.argv[2:]), console)
     else:
+        from vcore_verl.config.recipe import load
         from vcore_verl.process import StageFailed
-        from vcore_verl.recipe import load
 
         recipe = load("tiny", sys.argv[1:])
         try:

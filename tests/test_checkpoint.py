@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from vcore_verl import checkpoint, proof
+from vcore_verl.config.recipe import Base, load
 from vcore_verl.data import base_model, tokenizer
 from vcore_verl.digest import file_sha
-from vcore_verl.recipe import Base, load
 from vcore_verl.run import ArtefactError, Run
 
 SMALL = Base(layers=2, hidden_size=32, heads=2, kv_heads=1, intermediate_size=64)

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from vcore_verl import hardware
-from vcore_verl.recipe import RecipeError, load
+from vcore_verl.config.recipe import RecipeError, load
 
 ROOT = Path(__file__).parent.parent
 NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from vcore_verl.config.recipe import ROOT
 from vcore_verl.digest import Digests, replacement
-from vcore_verl.recipe import ROOT
 
 WRITER = """
 import json, sys

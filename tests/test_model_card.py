@@ -2,9 +2,9 @@ import json
 
 import pytest
 
+from vcore_verl.config.recipe import load, save
 from vcore_verl.digest import Digests
 from vcore_verl.model_card import write_card
-from vcore_verl.recipe import load, save
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 
 from vcore_verl import lock
+from vcore_verl.config.recipe import Recipe, load, read
 from vcore_verl.digest import Digests
 from vcore_verl.pipeline import Pipeline
 from vcore_verl.process import Command, StageFailed
-from vcore_verl.recipe import Recipe, load, read
 from vcore_verl.run import ArtefactError, Run
 from vcore_verl.stages import Stage, dependencies, stages
 

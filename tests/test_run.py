@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from vcore_verl.recipe import load
+from vcore_verl.config.recipe import load
 from vcore_verl.run import Run
 
 

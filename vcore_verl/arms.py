@@ -18,12 +18,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vcore_verl import guard, hardware, process, verl_config
+from vcore_verl import guard, hardware, process
+from vcore_verl.config import verl_keys
+from vcore_verl.config.recipe import Recipe, RecipeError, load
 from vcore_verl.failure import cause
 from vcore_verl.manifest import Manifest
 from vcore_verl.pipeline import Pipeline, Step, without_report
 from vcore_verl.progress import duration
-from vcore_verl.recipe import Recipe, RecipeError, load
 
 DEFAULTS = {"inits": "vcore,dft,iw_sft,sft,random,none", "rls": "grpo", "seeds": "0"}
 _ERROR = "error: "  # how the command line begins what it says of a failure
@@ -111,7 +112,7 @@ def _arm(recipe_name: str, triple: tuple[str, str, str], overrides: list[str], s
     own = [f"{key}={value}" for key, value in chosen.items()]
     own += [word for word in overrides if not word.startswith(ignored)]
     recipe = load(recipe_name, own)
-    verl_config.check(recipe)
+    verl_keys.check(recipe)
     recipe = hardware.resolve(recipe)
     argv = [sys.executable, "-m", "vcore_verl", "run", recipe_name, *own, "--no-report"]
     return Arm(Pipeline(recipe, console, without_report(recipe)), argv)

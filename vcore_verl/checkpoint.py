@@ -17,11 +17,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vcore_verl.config.recipe import Recipe
 from vcore_verl.data.rendering import end_of_sequence
 from vcore_verl.digest import file_sha
 from vcore_verl.model_card import write_card
 from vcore_verl.process import Command
-from vcore_verl.recipe import Recipe
 from vcore_verl.run import ArtefactError, Run
 
 if TYPE_CHECKING:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from vcore_verl import hardware, process, verl_config
-from vcore_verl.errors import InputError
+from vcore_verl import hardware, process
+from vcore_verl.config import verl_keys
+from vcore_verl.config.errors import InputError
+from vcore_verl.config.recipe import BUILTIN, Recipe, RecipeError, load, names, to_yaml
 from vcore_verl.lock import Locked
 from vcore_verl.process import StageFailed
 from vcore_verl.progress import shown
-from vcore_verl.recipe import BUILTIN, Recipe, RecipeError, load, names, to_yaml
 
 if TYPE_CHECKING:
     from vcore_verl.pipeline import Step
@@ -283,7 +284,7 @@ def _recipe(parser: argparse.ArgumentParser, words: list[str]) -> tuple[argparse
     if args.recipe is None:
         raise RecipeError(f"which recipe? known recipes: {', '.join(names())}")
     recipe = load(args.recipe, args.overrides)
-    verl_config.check(recipe)
+    verl_keys.check(recipe)
     return args, hardware.resolve(recipe)
 
 
@@ -310,7 +311,7 @@ def _print_needs(recipe: Recipe) -> None:
 
 
 def _print_difference(recipe: Recipe) -> None:
-    from vcore_verl.resolved import difference
+    from vcore_verl.config.diff import difference
 
     groups = f"init/{recipe.init.name}.yaml and rl/{recipe.rl.name}.yaml"
     console.print(f"\n# differs from recipes/base.yaml, {groups}", highlight=False, style="bold", soft_wrap=True)

@@ -7,8 +7,8 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+from vcore_verl.config.recipe import Recipe, RecipeError
 from vcore_verl.platform import gpu_environment, patches
-from vcore_verl.recipe import Recipe, RecipeError
 
 
 def num_gpus() -> int:

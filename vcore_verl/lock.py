@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vcore_verl.errors import InputError
+from vcore_verl.config.errors import InputError
 
 # What flock answers where the file system has no locks: NFS without a lock service, Lustre mounted without them.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)

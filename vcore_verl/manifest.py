@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from vcore_verl.config.recipe import ROOT
 from vcore_verl.digest import write_whole
-from vcore_verl.recipe import ROOT
 
 SCHEMA_VERSION = 1
 PACKAGES = ("verl", "torch", "transformers", "vllm", "ray", "math-verify", "vcore-verl")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vcore_verl.config.recipe import ROOT
 from vcore_verl.failure import cause
-from vcore_verl.recipe import ROOT
 
 POLL_SECONDS = 0.2
 STARTUP_FACTOR = 2  # imports, Ray, model loading and the vLLM server come before the first step

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from vcore_verl.recipe import Recipe
+from vcore_verl.config.recipe import Recipe
 
 
 class ArtefactError(RuntimeError):

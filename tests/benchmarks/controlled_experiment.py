@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from bench import hardware, table
 
+from vcore_verl.config.recipe import read
 from vcore_verl.evaluation.statistics import Estimate, holm, mean_interval, paired_difference, seed_difference
-from vcore_verl.recipe import read
 from vcore_verl.report.collect import PRE_RL
 from vcore_verl.report.scores import read_evaluation
 from vcore_verl.sft.page import relative_weights

@@ -3,8 +3,8 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
+from vcore_verl.config.recipe import load
 from vcore_verl.data import builtin, command
-from vcore_verl.recipe import load
 from vcore_verl.run import ArtefactError, Run
 
 

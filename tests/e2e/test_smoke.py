@@ -11,8 +11,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from vcore_verl.config.recipe import ROOT, load
 from vcore_verl.metrics import read
-from vcore_verl.recipe import ROOT, load
 from vcore_verl.run import Run
 
 pytestmark = pytest.mark.e2e

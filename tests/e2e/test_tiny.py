@@ -15,8 +15,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from vcore_verl.config.recipe import ROOT, load
 from vcore_verl.metrics import last_step, read
-from vcore_verl.recipe import ROOT, load
 from vcore_verl.run import Run
 
 pytestmark = pytest.mark.e2e

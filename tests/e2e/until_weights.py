@@ -12,7 +12,7 @@ from verl.utils import distributed
 from verl.utils.config import omega_conf_to_dataclass
 from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
 
-from vcore_verl.recipe import RECIPES, Recipe, load
+from vcore_verl.config.recipe import RECIPES, Recipe, load
 from vcore_verl.rl import main as rl_main
 from vcore_verl.rl.command import rl_command
 from vcore_verl.run import Run

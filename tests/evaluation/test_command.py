@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vcore_verl.config.recipe import ROOT, load
 from vcore_verl.evaluation.__main__ import _parser
 from vcore_verl.evaluation.command import evaluate_command, num_workers, sampling_of, verify_evaluation
 from vcore_verl.evaluation.evaluate import _worker_environment
@@ -15,7 +16,6 @@ from vcore_verl.evaluation.job import Job
 from vcore_verl.evaluation.prompts import read_prompts
 from vcore_verl.evaluation.responses import Response, requests
 from vcore_verl.evaluation.results import write_results
-from vcore_verl.recipe import ROOT, load
 from vcore_verl.run import ArtefactError, Run
 
 

@@ -2,9 +2,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vcore_verl.config.recipe import load, save
 from vcore_verl.evaluation.job import EvaluationError
 from vcore_verl.evaluation.standalone import asked_of, output_of, recipe_of, standalone_command
-from vcore_verl.recipe import load, save
 
 
 @pytest.fixture

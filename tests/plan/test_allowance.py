@@ -2,10 +2,10 @@ import json
 
 import pytest
 
+from vcore_verl.config.recipe import load
 from vcore_verl.plan.allowance import preparation_seconds, stall_seconds
 from vcore_verl.plan.cost import GPUS, hours
 from vcore_verl.plan.settings import settings_of
-from vcore_verl.recipe import load
 
 A100, _, H200 = GPUS
 

@@ -4,13 +4,13 @@ import json
 import pytest
 from rich.console import Console
 
+from vcore_verl.config.recipe import load, names
 from vcore_verl.plan import UnknownArchitecture, architecture_of, print_plan
 from vcore_verl.plan.architecture import PUBLISHED
 from vcore_verl.plan.cost import GPUS, disk, hours, tokens
 from vcore_verl.plan.memory import GIB, Phase, phases
 from vcore_verl.plan.page import warnings
 from vcore_verl.plan.settings import Settings, settings_of
-from vcore_verl.recipe import load, names
 
 A100, _, H200 = GPUS
 

@@ -9,8 +9,8 @@ import pytest
 from torch.distributed.fsdp import CPUOffloadPolicy
 from verl.workers.engine.fsdp import transformer_impl
 
+from vcore_verl.config.recipe import ROOT
 from vcore_verl.platform import cpu_environment, gpu_environment, patches
-from vcore_verl.recipe import ROOT
 
 SAY_PLATFORM = """
 import verl, importlib.metadata

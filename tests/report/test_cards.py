@@ -1,6 +1,6 @@
 import json
 
-from vcore_verl.recipe import load, save
+from vcore_verl.config.recipe import load, save
 from vcore_verl.report import write_report
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from vcore_verl.recipe import load, save
+from vcore_verl.config.recipe import load, save
 from vcore_verl.report import write_report
 
 

@@ -2,8 +2,8 @@ import pytest
 from omegaconf import OmegaConf
 from verl.utils.config import omega_conf_to_dataclass
 
-from vcore_verl.overrides import to_overrides
-from vcore_verl.recipe import RecipeError, load, names
+from vcore_verl.config.overrides import to_overrides
+from vcore_verl.config.recipe import RecipeError, load, names
 from vcore_verl.rl import command
 from vcore_verl.rl.main import configure
 from vcore_verl.run import ArtefactError, Run

@@ -15,7 +15,7 @@ from transformers import modeling_utils
 from transformers.modeling_layers import GradientCheckpointingLayer
 from verl.utils import distributed
 
-from vcore_verl.overrides import merge
+from vcore_verl.config.overrides import merge
 from vcore_verl.sft import passes
 from vcore_verl.sft.trainer import ObjectiveTrainer
 

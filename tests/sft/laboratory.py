@@ -15,7 +15,7 @@ from verl.trainer import sft_trainer
 from verl.utils import distributed
 from verl.utils import tensordict_utils as tu
 
-from vcore_verl.overrides import merge
+from vcore_verl.config.overrides import merge
 from vcore_verl.sft import direction as directions
 from vcore_verl.sft import limits, log_probs, passes
 from vcore_verl.sft.loss import NonFiniteLossError

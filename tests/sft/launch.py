@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from vcore_verl.overrides import merge, to_overrides
+from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.platform import cpu_environment
 from vcore_verl.sft.command import ON_CPU
 

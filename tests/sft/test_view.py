@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from vcore_verl.recipe import RecipeError, load, save
+from vcore_verl.config.recipe import RecipeError, load, save
 from vcore_verl.run import Run
 from vcore_verl.sft.view import view_weights
 

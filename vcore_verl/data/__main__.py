@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from vcore_verl.config.errors import InputError
+from vcore_verl.config.recipe import BUILTIN, Recipe, read
 from vcore_verl.data.command import is_builtin
 from vcore_verl.data.fetch import fetch
-from vcore_verl.errors import InputError
-from vcore_verl.recipe import BUILTIN, Recipe, read
 from vcore_verl.run import Run
 
 

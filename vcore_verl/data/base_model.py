@@ -8,9 +8,9 @@ from random import Random
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from vcore_verl.config.recipe import Base
 from vcore_verl.data import arithmetic, tokenizer
 from vcore_verl.data.rendering import render
-from vcore_verl.recipe import Base
 
 IGNORED = -100
 

@@ -11,10 +11,10 @@ from dataclasses import asdict
 from random import Random
 from typing import Any
 
+from vcore_verl.config.recipe import Recipe
 from vcore_verl.data import arithmetic
 from vcore_verl.data.rows import rl_row, sft_row, user, write_rows
 from vcore_verl.digest import write_whole
-from vcore_verl.recipe import Recipe
 from vcore_verl.run import Run
 
 FILES = ("sft", "rl", "in_domain", "out_of_domain")

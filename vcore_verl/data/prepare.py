@@ -14,6 +14,7 @@ from rich.console import Console
 from transformers import AutoTokenizer
 
 from reward import compute_score
+from vcore_verl.config.recipe import Recipe
 from vcore_verl.data import templates
 from vcore_verl.data.decontaminate import WORDS, EvaluationProblems, normalised
 from vcore_verl.data.funnel import table
@@ -25,7 +26,6 @@ from vcore_verl.data.sources import Example, Source, known, open_source
 from vcore_verl.digest import file_sha, write_whole
 from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.evaluation.benchmarks.prepare import prepare as prepare_benchmark
-from vcore_verl.recipe import Recipe
 from vcore_verl.run import Run
 
 PROGRESS_SECONDS = 1.0

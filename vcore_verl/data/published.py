@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vcore_verl.errors import InputError
+from vcore_verl.config.errors import InputError
 
 Row = dict[str, Any]
 

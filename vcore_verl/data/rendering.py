@@ -16,7 +16,7 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from vcore_verl.errors import InputError
+from vcore_verl.config.errors import InputError
 
 THINK, END_THINK = "<think>", "</think>"
 _PROBE = "response"

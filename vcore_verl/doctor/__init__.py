@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vcore_verl.config.recipe import ROOT, Recipe
 from vcore_verl.doctor import machine, network, software
 from vcore_verl.doctor.finding import Finding
-from vcore_verl.recipe import ROOT, Recipe
 
 __all__ = ["Finding", "examine", "print_findings"]
 

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from vcore_verl.errors import InputError
+from vcore_verl.config.errors import InputError
 
 
 class EvaluationError(InputError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcore_verl import hardware
+from vcore_verl.config.recipe import Recipe, load, read
 from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.evaluation.benchmarks.prepare import prepare
 from vcore_verl.evaluation.command import command_for
@@ -15,7 +16,6 @@ from vcore_verl.evaluation.export import LAYOUTS
 from vcore_verl.evaluation.job import EvaluationError
 from vcore_verl.evaluation.results import RESULTS
 from vcore_verl.process import Command
-from vcore_verl.recipe import Recipe, load, read
 from vcore_verl.run import Run
 
 RECIPE = "recipe.yaml"

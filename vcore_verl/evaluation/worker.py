@@ -17,8 +17,8 @@ from vllm import LLM, RequestOutput, SamplingParams
 from vllm.inputs import TokensPrompt
 from vllm.outputs import CompletionOutput
 
+from vcore_verl.config.errors import InputError
 from vcore_verl.data.rendering import render_prompt
-from vcore_verl.errors import InputError
 from vcore_verl.evaluation.job import Job, Sampling
 from vcore_verl.evaluation.prompts import read_prompts
 from vcore_verl.evaluation.responses import (

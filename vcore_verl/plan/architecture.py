@@ -10,8 +10,8 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
-from vcore_verl.errors import InputError
-from vcore_verl.recipe import BUILTIN, Recipe
+from vcore_verl.config.errors import InputError
+from vcore_verl.config.recipe import BUILTIN, Recipe
 
 BUILTIN_VOCABULARY = 262  # vcore_verl/data/tokenizer.py
 FAMILY_VOCABULARY = 770  # at most, with the bytes and special tokens of vcore_verl/data/families.py

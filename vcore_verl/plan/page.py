@@ -6,6 +6,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from vcore_verl.config.recipe import Recipe
 from vcore_verl.plan.allowance import longest_step, stall_seconds
 from vcore_verl.plan.cost import (
     GPUS,
@@ -20,7 +21,6 @@ from vcore_verl.plan.cost import (
 )
 from vcore_verl.plan.memory import GIB, Phase, phases
 from vcore_verl.plan.settings import Settings, settings_of
-from vcore_verl.recipe import Recipe
 
 
 def print_plan(recipe: Recipe, console: Console) -> None:

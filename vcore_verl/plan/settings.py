@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from vcore_verl.overrides import lookup, merge
+from vcore_verl.config.overrides import lookup, merge
+from vcore_verl.config.recipe import Recipe
 from vcore_verl.plan.architecture import Architecture, architecture_of
-from vcore_verl.recipe import Recipe
 from vcore_verl.rl import command as rl
 from vcore_verl.run import Run
 from vcore_verl.sft import command as sft

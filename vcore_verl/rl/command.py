@@ -6,9 +6,10 @@ from statistics import fmean
 from typing import Any
 
 from reward import warnings_for
+from vcore_verl.config.overrides import merge, to_overrides
+from vcore_verl.config.recipe import ROOT, Recipe
 from vcore_verl.hardware import in_cluster
 from vcore_verl.metrics import last_step, read
-from vcore_verl.overrides import merge, to_overrides
 from vcore_verl.platform import (
     ENGINE_MODULE,
     attention_implementation,
@@ -17,7 +18,6 @@ from vcore_verl.platform import (
     gpu_environment,
 )
 from vcore_verl.process import Command
-from vcore_verl.recipe import ROOT, Recipe
 from vcore_verl.rl.limits import check
 from vcore_verl.run import ArtefactError, Run
 

@@ -7,8 +7,8 @@ Global batch sizes do not follow the hardware, so they have to come out even on 
 from collections.abc import Mapping
 from typing import Any
 
-from vcore_verl.overrides import lookup
-from vcore_verl.recipe import Recipe, RecipeError
+from vcore_verl.config.overrides import lookup
+from vcore_verl.config.recipe import Recipe, RecipeError
 
 # Where verl reads the ranks that share a sequence: the actor's own key goes before its engine's, and the reference
 # policy follows the actor (verl/workers/config/actor.py:328, trainer/config/ref/dp_ref.yaml).

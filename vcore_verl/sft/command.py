@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from vcore_verl.config.overrides import merge, to_overrides
+from vcore_verl.config.recipe import Recipe
 from vcore_verl.metrics import read
-from vcore_verl.overrides import merge, to_overrides
 from vcore_verl.platform import ENGINE_MODULE, attention_implementation, cpu_environment, cpu_requested
 from vcore_verl.process import Command
-from vcore_verl.recipe import Recipe
 from vcore_verl.run import ArtefactError, Run
 from vcore_verl.sft.limits import check
 

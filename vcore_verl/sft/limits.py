@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vcore_verl.overrides import lookup
-from vcore_verl.recipe import Recipe, RecipeError
+from vcore_verl.config.overrides import lookup
+from vcore_verl.config.recipe import Recipe, RecipeError
 
 # A pass without backward takes the logits of as many tokens at a time as need this much memory.
 LOGITS_BYTES = 4 * 2**30

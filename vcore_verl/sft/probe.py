@@ -15,7 +15,7 @@ from torch import Tensor
 from verl.utils import tensordict_utils as tu
 from verl.utils.device import get_device_id, get_device_name
 
-from vcore_verl.recipe import Probe as Settings
+from vcore_verl.config.recipe import Probe as Settings
 from vcore_verl.sft import direction as directions
 from vcore_verl.sft import passes
 from vcore_verl.sft.epsilon import StepSize

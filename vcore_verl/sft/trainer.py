@@ -10,8 +10,8 @@ from verl.trainer.sft_trainer import SFTTrainer
 from verl.utils import tensordict_utils as tu
 from verl.workers.config import TrainingWorkerConfig
 
+from vcore_verl.config.recipe import Init
 from vcore_verl.metrics import MetricsFile
-from vcore_verl.recipe import Init
 from vcore_verl.sft.reference import reference_log_probs
 from vcore_verl.sft.worker import ObjectiveWorker
 

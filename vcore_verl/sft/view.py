@@ -23,9 +23,9 @@ from rich.console import Console
 from tensordict import TensorDict
 from torch import Tensor
 
-from vcore_verl.overrides import merge, to_overrides
+from vcore_verl.config.overrides import merge, to_overrides
+from vcore_verl.config.recipe import Recipe, RecipeError, read
 from vcore_verl.platform import cpu_environment, gpu_environment
-from vcore_verl.recipe import Recipe, RecipeError, read
 from vcore_verl.run import Run
 
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from vcore_verl.errors import InputError
+from vcore_verl.config.errors import InputError
 from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.evaluation.benchmarks.prepare import prepare
 

@@ -5,7 +5,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from vcore_verl.recipe import RECIPES, Recipe, settings
+from vcore_verl.config.recipe import RECIPES, Recipe, settings
 
 
 def difference(recipe: Recipe) -> str:

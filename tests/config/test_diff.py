@@ -1,7 +1,7 @@
 from omegaconf import OmegaConf
 
-from vcore_verl.recipe import load
-from vcore_verl.resolved import difference
+from vcore_verl.config.diff import difference
+from vcore_verl.config.recipe import load
 
 
 def test_a_recipe_is_shown_as_its_own_file_and_the_overrides():

@@ -19,8 +19,21 @@ from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from vcore_verl.errors import InputError
-from vcore_verl.schema import Base, Data, Evaluation, Hardware, Init, Lora, Model, Probe, Recipe, Rl, Sft, VcorePaper
+from vcore_verl.config.errors import InputError
+from vcore_verl.config.schema import (
+    Base,
+    Data,
+    Evaluation,
+    Hardware,
+    Init,
+    Lora,
+    Model,
+    Probe,
+    Recipe,
+    Rl,
+    Sft,
+    VcorePaper,
+)
 
 __all__ = [
     "BUILTIN",
@@ -47,7 +60,7 @@ __all__ = [
     "to_yaml",
 ]
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "recipes"
 GROUPS = ("init", "rl", "scale")  # folders below recipes/ that a recipe chooses one file from
 SHORT = {"gpus": "hardware.gpus", "nodes": "hardware.nodes"}  # words for the keys that every machine changes

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vcore_verl.recipe import RecipeError, load, names
-from vcore_verl.verl_config import check
+from vcore_verl.config.recipe import RecipeError, load, names
+from vcore_verl.config.verl_keys import check
 
 
 @pytest.mark.parametrize("name", names())
@@ -44,8 +44,8 @@ def test_a_key_may_be_added_as_with_hydra():
 
 def test_the_check_imports_neither_verl_nor_torch():
     code = (
-        "import sys; from vcore_verl.recipe import load; from vcore_verl.verl_config import check;"
+        "import sys; from vcore_verl.config.recipe import load; from vcore_verl.config.verl_keys import check;"
         "check(load('tiny', ['rl.verl.trainer.nnodes=1', 'sft.verl.optim.lr=1']));"
         "sys.exit(any(name in sys.modules for name in ('torch', 'verl')))"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vcore_verl.recipe import RECIPES, Recipe, RecipeError, load, names, read, save, settings
+from vcore_verl.config.recipe import RECIPES, Recipe, RecipeError, load, names, read, save, settings
 
 INITS = sorted(path.stem for path in (RECIPES / "init").glob("*.yaml"))
 RLS = sorted(path.stem for path in (RECIPES / "rl").glob("*.yaml"))
@@ -202,4 +202,4 @@ def test_nothing_at_all_to_train_is_an_error():
 @pytest.mark.parametrize("module", ["recipe", "run", "process", "pipeline", "stages", "cli"])
 def test_the_launcher_imports_no_torch(module):
     code = f"import sys, vcore_verl.{module}; sys.exit(any(name in sys.modules for name in ('torch', 'verl', 'ray')))"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

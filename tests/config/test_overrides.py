@@ -2,7 +2,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcore_verl.overrides import merge, to_overrides
+from vcore_verl.config.overrides import merge, to_overrides
 
 
 def test_nested_settings_become_dotted_overrides():

@@ -19,7 +19,7 @@ from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import ROOT, Recipe, RecipeError
 from vcore_verl.pipeline import Pipeline
 from vcore_verl.process import Command
-from vcore_verl.run import ArtefactError, Run
+from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.stages import Stage
 
 # Leaves argv[1] behind; fails where a file `fail` names the arm, and takes a minute where a file `slow` does.

@@ -12,8 +12,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 from vcore_verl import checkpoint, proof
 from vcore_verl.config.recipe import Base, load
 from vcore_verl.data import base_model, tokenizer
-from vcore_verl.digest import file_sha
-from vcore_verl.run import ArtefactError, Run
+from vcore_verl.runs.hashing import file_sha
+from vcore_verl.runs.layout import ArtefactError, Run
 
 SMALL = Base(layers=2, hidden_size=32, heads=2, kv_heads=1, intermediate_size=64)
 

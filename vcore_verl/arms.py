@@ -22,9 +22,9 @@ from vcore_verl import guard, hardware, process
 from vcore_verl.config import verl_keys
 from vcore_verl.config.recipe import Recipe, RecipeError, load
 from vcore_verl.failure import cause
-from vcore_verl.manifest import Manifest
 from vcore_verl.pipeline import Pipeline, Step, without_report
 from vcore_verl.progress import duration
+from vcore_verl.runs.manifest import Manifest
 
 DEFAULTS = {"inits": "vcore,dft,iw_sft,sft,random,none", "rls": "grpo", "seeds": "0"}
 _ERROR = "error: "  # how the command line begins what it says of a failure

@@ -19,9 +19,9 @@ from vcore_verl import hardware, process
 from vcore_verl.config import verl_keys
 from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import BUILTIN, Recipe, RecipeError, load, names, to_yaml
-from vcore_verl.lock import Locked
 from vcore_verl.process import StageFailed
 from vcore_verl.progress import shown
+from vcore_verl.runs.lock import Locked
 
 if TYPE_CHECKING:
     from vcore_verl.pipeline import Step
@@ -97,7 +97,7 @@ def data(words: list[str]) -> int:
     _, recipe = _recipe(_parser("data", data), words)
     from vcore_verl.data.command import print_funnels
     from vcore_verl.pipeline import Pipeline
-    from vcore_verl.run import Run
+    from vcore_verl.runs.layout import Run
     from vcore_verl.stages import stages
 
     hardware.hand_down(recipe)
@@ -114,7 +114,7 @@ def show(words: list[str]) -> int:
     parser = _parser("show", show)
     parser.add_argument("--all", action="store_true", help="print every setting, not only what differs from base.yaml")
     args, recipe = _recipe(parser, words)
-    from vcore_verl.run import Run
+    from vcore_verl.runs.layout import Run
     from vcore_verl.stages import stages
 
     hardware.hand_down(recipe)

@@ -10,7 +10,7 @@ from safetensors import safe_open
 
 from vcore_verl.data import templates
 from vcore_verl.data.rendering import render_prompt
-from vcore_verl.run import ArtefactError
+from vcore_verl.runs.layout import ArtefactError
 
 # Question and response. A few hundred tokens: enough to meet every weight, seconds for a large model on a CPU.
 TEXTS = (

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vcore_verl.digest import Digests
-from vcore_verl.manifest import Manifest
-from vcore_verl.run import Run
+from vcore_verl.runs.hashing import Digests
+from vcore_verl.runs.layout import Run
+from vcore_verl.runs.manifest import Manifest
 from vcore_verl.stages import Stage, input_name
 
 

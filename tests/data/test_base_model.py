@@ -2,7 +2,7 @@ import torch
 
 from vcore_verl.config.recipe import Base
 from vcore_verl.data import base_model, tokenizer
-from vcore_verl.metrics import read
+from vcore_verl.runs.metrics_file import read
 
 SMALL = Base(
     layers=2, hidden_size=32, heads=2, kv_heads=1, intermediate_size=64, steps=30, batch_size=16, learning_rate=3e-3

@@ -5,7 +5,7 @@ import pytest
 
 from vcore_verl.config.recipe import load
 from vcore_verl.data import builtin, command
-from vcore_verl.run import ArtefactError, Run
+from vcore_verl.runs.layout import ArtefactError, Run
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from vcore_verl.config.recipe import load, save
 from vcore_verl.data.command import verify_base
-from vcore_verl.run import ArtefactError, Run
+from vcore_verl.runs.layout import ArtefactError, Run
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = {

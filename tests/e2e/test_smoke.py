@@ -12,8 +12,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from vcore_verl.config.recipe import ROOT, load
-from vcore_verl.metrics import read
-from vcore_verl.run import Run
+from vcore_verl.runs.layout import Run
+from vcore_verl.runs.metrics_file import read
 
 pytestmark = pytest.mark.e2e
 

@@ -16,8 +16,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from vcore_verl.config.recipe import ROOT, load
-from vcore_verl.metrics import last_step, read
-from vcore_verl.run import Run
+from vcore_verl.runs.layout import Run
+from vcore_verl.runs.metrics_file import last_step, read
 
 pytestmark = pytest.mark.e2e
 

@@ -15,7 +15,7 @@ from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
 from vcore_verl.config.recipe import RECIPES, Recipe, load
 from vcore_verl.rl import main as rl_main
 from vcore_verl.rl.command import rl_command
-from vcore_verl.run import Run
+from vcore_verl.runs.layout import Run
 from vcore_verl.sft import main as sft_main
 from vcore_verl.sft.command import sft_command
 from vcore_verl.sft.trainer import ObjectiveTrainer

@@ -16,7 +16,7 @@ from vcore_verl.evaluation.job import Job
 from vcore_verl.evaluation.prompts import read_prompts
 from vcore_verl.evaluation.responses import Response, requests
 from vcore_verl.evaluation.results import write_results
-from vcore_verl.run import ArtefactError, Run
+from vcore_verl.runs.layout import ArtefactError, Run
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
-from vcore_verl.digest import file_sha
 from vcore_verl.evaluation.grading import Graded
 from vcore_verl.evaluation.job import Job, Sampling
 from vcore_verl.evaluation.prompts import Prompt
 from vcore_verl.evaluation.responses import Response, requests
 from vcore_verl.evaluation.results import write_results
+from vcore_verl.runs.hashing import file_sha
 
 SAMPLING = Sampling(3, 1.0, 1.0, 16, 42, greedy=True)
 

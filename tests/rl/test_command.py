@@ -6,7 +6,7 @@ from vcore_verl.config.overrides import to_overrides
 from vcore_verl.config.recipe import RecipeError, load, names
 from vcore_verl.rl import command
 from vcore_verl.rl.main import configure
-from vcore_verl.run import ArtefactError, Run
+from vcore_verl.runs.layout import ArtefactError, Run
 
 
 def composed(recipe):

@@ -15,7 +15,7 @@ from vcore_verl.config.recipe import load
 from vcore_verl.data.tokenizer import build
 from vcore_verl.rl import command
 from vcore_verl.rl.main import configure
-from vcore_verl.run import Run
+from vcore_verl.runs.layout import Run
 
 TOKENIZER = build()
 RIGHT, NONE, ENDLESS = r"\boxed{x+1}", "x+1", r"\boxed{5^{5^{5^{5^5}}}}"

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from vcore_verl.config.recipe import RecipeError, load, save
-from vcore_verl.run import Run
+from vcore_verl.runs.layout import Run
 from vcore_verl.sft.view import view_weights
 
 

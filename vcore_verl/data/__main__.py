@@ -9,7 +9,7 @@ from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import BUILTIN, Recipe, read
 from vcore_verl.data.command import is_builtin
 from vcore_verl.data.fetch import fetch
-from vcore_verl.run import Run
+from vcore_verl.runs.layout import Run
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ from typing import Any
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.data import arithmetic
 from vcore_verl.data.rows import rl_row, sft_row, user, write_rows
-from vcore_verl.digest import write_whole
-from vcore_verl.run import Run
+from vcore_verl.runs.hashing import write_whole
+from vcore_verl.runs.layout import Run
 
 FILES = ("sft", "rl", "in_domain", "out_of_domain")
 

@@ -23,10 +23,10 @@ from vcore_verl.data.rendering import render, render_prompt
 from vcore_verl.data.rows import rl_row, sft_row, write_rows
 from vcore_verl.data.selection import SEED, Check, Selection, select
 from vcore_verl.data.sources import Example, Source, known, open_source
-from vcore_verl.digest import file_sha, write_whole
 from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.evaluation.benchmarks.prepare import prepare as prepare_benchmark
-from vcore_verl.run import Run
+from vcore_verl.runs.hashing import file_sha, write_whole
+from vcore_verl.runs.layout import Run
 
 PROGRESS_SECONDS = 1.0
 

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vcore_verl.digest import replacement
+from vcore_verl.runs.hashing import replacement
 
 Messages = list[dict[str, str]]
 

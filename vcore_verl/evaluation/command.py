@@ -10,13 +10,13 @@ from typing import Any, Literal
 import pyarrow.parquet as pq
 
 from vcore_verl.config.recipe import Recipe
-from vcore_verl.digest import file_sha
 from vcore_verl.evaluation.evaluate import PROGRESS
 from vcore_verl.evaluation.grading import grader_version
 from vcore_verl.evaluation.job import Sampling
 from vcore_verl.evaluation.results import RESULTS, SAMPLES, SCHEMA_VERSION
 from vcore_verl.process import Command
-from vcore_verl.run import ArtefactError, Run
+from vcore_verl.runs.hashing import file_sha
+from vcore_verl.runs.layout import ArtefactError, Run
 
 Stage = Literal["base", "pre_rl", "post_rl"]
 

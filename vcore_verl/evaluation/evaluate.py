@@ -13,12 +13,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from vcore_verl.digest import file_sha
 from vcore_verl.evaluation.grading import Graded, Grader
 from vcore_verl.evaluation.job import EvaluationError, Job
 from vcore_verl.evaluation.prompts import read_prompts
 from vcore_verl.evaluation.responses import Request, Tail, file_of, read_all, requests
 from vcore_verl.evaluation.results import RESULTS, write_results
+from vcore_verl.runs.hashing import file_sha
 
 PROGRESS = "progress.jsonl"
 _PARTIAL = "partial"  # responses of an evaluation under way

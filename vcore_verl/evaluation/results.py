@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import reward
-from vcore_verl.digest import file_sha
 from vcore_verl.evaluation.grading import Graded, grader_version
 from vcore_verl.evaluation.job import Job
 from vcore_verl.evaluation.responses import GREEDY, SAMPLE
 from vcore_verl.evaluation.statistics import Estimate, bootstrap_mean, mean_interval, pass_at_k, powers_of_two
+from vcore_verl.runs.hashing import file_sha
 
 SCHEMA_VERSION = 1
 RESULTS, SAMPLES = "results.json", "samples.parquet"

@@ -16,7 +16,7 @@ from vcore_verl.evaluation.export import LAYOUTS
 from vcore_verl.evaluation.job import EvaluationError
 from vcore_verl.evaluation.results import RESULTS
 from vcore_verl.process import Command
-from vcore_verl.run import Run
+from vcore_verl.runs.layout import Run
 
 RECIPE = "recipe.yaml"
 

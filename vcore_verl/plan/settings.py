@@ -7,7 +7,7 @@ from vcore_verl.config.overrides import lookup, merge
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.plan.architecture import Architecture, architecture_of
 from vcore_verl.rl import command as rl
-from vcore_verl.run import Run
+from vcore_verl.runs.layout import Run
 from vcore_verl.sft import command as sft
 
 RL = "actor_rollout_ref"

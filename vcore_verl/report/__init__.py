@@ -21,7 +21,6 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from vcore_verl.model_card import write_card
 from vcore_verl.report.collect import REFERENCE, Collection, collect
 from vcore_verl.report.compare import compare
 from vcore_verl.report.figures import Comparison
@@ -30,6 +29,7 @@ from vcore_verl.report.page import page
 from vcore_verl.report.plots import draw
 from vcore_verl.report.scores import ReportError
 from vcore_verl.report.terminal import terminal_report
+from vcore_verl.runs.model_card import write_card
 
 __all__ = ["REFERENCE", "ReportError", "collect", "compare", "keep", "terminal_summary", "write", "write_report"]
 

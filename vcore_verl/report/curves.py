@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from vcore_verl.metrics import read
 from vcore_verl.report.collect import TrainedRun
+from vcore_verl.runs.metrics_file import read
 
 
 @dataclass(frozen=True)

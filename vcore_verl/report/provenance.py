@@ -6,8 +6,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from vcore_verl.manifest import Manifest
 from vcore_verl.report.collect import TrainedRun
+from vcore_verl.runs.manifest import Manifest
 
 
 @dataclass(frozen=True)

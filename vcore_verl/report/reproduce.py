@@ -9,8 +9,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from vcore_verl.config.recipe import RecipeError, load, read, settings
-from vcore_verl.manifest import Manifest
 from vcore_verl.report.collect import TrainedRun
+from vcore_verl.runs.manifest import Manifest
 
 _SHOWN = 3  # settings named of one run
 _DIGEST_CHARS = 64

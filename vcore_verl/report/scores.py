@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vcore_verl.config.errors import InputError
-from vcore_verl.digest import file_sha
 from vcore_verl.evaluation.responses import GREEDY, SAMPLE
 from vcore_verl.evaluation.results import RESULTS, SAMPLES, SCHEMA_VERSION, TRUNCATED
+from vcore_verl.runs.hashing import file_sha
 
 _COLUMNS = ["dataset", "prompt_id", "decoding", "sample_idx", "score", "finish_reason", "num_tokens"]
 

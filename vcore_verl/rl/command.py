@@ -9,7 +9,6 @@ from reward import warnings_for
 from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import ROOT, Recipe
 from vcore_verl.hardware import in_cluster
-from vcore_verl.metrics import last_step, read
 from vcore_verl.platform import (
     ENGINE_MODULE,
     attention_implementation,
@@ -19,7 +18,8 @@ from vcore_verl.platform import (
 )
 from vcore_verl.process import Command
 from vcore_verl.rl.limits import check
-from vcore_verl.run import ArtefactError, Run
+from vcore_verl.runs.layout import ArtefactError, Run
+from vcore_verl.runs.metrics_file import last_step, read
 
 # vLLM's default on a CPU is several GiB, all of which it zeroes at the start; 65,000 tokens of the built-in model fit.
 KV_CACHE_BYTES_ON_CPU = 2**28

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from verl.utils.device import get_device_name
 
-from vcore_verl.digest import replacement
+from vcore_verl.runs.hashing import replacement
 from vcore_verl.sft.passes import log_probs
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from verl.utils import tensordict_utils as tu
 from verl.workers.config import TrainingWorkerConfig
 
 from vcore_verl.config.recipe import Init
-from vcore_verl.metrics import MetricsFile
+from vcore_verl.runs.metrics_file import MetricsFile
 from vcore_verl.sft.reference import reference_log_probs
 from vcore_verl.sft.worker import ObjectiveWorker
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from vcore_verl import lock
 from vcore_verl.cli import main
+from vcore_verl.runs import lock
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 HOLD = """
 import sys

@@ -1,7 +1,7 @@
 import json
 import math
 
-from vcore_verl.metrics import MetricsFile, last_step, read
+from vcore_verl.runs.metrics_file import MetricsFile, last_step, read
 
 
 def test_each_step_is_one_flat_line(tmp_path):

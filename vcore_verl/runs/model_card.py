@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from vcore_verl.config.recipe import Recipe, RecipeError, read
-from vcore_verl.digest import MODEL_CARD, write_whole
+from vcore_verl.runs.hashing import MODEL_CARD, write_whole
 
 # Stage folder -> evaluation of its checkpoint, and what it is called.
 STAGES = {"sft": ("pre_rl", "after SFT"), "rl": ("post_rl", "after RL")}

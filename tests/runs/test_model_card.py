@@ -3,8 +3,8 @@ import json
 import pytest
 
 from vcore_verl.config.recipe import load, save
-from vcore_verl.digest import Digests
-from vcore_verl.model_card import write_card
+from vcore_verl.runs.hashing import Digests
+from vcore_verl.runs.model_card import write_card
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vcore_verl.config.recipe import ROOT
-from vcore_verl.digest import write_whole
+from vcore_verl.runs.hashing import write_whole
 
 SCHEMA_VERSION = 1
 PACKAGES = ("verl", "torch", "transformers", "vllm", "ray", "math-verify", "vcore-verl")

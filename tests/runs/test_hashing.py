@@ -6,12 +6,12 @@ import sys
 import pytest
 
 from vcore_verl.config.recipe import ROOT
-from vcore_verl.digest import Digests, replacement
+from vcore_verl.runs.hashing import Digests, replacement
 
 WRITER = """
 import json, sys
 from pathlib import Path
-from vcore_verl.digest import write_whole
+from vcore_verl.runs.hashing import write_whole
 for number in range(300):
     write_whole(Path(sys.argv[1]), json.dumps([sys.argv[2]] * (1 + 97 * number)))
 """

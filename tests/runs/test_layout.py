@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from vcore_verl.config.recipe import load
-from vcore_verl.run import Run
+from vcore_verl.runs.layout import Run
 
 
 def run(*overrides: str) -> Run:

@@ -1,0 +1,9 @@
+"""One run on disk. Imports no torch.
+
+- `layout`         where everything lies
+- `manifest`       what each stage depended on, when it ran, and what it left
+- `hashing`        content hashes of files and directories
+- `lock`           one writer for each run
+- `metrics_file`   `metrics.jsonl`, one line a training step
+- `model_card`     the description of an exported checkpoint
+"""

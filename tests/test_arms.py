@@ -18,8 +18,8 @@ from vcore_verl.arms import arms, print_plan, run_all, total_seconds
 from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import ROOT, Recipe, RecipeError
 from vcore_verl.pipeline import Pipeline
-from vcore_verl.process import Command
 from vcore_verl.runs.layout import ArtefactError, Run
+from vcore_verl.runtime.process import Command
 from vcore_verl.stages import Stage
 
 # Leaves argv[1] behind; fails where a file `fail` names the arm, and takes a minute where a file `slow` does.
@@ -245,7 +245,7 @@ if __name__ == "__main__":
         run_all(small(*sys.argv[2:]), console)
     else:
         from vcore_verl.config.recipe import load
-        from vcore_verl.process import StageFailed
+        from vcore_verl.runtime.process import StageFailed
 
         recipe = load("tiny", sys.argv[1:])
         try:

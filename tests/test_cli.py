@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from vcore_verl import hardware
 from vcore_verl.config.recipe import RecipeError, load
+from vcore_verl.runtime import hardware
 
 ROOT = Path(__file__).parent.parent
 NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}

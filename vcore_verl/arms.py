@@ -18,13 +18,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vcore_verl import guard, hardware, process
 from vcore_verl.config import verl_keys
 from vcore_verl.config.recipe import Recipe, RecipeError, load
-from vcore_verl.failure import cause
 from vcore_verl.pipeline import Pipeline, Step, without_report
-from vcore_verl.progress import duration
 from vcore_verl.runs.manifest import Manifest
+from vcore_verl.runtime import guard, hardware, process
+from vcore_verl.runtime.diagnose import cause
+from vcore_verl.runtime.progress import duration
 
 DEFAULTS = {"inits": "vcore,dft,iw_sft,sft,random,none", "rls": "grpo", "seeds": "0"}
 _ERROR = "error: "  # how the command line begins what it says of a failure

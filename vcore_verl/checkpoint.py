@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.data.rendering import end_of_sequence
-from vcore_verl.process import Command
 from vcore_verl.runs.hashing import file_sha
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runs.model_card import write_card
+from vcore_verl.runtime.process import Command
 
 if TYPE_CHECKING:
     import torch

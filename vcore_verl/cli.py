@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from vcore_verl import hardware, process
 from vcore_verl.config import verl_keys
 from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import BUILTIN, Recipe, RecipeError, load, names, to_yaml
-from vcore_verl.process import StageFailed
-from vcore_verl.progress import shown
 from vcore_verl.runs.lock import Locked
+from vcore_verl.runtime import hardware, process
+from vcore_verl.runtime.process import StageFailed
+from vcore_verl.runtime.progress import shown
 
 if TYPE_CHECKING:
     from vcore_verl.pipeline import Step

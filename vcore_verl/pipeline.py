@@ -15,15 +15,16 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from vcore_verl import process, takeover
+from vcore_verl import takeover
 from vcore_verl.config.recipe import Recipe, save
 from vcore_verl.plan.allowance import preparation_seconds, stall_seconds
-from vcore_verl.process import Command, StageFailed
-from vcore_verl.progress import duration, shown
 from vcore_verl.runs import lock
 from vcore_verl.runs.hashing import Digests
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runs.manifest import Manifest
+from vcore_verl.runtime import process
+from vcore_verl.runtime.process import Command, StageFailed
+from vcore_verl.runtime.progress import duration, shown
 from vcore_verl.stages import Stage, dependencies, stages
 from vcore_verl.takeover import Source
 

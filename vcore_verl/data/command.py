@@ -12,9 +12,9 @@ from vcore_verl.data import funnel, sources
 from vcore_verl.data.published import SAMPLES, mirror_folder
 from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.platform import cpu_environment
-from vcore_verl.process import Command
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runs.metrics_file import last_step
+from vcore_verl.runtime.process import Command
 
 # The first is pretrained on its task; the others are untrained models of published families, for `scale=smoke`.
 BUILTIN_MODELS = ("builtin:arithmetic", "builtin:qwen3", "builtin:llama", "builtin:mistral")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import psutil
 
-from vcore_verl import hardware
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.doctor.finding import Finding
+from vcore_verl.runtime import hardware
 
 GIB = 2**30
 DRIVER = 580  # the oldest for CUDA 13, which constraints-gpu.txt has

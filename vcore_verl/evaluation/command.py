@@ -14,9 +14,9 @@ from vcore_verl.evaluation.evaluate import PROGRESS
 from vcore_verl.evaluation.grading import grader_version
 from vcore_verl.evaluation.job import Sampling
 from vcore_verl.evaluation.results import RESULTS, SAMPLES, SCHEMA_VERSION
-from vcore_verl.process import Command
 from vcore_verl.runs.hashing import file_sha
 from vcore_verl.runs.layout import ArtefactError, Run
+from vcore_verl.runtime.process import Command
 
 Stage = Literal["base", "pre_rl", "post_rl"]
 

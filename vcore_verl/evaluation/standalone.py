@@ -7,7 +7,6 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from vcore_verl import hardware
 from vcore_verl.config.recipe import Recipe, load, read
 from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.evaluation.benchmarks.prepare import prepare
@@ -15,8 +14,9 @@ from vcore_verl.evaluation.command import command_for
 from vcore_verl.evaluation.export import LAYOUTS
 from vcore_verl.evaluation.job import EvaluationError
 from vcore_verl.evaluation.results import RESULTS
-from vcore_verl.process import Command
 from vcore_verl.runs.layout import Run
+from vcore_verl.runtime import hardware
+from vcore_verl.runtime.process import Command
 
 RECIPE = "recipe.yaml"
 

@@ -8,7 +8,6 @@ from typing import Any
 from reward import warnings_for
 from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import ROOT, Recipe
-from vcore_verl.hardware import in_cluster
 from vcore_verl.platform import (
     ENGINE_MODULE,
     attention_implementation,
@@ -16,10 +15,11 @@ from vcore_verl.platform import (
     cpu_requested,
     gpu_environment,
 )
-from vcore_verl.process import Command
 from vcore_verl.rl.limits import check
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runs.metrics_file import last_step, read
+from vcore_verl.runtime.hardware import in_cluster
+from vcore_verl.runtime.process import Command
 
 # vLLM's default on a CPU is several GiB, all of which it zeroes at the start; 65,000 tokens of the built-in model fit.
 KV_CACHE_BYTES_ON_CPU = 2**28

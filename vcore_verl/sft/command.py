@@ -9,9 +9,9 @@ from typing import Any
 from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.platform import ENGINE_MODULE, attention_implementation, cpu_environment, cpu_requested
-from vcore_verl.process import Command
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runs.metrics_file import read
+from vcore_verl.runtime.process import Command
 from vcore_verl.sft.limits import check
 
 ON_EVERY_NODE = ("srun", "--overlap", "--cpu-bind=none", "--kill-on-bad-exit=1")

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from vcore_verl.process import Command
+from vcore_verl.runtime.process import Command
 
 # What to show beside the step, and the metrics that carry it: ours, and the names in verl's PPO trainer.
 SHOWN = {

@@ -1,4 +1,4 @@
-from vcore_verl.failure import cause
+from vcore_verl.runtime.diagnose import cause
 
 # torchrun: the worker's traceback, then the agent's own, which only says that a worker failed.
 TORCHRUN = """\

@@ -3,8 +3,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from vcore_verl.process import Command
-from vcore_verl.progress import StageProgress, duration, shown
+from vcore_verl.runtime.process import Command
+from vcore_verl.runtime.progress import StageProgress, duration, shown
 
 COMMAND = Command(argv=[], env={}, progress=Path("metrics.jsonl"), total=100, unit="step")
 

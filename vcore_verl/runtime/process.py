@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vcore_verl.config.recipe import ROOT
-from vcore_verl.failure import cause
+from vcore_verl.runtime.diagnose import cause
 
 POLL_SECONDS = 0.2
 STARTUP_FACTOR = 2  # imports, Ray, model loading and the vLLM server come before the first step
@@ -54,7 +54,14 @@ def run(
     progress = ProgressFile(command.progress)
     with log.open("ab") as output:
         guard = subprocess.Popen(
-            [sys.executable, "-m", "vcore_verl.guard", str(os.getpid()), str(log.with_suffix(".ray")), *command.argv],
+            [
+                sys.executable,
+                "-m",
+                "vcore_verl.runtime.guard",
+                str(os.getpid()),
+                str(log.with_suffix(".ray")),
+                *command.argv,
+            ],
             env=environment(command.env),
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from vcore_verl.process import Command, ProgressFile, StageFailed, run
+from vcore_verl.runtime.process import Command, ProgressFile, StageFailed, run
 
 
 def python(code: str, tmp_path: Path, total: int = 3) -> Command:
@@ -130,7 +130,7 @@ def test_daemons_do_not_outlive_a_normal_end(tmp_path):
 LAUNCHER = """
 import json, sys
 from pathlib import Path
-from vcore_verl.process import Command, run
+from vcore_verl.runtime.process import Command, run
 where = Path(sys.argv[2])
 command = Command([sys.executable, "-c", sys.argv[1], str(where)], {}, where / "progress.jsonl", 3, "step")
 run(command, where / "a.log", 60, lambda line: print("step", flush=True))

@@ -1,4 +1,6 @@
-"""Runs one command and leaves nothing of it behind: `python -m vcore_verl.guard LAUNCHER_PID RAY_LOGS COMMAND...`.
+"""Runs one command and leaves nothing of it behind.
+
+`python -m vcore_verl.runtime.guard LAUNCHER_PID RAY_LOGS COMMAND...`
 
 Ray, vLLM and torchrun start processes in sessions of their own, which outlive a parent that is killed. The guard
 stands between the launcher and the command: as a child subreaper it inherits every orphan below it, so that it can find

@@ -91,7 +91,7 @@ def test_a_dry_run_of_a_comparison_prints_its_arms_and_starts_nothing(tmp_path):
 def test_show_prints_the_command_of_every_stage(tmp_path):
     ended = vcore("show", "tiny", cwd=tmp_path)
     assert ended.returncode == 0
-    for module in ("vcore_verl.sft.main", "vcore_verl.rl.main", "vcore_verl.evaluation", "vcore_verl.checkpoint"):
+    for module in ("vcore_verl.sft.main", "vcore_verl.rl.main", "vcore_verl.evaluation", "vcore_verl.pipeline.export"):
         assert module in ended.stdout
 
 

@@ -24,7 +24,7 @@ from vcore_verl.runtime.process import StageFailed
 from vcore_verl.runtime.progress import shown
 
 if TYPE_CHECKING:
-    from vcore_verl.pipeline import Step
+    from vcore_verl.pipeline.pipeline import Step
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -69,7 +69,7 @@ def run(words: list[str]) -> int:
     parser.add_argument("--fresh", action="store_true", help="run every stage anew; former results are kept aside")
     parser.add_argument("--no-report", action="store_true", help="leave out the report on all runs of the recipe")
     args, recipe = _recipe(parser, words)
-    from vcore_verl.pipeline import Pipeline, without_report
+    from vcore_verl.pipeline.pipeline import Pipeline, without_report
 
     hardware.hand_down(recipe)
     if args.dry_run:
@@ -96,9 +96,9 @@ def data(words: list[str]) -> int:
     """prepare a recipe's training and test data, and show how many rows each filter dropped"""
     _, recipe = _recipe(_parser("data", data), words)
     from vcore_verl.data.command import print_funnels
-    from vcore_verl.pipeline import Pipeline
+    from vcore_verl.pipeline.pipeline import Pipeline
+    from vcore_verl.pipeline.stages import stages
     from vcore_verl.runs.layout import Run
-    from vcore_verl.stages import stages
 
     hardware.hand_down(recipe)
     run_dir = Run(recipe)
@@ -114,8 +114,8 @@ def show(words: list[str]) -> int:
     parser = _parser("show", show)
     parser.add_argument("--all", action="store_true", help="print every setting, not only what differs from base.yaml")
     args, recipe = _recipe(parser, words)
+    from vcore_verl.pipeline.stages import stages
     from vcore_verl.runs.layout import Run
-    from vcore_verl.stages import stages
 
     hardware.hand_down(recipe)
     if args.all:
@@ -228,7 +228,7 @@ def compare(words: list[str]) -> int:
 
 
 def _compare_arms(recipe_name: str, words: list[str], dry_run: bool) -> int:
-    from vcore_verl.arms import arms, print_plan, run_all, total_seconds
+    from vcore_verl.pipeline.sweep import arms, print_plan, run_all, total_seconds
 
     planned = arms(recipe_name, words, console)
     hardware.hand_down(planned[0].recipe)

@@ -15,8 +15,10 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from vcore_verl import takeover
 from vcore_verl.config.recipe import Recipe, save
+from vcore_verl.pipeline import takeover
+from vcore_verl.pipeline.stages import Stage, dependencies, stages
+from vcore_verl.pipeline.takeover import Source
 from vcore_verl.plan.allowance import preparation_seconds, stall_seconds
 from vcore_verl.runs import lock
 from vcore_verl.runs.hashing import Digests
@@ -25,8 +27,6 @@ from vcore_verl.runs.manifest import Manifest
 from vcore_verl.runtime import process
 from vcore_verl.runtime.process import Command, StageFailed
 from vcore_verl.runtime.progress import duration, shown
-from vcore_verl.stages import Stage, dependencies, stages
-from vcore_verl.takeover import Source
 
 MAX_CHANGES = 3  # named in the reason for a stage to run anew
 

@@ -14,13 +14,13 @@ import psutil
 import pytest
 from rich.console import Console
 
-from vcore_verl.arms import arms, print_plan, run_all, total_seconds
 from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import ROOT, Recipe, RecipeError
-from vcore_verl.pipeline import Pipeline
+from vcore_verl.pipeline.pipeline import Pipeline
+from vcore_verl.pipeline.stages import Stage
+from vcore_verl.pipeline.sweep import arms, print_plan, run_all, total_seconds
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runtime.process import Command
-from vcore_verl.stages import Stage
 
 # Leaves argv[1] behind; fails where a file `fail` names the arm, and takes a minute where a file `slow` does.
 PROGRAM = """

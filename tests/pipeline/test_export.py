@@ -9,9 +9,9 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from vcore_verl import checkpoint, proof
 from vcore_verl.config.recipe import Base, load
 from vcore_verl.data import base_model, tokenizer
+from vcore_verl.pipeline import export, proof
 from vcore_verl.runs.hashing import file_sha
 from vcore_verl.runs.layout import ArtefactError, Run
 
@@ -57,7 +57,7 @@ def shard(start, directory, step):
 
 def test_an_export_joins_the_shards_of_all_ranks_without_rounding(start, tmp_path):
     shard(start, tmp_path / "shards", step=1.0)
-    checkpoint.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
+    export.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
     before = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32).state_dict()
     after = AutoModelForCausalLM.from_pretrained(tmp_path / "hf", dtype=torch.float32)
     assert all(torch.equal(tensor, before[name] + 1.0) for name, tensor in after.state_dict().items())
@@ -76,7 +76,7 @@ def test_an_export_stops_where_training_ended_and_where_the_base_stopped(start, 
     settings = {"eos_token_id": document, "temperature": 0.6, "do_sample": True}
     (start / "generation_config.json").write_text(json.dumps(settings))
     shard(start, tmp_path / "shards", step=1.0)
-    checkpoint.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
+    export.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
     exported = GenerationConfig.from_pretrained(tmp_path / "hf")
     assert exported.eos_token_id == [trained, document]
     assert (exported.temperature, exported.do_sample) == (0.6, True)
@@ -91,13 +91,13 @@ def test_tied_parameters_that_were_trained_apart_are_refused(start, tmp_path):
     (tmp_path / "shards").mkdir()
     torch.save(tensors, tmp_path / "shards" / "model_world_size_1_rank_0.pt")
     with pytest.raises(ArtefactError, match=r"other values for .* than for the parameter it is tied to"):
-        checkpoint.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
+        export.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
 
 
 def test_training_that_changed_nothing_is_refused(start, tmp_path):
     shard(start, tmp_path / "shards", step=0.0)
     with pytest.raises(ArtefactError, match="training changed nothing"):
-        checkpoint.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
+        export.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
     assert not (tmp_path / "hf").exists()
 
 
@@ -107,12 +107,12 @@ def test_training_that_diverged_is_refused(start, tmp_path):
     (tmp_path / "shards").mkdir()
     torch.save(tensors, tmp_path / "shards" / "model_world_size_1_rank_0.pt")
     with pytest.raises(ArtefactError, match=r"model\.norm\.weight that are not finite: training diverged"):
-        checkpoint.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
+        export.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
 
 
 def test_a_directory_without_shards_is_refused(start, tmp_path):
     with pytest.raises(ArtefactError, match="holds no model shards"):
-        checkpoint.export(tmp_path, start, tmp_path / "hf", "float32")
+        export.export(tmp_path, start, tmp_path / "hf", "float32")
 
 
 def adapt(start, directory, rank, alpha, b_rms, a_width=None):
@@ -138,7 +138,7 @@ def adapt(start, directory, rank, alpha, b_rms, a_width=None):
 
 def test_adapters_are_merged_into_the_model_they_were_trained_on(start, tmp_path):
     adapted = adapt(start, tmp_path / "shards", rank=4, alpha=8, b_rms=0.1)
-    checkpoint.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
+    export.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
     token_ids = torch.randint(0, 256, (2, 20))
     with torch.no_grad():
         expected = adapted(input_ids=token_ids).logits
@@ -176,7 +176,7 @@ def share_kept(kept, trained, start):
 def test_an_export_keeps_the_small_update_that_bfloat16_loses(published, tmp_path, b_rms, rounded):
     width = 2560  # of Qwen3-4B: a smaller model's A, and so its update, would be larger
     adapted = adapt(published, tmp_path / "shards", rank=8, alpha=16, b_rms=b_rms, a_width=width)
-    checkpoint.export(tmp_path / "shards", published, tmp_path / "hf", "bfloat16")
+    export.export(tmp_path / "shards", published, tmp_path / "hf", "bfloat16")
 
     start = AutoModelForCausalLM.from_pretrained(published, dtype=torch.float32).state_dict()
     trained = adapted.merge_and_unload().state_dict()
@@ -193,32 +193,32 @@ def test_an_export_keeps_the_small_update_that_bfloat16_loses(published, tmp_pat
 def test_files_that_lost_the_training_are_refused(published, tmp_path):
     adapt(published, tmp_path / "shards", rank=8, alpha=16, b_rms=5e-4, a_width=2560)
     start = AutoModelForCausalLM.from_pretrained(published, dtype=torch.float32)
-    trained = checkpoint.restore(tmp_path / "shards", published).merge_and_unload()
+    trained = export.restore(tmp_path / "shards", published).merge_and_unload()
     trained.save_pretrained(tmp_path / "rounded")
     rounded = AutoModelForCausalLM.from_pretrained(tmp_path / "rounded", dtype=torch.bfloat16)
     rounded.save_pretrained(tmp_path / "rounded")
     update = proof.update(trained, start, tmp_path / "rounded", torch.bfloat16)
     with pytest.raises(ArtefactError, match=r"holds 5\d% of what training changed, and 90% is needed"):
-        checkpoint.require_kept(update, tmp_path / "shards", published, tmp_path / "rounded")
+        export.require_kept(update, tmp_path / "shards", published, tmp_path / "rounded")
 
 
 def test_files_of_other_weights_are_refused(start, tmp_path):
     adapt(start, tmp_path / "shards", rank=4, alpha=8, b_rms=0.1)
     before = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
-    trained = checkpoint.restore(tmp_path / "shards", start).merge_and_unload()
+    trained = export.restore(tmp_path / "shards", start).merge_and_unload()
     trained.save_pretrained(tmp_path / "hf")
     with torch.no_grad():
         trained.model.norm.weight.add_(1e-6)
     update = proof.update(trained, before, tmp_path / "hf", torch.float32)
     with pytest.raises(ArtefactError, match="holds other weights than"):
-        checkpoint.require_kept(update, tmp_path / "shards", start, tmp_path / "hf")
+        export.require_kept(update, tmp_path / "shards", start, tmp_path / "hf")
 
 
 def test_a_model_without_the_training_computes_other_logits(published, tmp_path):
     adapt(published, tmp_path / "shards", rank=8, alpha=16, b_rms=2e-4, a_width=2560)
     texts = proof.token_ids(AutoTokenizer.from_pretrained(published))
     before = proof.logits(AutoModelForCausalLM.from_pretrained(published, dtype=torch.float32), texts)
-    expected = proof.expect(proof.logits(checkpoint.restore(tmp_path / "shards", published), texts), before)
+    expected = proof.expect(proof.logits(export.restore(tmp_path / "shards", published), texts), before)
     with pytest.raises(ArtefactError, match="computes other logits than the trained one"):
         proof.require_logits(before, expected)
 
@@ -238,13 +238,13 @@ def exported(tmp_path):
 
 
 def test_a_training_that_inference_hardly_sees_is_a_warning(exported):
-    assert checkpoint.export_warnings(*exported(update_kept=1.0, update_kept_in_bfloat16=0.93)) == []
-    (line,) = checkpoint.export_warnings(*exported(update_kept=1.0, update_kept_in_bfloat16=0.563))
+    assert export.export_warnings(*exported(update_kept=1.0, update_kept_in_bfloat16=0.93)) == []
+    (line,) = export.export_warnings(*exported(update_kept=1.0, update_kept_in_bfloat16=0.563))
     assert line.startswith("evaluation and rollouts in bfloat16 see 56% of what SFT changed")
     assert "sft.learning_rate" in line
 
 
 def test_an_export_that_says_nothing_of_what_it_kept_is_made_again(exported):
-    checkpoint.verify_export(*exported(update_kept=1.0))
+    export.verify_export(*exported(update_kept=1.0))
     with pytest.raises(ArtefactError, match="does not say how much of the training was kept"):
-        checkpoint.verify_export(*exported())
+        export.verify_export(*exported())

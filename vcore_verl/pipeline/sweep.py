@@ -20,7 +20,7 @@ from rich.text import Text
 
 from vcore_verl.config import verl_keys
 from vcore_verl.config.recipe import Recipe, RecipeError, load
-from vcore_verl.pipeline import Pipeline, Step, without_report
+from vcore_verl.pipeline.pipeline import Pipeline, Step, without_report
 from vcore_verl.runs.manifest import Manifest
 from vcore_verl.runtime import guard, hardware, process
 from vcore_verl.runtime.diagnose import cause

@@ -5,7 +5,7 @@ model; so the shards are joined here, in the float32 they were trained in, and a
 is float32 whatever the model computes in: base weights lie on bfloat16's grid, half a step of which is more than a
 short LoRA training moves most of them, and RL's master weights are float32 (verl/trainer/config/engine/fsdp.yaml:33).
 
-    python -m vcore_verl.checkpoint SHARDS START TARGET DTYPE
+    python -m vcore_verl.pipeline.export SHARDS START TARGET DTYPE
 
 SHARDS is the directory of a verl checkpoint that holds model_world_size_*_rank_*.pt; DTYPE is what inference rounds to.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
-    from vcore_verl.proof import Expected, Update
+    from vcore_verl.pipeline.proof import Expected, Update
 
 RECORD = "export.json"
 LEAST_KEPT = 0.9  # of the change of the weights by a training
@@ -38,7 +38,15 @@ LEAST_KEPT = 0.9  # of the change of the weights by a training
 def export_command(recipe: Recipe, run: Run, stage: str) -> Command:
     """Export the last checkpoint of `stage` ("sft" or "rl")."""
     shards, start, target = _places(recipe, run, stage)
-    argv = [sys.executable, "-m", "vcore_verl.checkpoint", str(shards), str(start), str(target), recipe.model.dtype]
+    argv = [
+        sys.executable,
+        "-m",
+        "vcore_verl.pipeline.export",
+        str(shards),
+        str(start),
+        str(target),
+        recipe.model.dtype,
+    ]
     return Command(argv=argv, env={}, progress=target.parent / "export.jsonl", total=1, unit="checkpoint")
 
 
@@ -82,7 +90,7 @@ def export(shards: Path, start: Path | str, target: Path, dtype: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from vcore_verl import proof
+    from vcore_verl.pipeline import proof
 
     tokenizer = AutoTokenizer.from_pretrained(start)
     texts = proof.token_ids(tokenizer)
@@ -110,7 +118,7 @@ def _write(
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    from vcore_verl import proof
+    from vcore_verl.pipeline import proof
 
     model: Any = restore(shards, start)
     trained = proof.logits(model, texts)
@@ -218,7 +226,7 @@ def _places(recipe: Recipe, run: Run, stage: str) -> tuple[Path, Path, Path]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m vcore_verl.checkpoint", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m vcore_verl.pipeline.export", description=__doc__)
     parser.add_argument("shards", type=Path)
     parser.add_argument("start")
     parser.add_argument("target", type=Path)

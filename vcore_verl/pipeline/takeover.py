@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vcore_verl.pipeline.stages import Stage, input_name
 from vcore_verl.runs.hashing import Digests
 from vcore_verl.runs.layout import Run
 from vcore_verl.runs.manifest import Manifest
-from vcore_verl.stages import Stage, input_name
 
 
 @dataclass(frozen=True)

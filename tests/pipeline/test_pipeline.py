@@ -11,12 +11,12 @@ import pytest
 from rich.console import Console
 
 from vcore_verl.config.recipe import Recipe, load, read
-from vcore_verl.pipeline import Pipeline
+from vcore_verl.pipeline.pipeline import Pipeline
+from vcore_verl.pipeline.stages import Stage, dependencies, stages
 from vcore_verl.runs import lock
 from vcore_verl.runs.hashing import Digests
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runtime.process import Command, StageFailed
-from vcore_verl.stages import Stage, dependencies, stages
 
 STEPS = ("hardware.device=cpu", "base.steps=600", "sft.steps=40", "rl.steps=10")
 

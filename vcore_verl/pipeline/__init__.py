@@ -1,0 +1,9 @@
+"""The stages of a run in order, and the runs of a comparison.
+
+- `stages`     what each stage runs and what it depends on
+- `pipeline`   skips, resumes or reruns them
+- `takeover`   reuses SFT that another run has finished
+- `export`     a training checkpoint in Hugging Face format
+- `proof`      that an export is the trained model
+- `sweep`      the runs of a comparison, one after another
+"""

@@ -131,7 +131,7 @@ def show(words: list[str]) -> int:
 def plan(words: list[str]) -> int:
     """print what a recipe needs: memory, disk, tokens, hours"""
     _, recipe = _recipe(_parser("plan", plan), words)
-    from vcore_verl.plan import print_plan
+    from vcore_verl.preflight.estimate import print_plan
 
     hardware.hand_down(recipe)
     print_plan(recipe, console)
@@ -142,7 +142,7 @@ def doctor(words: list[str]) -> int:
     """say whether a recipe can run on this machine, and what to do where it cannot"""
     args = _parser("doctor", doctor).parse_intermixed_args(words)
     recipe = hardware.resolve(load(args.recipe or "tiny", args.overrides))
-    from vcore_verl.doctor import examine, print_findings
+    from vcore_verl.preflight.doctor import examine, print_findings
 
     hardware.hand_down(recipe)
     findings = list(examine(recipe))
@@ -301,7 +301,7 @@ def _quoted(word: str) -> str:
 
 
 def _print_needs(recipe: Recipe) -> None:
-    from vcore_verl.plan import UnknownArchitecture, print_plan
+    from vcore_verl.preflight.estimate import UnknownArchitecture, print_plan
 
     try:
         print_plan(recipe, console)

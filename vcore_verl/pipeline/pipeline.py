@@ -19,7 +19,7 @@ from vcore_verl.config.recipe import Recipe, save
 from vcore_verl.pipeline import takeover
 from vcore_verl.pipeline.stages import Stage, dependencies, stages
 from vcore_verl.pipeline.takeover import Source
-from vcore_verl.plan.allowance import preparation_seconds, stall_seconds
+from vcore_verl.preflight.estimate.allowance import preparation_seconds, stall_seconds
 from vcore_verl.runs import lock
 from vcore_verl.runs.hashing import Digests
 from vcore_verl.runs.layout import ArtefactError, Run

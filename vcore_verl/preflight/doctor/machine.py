@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from vcore_verl.config.recipe import Recipe
-from vcore_verl.doctor.finding import Finding
+from vcore_verl.preflight.doctor.finding import Finding
 from vcore_verl.runtime import hardware
 
 GIB = 2**30

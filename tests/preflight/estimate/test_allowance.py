@@ -3,9 +3,9 @@ import json
 import pytest
 
 from vcore_verl.config.recipe import load
-from vcore_verl.plan.allowance import preparation_seconds, stall_seconds
-from vcore_verl.plan.cost import GPUS, hours
-from vcore_verl.plan.settings import settings_of
+from vcore_verl.preflight.estimate.allowance import preparation_seconds, stall_seconds
+from vcore_verl.preflight.estimate.cost import GPUS, hours
+from vcore_verl.preflight.estimate.settings import settings_of
 
 A100, _, H200 = GPUS
 

@@ -1,6 +1,6 @@
 """What a recipe needs before it is started: memory, disk, tokens, hours. Imports no torch."""
 
-from vcore_verl.plan.architecture import Architecture, UnknownArchitecture, architecture_of, from_config
-from vcore_verl.plan.page import print_plan
+from vcore_verl.preflight.estimate.architecture import Architecture, UnknownArchitecture, architecture_of, from_config
+from vcore_verl.preflight.estimate.page import print_plan
 
 __all__ = ["Architecture", "UnknownArchitecture", "architecture_of", "from_config", "print_plan"]

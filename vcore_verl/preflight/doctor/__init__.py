@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from vcore_verl.config.recipe import ROOT, Recipe
-from vcore_verl.doctor import machine, network, software
-from vcore_verl.doctor.finding import Finding
+from vcore_verl.preflight.doctor import machine, network, software
+from vcore_verl.preflight.doctor.finding import Finding
 
 __all__ = ["Finding", "examine", "print_findings"]
 
@@ -42,10 +42,10 @@ def examine(recipe: Recipe) -> Iterator[Finding]:
 
 def _needs(recipe: Recipe, states: list[machine.GpuState]) -> Iterator[Finding]:
     """Memory and disk against the plan."""
-    from vcore_verl.plan.architecture import UnknownArchitecture
-    from vcore_verl.plan.cost import disk, main_memory
-    from vcore_verl.plan.memory import phases
-    from vcore_verl.plan.settings import settings_of
+    from vcore_verl.preflight.estimate.architecture import UnknownArchitecture
+    from vcore_verl.preflight.estimate.cost import disk, main_memory
+    from vcore_verl.preflight.estimate.memory import phases
+    from vcore_verl.preflight.estimate.settings import settings_of
 
     try:
         settings = settings_of(recipe)

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from vcore_verl.config.recipe import Recipe
-from vcore_verl.plan.allowance import longest_step, stall_seconds
-from vcore_verl.plan.cost import (
+from vcore_verl.preflight.estimate.allowance import longest_step, stall_seconds
+from vcore_verl.preflight.estimate.cost import (
     GPUS,
     MEAN_PROMPT,
     READING_UTILISATION,
@@ -19,8 +19,8 @@ from vcore_verl.plan.cost import (
     main_memory,
     tokens,
 )
-from vcore_verl.plan.memory import GIB, Phase, phases
-from vcore_verl.plan.settings import Settings, settings_of
+from vcore_verl.preflight.estimate.memory import GIB, Phase, phases
+from vcore_verl.preflight.estimate.settings import Settings, settings_of
 
 
 def print_plan(recipe: Recipe, console: Console) -> None:

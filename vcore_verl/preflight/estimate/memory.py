@@ -8,7 +8,7 @@ float32 shards of gradients and of AdamW's two moments (verl/workers/engine/fsdp
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vcore_verl.plan.settings import RL, Settings
+from vcore_verl.preflight.estimate.settings import RL, Settings
 from vcore_verl.rl.limits import gathers_sequences
 from vcore_verl.sft.limits import LOGIT_BYTES, LOGITS_BYTES
 

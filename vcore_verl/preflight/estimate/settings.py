@@ -5,7 +5,7 @@ from typing import Any
 
 from vcore_verl.config.overrides import lookup, merge
 from vcore_verl.config.recipe import Recipe
-from vcore_verl.plan.architecture import Architecture, architecture_of
+from vcore_verl.preflight.estimate.architecture import Architecture, architecture_of
 from vcore_verl.rl import command as rl
 from vcore_verl.runs.layout import Run
 from vcore_verl.sft import command as sft

@@ -5,12 +5,12 @@ import pytest
 from rich.console import Console
 
 from vcore_verl.config.recipe import load, names
-from vcore_verl.plan import UnknownArchitecture, architecture_of, print_plan
-from vcore_verl.plan.architecture import PUBLISHED
-from vcore_verl.plan.cost import GPUS, disk, hours, tokens
-from vcore_verl.plan.memory import GIB, Phase, phases
-from vcore_verl.plan.page import warnings
-from vcore_verl.plan.settings import Settings, settings_of
+from vcore_verl.preflight.estimate import UnknownArchitecture, architecture_of, print_plan
+from vcore_verl.preflight.estimate.architecture import PUBLISHED
+from vcore_verl.preflight.estimate.cost import GPUS, disk, hours, tokens
+from vcore_verl.preflight.estimate.memory import GIB, Phase, phases
+from vcore_verl.preflight.estimate.page import warnings
+from vcore_verl.preflight.estimate.settings import Settings, settings_of
 
 A100, _, H200 = GPUS
 

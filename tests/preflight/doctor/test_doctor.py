@@ -8,7 +8,7 @@ from huggingface_hub import constants
 from rich.console import Console
 
 from vcore_verl.config.recipe import load
-from vcore_verl.doctor import Finding, examine, machine, network, print_findings, software
+from vcore_verl.preflight.doctor import Finding, examine, machine, network, print_findings, software
 from vcore_verl.sft.command import RENDEZVOUS_PORT
 
 SMI = """\

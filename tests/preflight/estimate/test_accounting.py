@@ -10,9 +10,9 @@ from transformers import PreTrainedModel
 
 from vcore_verl.config.recipe import load
 from vcore_verl.data import base_model, random_model, tokenizer
-from vcore_verl.plan.architecture import Architecture, architecture_of, from_config
-from vcore_verl.plan.memory import phases
-from vcore_verl.plan.settings import settings_of
+from vcore_verl.preflight.estimate.architecture import Architecture, architecture_of, from_config
+from vcore_verl.preflight.estimate.memory import phases
+from vcore_verl.preflight.estimate.settings import settings_of
 
 TINY = load("tiny", ["hardware.device=cpu", "hardware.gpus=1"])
 TOKENS_B, TOKENS_L = 3, 64  # sequences and their length

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from functools import partial
 
 from vcore_verl.config.recipe import Recipe
-from vcore_verl.plan.architecture import UnknownArchitecture
-from vcore_verl.plan.cost import GPUS, Gpu, reference_seconds, step_seconds
-from vcore_verl.plan.settings import Settings, settings_of
+from vcore_verl.preflight.estimate.architecture import UnknownArchitecture
+from vcore_verl.preflight.estimate.cost import GPUS, Gpu, reference_seconds, step_seconds
+from vcore_verl.preflight.estimate.settings import Settings, settings_of
 
 # Allowed for each planned second: the plan takes responses to be half as long as they may be, and attention to run at
 # the speed of flash attention.

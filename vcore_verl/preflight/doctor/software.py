@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from vcore_verl.doctor.finding import Finding
+from vcore_verl.preflight.doctor.finding import Finding
 
 PYTHONS = ((3, 10), (3, 12))  # requires-python in pyproject.toml
 # Their internals are relied upon; and what a run cannot do without.

@@ -9,8 +9,15 @@ from dataclasses import dataclass
 from vcore_verl.config.recipe import BUILTIN
 from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.evaluation.command import sampling_of
-from vcore_verl.plan.memory import EVALUATION_SHARE, GIB, ROLLOUT_SHARE, SEQUENCES, cache_tokens, offloaded_bytes
-from vcore_verl.plan.settings import RL, Settings
+from vcore_verl.preflight.estimate.memory import (
+    EVALUATION_SHARE,
+    GIB,
+    ROLLOUT_SHARE,
+    SEQUENCES,
+    cache_tokens,
+    offloaded_bytes,
+)
+from vcore_verl.preflight.estimate.settings import RL, Settings
 from vcore_verl.rl.command import CHECKPOINTS_KEPT as RL_CHECKPOINTS
 from vcore_verl.sft.command import CHECKPOINTS_KEPT as SFT_CHECKPOINTS
 

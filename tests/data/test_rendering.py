@@ -2,8 +2,8 @@
 
 import pytest
 
-from vcore_verl.data import tokenizer as builtin
-from vcore_verl.data.families import build_tokenizer
+from vcore_verl.builtin import tokenizer as builtin
+from vcore_verl.builtin.families import build_tokenizer
 from vcore_verl.data.rendering import RenderingError, end_of_sequence, render, render_prompt
 
 QUESTION = "What is 1+2?"

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vcore_verl.builtin.base_model import build_model
+from vcore_verl.builtin.tokenizer import build
 from vcore_verl.config.recipe import ROOT, Base
-from vcore_verl.data.base_model import build_model
-from vcore_verl.data.tokenizer import build
 from vcore_verl.evaluation.evaluate import checkpoint_hash
 from vcore_verl.evaluation.job import EvaluationError
 

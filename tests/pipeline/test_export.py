@@ -9,8 +9,8 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
+from vcore_verl.builtin import base_model, tokenizer
 from vcore_verl.config.recipe import Base, load
-from vcore_verl.data import base_model, tokenizer
 from vcore_verl.pipeline import export, proof
 from vcore_verl.runs.hashing import file_sha
 from vcore_verl.runs.layout import ArtefactError, Run

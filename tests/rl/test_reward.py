@@ -10,9 +10,9 @@ from omegaconf import OmegaConf
 from verl import DataProto
 from verl.trainer.ppo.reward import load_reward_manager
 
+from vcore_verl.builtin.tokenizer import build
 from vcore_verl.config.overrides import to_overrides
 from vcore_verl.config.recipe import load
-from vcore_verl.data.tokenizer import build
 from vcore_verl.rl import command
 from vcore_verl.rl.main import configure
 from vcore_verl.runs.layout import Run

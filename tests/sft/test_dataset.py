@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcore_verl.data import tokenizer
+from vcore_verl.builtin import tokenizer
 from vcore_verl.sft.dataset import SupervisedDataset, boxed_span
 
 TOKENIZER = tokenizer.build()

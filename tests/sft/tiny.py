@@ -9,7 +9,7 @@ import pyarrow.parquet
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from vcore_verl.data import arithmetic, tokenizer
+from vcore_verl.builtin import arithmetic, tokenizer
 
 
 def make_start(

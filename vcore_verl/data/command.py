@@ -23,21 +23,21 @@ BUILTIN_TESTS = ("in_domain", "out_of_domain")
 
 
 def base_command(recipe: Recipe, run: Run) -> Command:
-    """`python -m vcore_verl.data base`: build the built-in model and pretrain it for `base.steps`, or fetch the model
+    """Build the built-in model and pretrain it for `base.steps`, or fetch the model
     from the hub.
 
     Raises `RecipeError` where there is no built-in model of the name.
     """
     path, progress = recipe.model.path, run.base / "metrics.jsonl"
     if not path.startswith(BUILTIN):
-        return _command("base", run, progress, total=1, unit="file")
+        return _command("data", "base", run, progress, total=1, unit="file")
     if path not in BUILTIN_MODELS:
         raise RecipeError(f"model.path={path} is not known; choose one of {', '.join(BUILTIN_MODELS)}")
-    return _command("base", run, progress, recipe.base.steps, "step")
+    return _command("builtin", "base", run, progress, recipe.base.steps, "step")
 
 
 def data_command(recipe: Recipe, run: Run) -> Command:
-    """`python -m vcore_verl.data prepare`: write the training and the test sets.
+    """Write the training and the test sets.
 
     Raises `RecipeError` for a source or an evaluation set that is not known.
     """
@@ -47,7 +47,8 @@ def data_command(recipe: Recipe, run: Run) -> Command:
         raise RecipeError(f"evaluation.datasets: {', '.join(unknown)} is not known; choose among {', '.join(tests)}")
     if not builtin:
         _check_sources(recipe)
-    return _command("prepare", run, run.data / "progress.jsonl", total=1, unit="file" if builtin else "row")
+    package, unit = ("builtin", "file") if builtin else ("data", "row")
+    return _command(package, "prepare", run, run.data / "progress.jsonl", total=1, unit=unit)
 
 
 def is_builtin(recipe: Recipe) -> bool:
@@ -118,6 +119,6 @@ def print_funnels(run: Run, console: Console) -> None:
     console.print(f"rows: {rows}\ndata: {run.data}", highlight=False, soft_wrap=True)
 
 
-def _command(verb: str, run: Run, progress: Path, total: int, unit: str) -> Command:
-    argv = [sys.executable, "-m", "vcore_verl.data", verb, str(run.dir / "recipe.yaml")]
+def _command(package: str, verb: str, run: Run, progress: Path, total: int, unit: str) -> Command:
+    argv = [sys.executable, "-m", f"vcore_verl.{package}", verb, str(run.dir / "recipe.yaml")]
     return Command(argv=argv, env=cpu_environment(), progress=progress, total=total, unit=unit)

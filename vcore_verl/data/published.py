@@ -49,7 +49,7 @@ def mirror_folder(mirror: str | None) -> Path | None:
     """The directory that `data.mirror` names."""
     if mirror is None:
         return None
-    return Path(__file__).parent / "samples" if mirror == SAMPLES else Path(mirror).expanduser()
+    return Path(__file__).parents[1] / "builtin" / "samples" if mirror == SAMPLES else Path(mirror).expanduser()
 
 
 def open_published(published: Published, mirror: Path | None = None, revision: str | None = None) -> Opened:

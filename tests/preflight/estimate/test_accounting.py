@@ -8,8 +8,8 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import PreTrainedModel
 
+from vcore_verl.builtin import base_model, random_model, tokenizer
 from vcore_verl.config.recipe import load
-from vcore_verl.data import base_model, random_model, tokenizer
 from vcore_verl.preflight.estimate.architecture import Architecture, architecture_of, from_config
 from vcore_verl.preflight.estimate.memory import phases
 from vcore_verl.preflight.estimate.settings import settings_of

@@ -13,9 +13,9 @@ from huggingface_hub import try_to_load_from_cache
 from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import BUILTIN, Recipe
 
-BUILTIN_VOCABULARY = 262  # vcore_verl/data/tokenizer.py
-FAMILY_VOCABULARY = 770  # at most, with the bytes and special tokens of vcore_verl/data/families.py
-FAMILY_HEAD_DIM = 32  # vcore_verl/data/random_model.py
+BUILTIN_VOCABULARY = 262  # vcore_verl/builtin/tokenizer.py
+FAMILY_VOCABULARY = 770  # at most, with the bytes and special tokens of vcore_verl/builtin/families.py
+FAMILY_HEAD_DIM = 32  # vcore_verl/builtin/random_model.py
 SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 
 

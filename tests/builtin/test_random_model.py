@@ -2,8 +2,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from vcore_verl.builtin import random_model
 from vcore_verl.config.recipe import Base
-from vcore_verl.data import random_model
 
 SMALL = Base(layers=2, hidden_size=64, heads=4, kv_heads=2, intermediate_size=96)
 

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from random import Random
 from typing import Any
 
+from vcore_verl.builtin import arithmetic
 from vcore_verl.config.recipe import Recipe
-from vcore_verl.data import arithmetic
 from vcore_verl.data.rows import rl_row, sft_row, user, write_rows
 from vcore_verl.runs.hashing import write_whole
 from vcore_verl.runs.layout import Run

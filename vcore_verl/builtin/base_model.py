@@ -8,8 +8,8 @@ from random import Random
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from vcore_verl.builtin import arithmetic, tokenizer
 from vcore_verl.config.recipe import Base
-from vcore_verl.data import arithmetic, tokenizer
 from vcore_verl.data.rendering import render
 
 IGNORED = -100

@@ -1,4 +1,4 @@
-from vcore_verl.data import tokenizer
+from vcore_verl.builtin import tokenizer
 
 CONVERSATION = [
     {"role": "user", "content": "12+7=?"},

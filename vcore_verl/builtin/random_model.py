@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
+from vcore_verl.builtin.families import FAMILIES, build_tokenizer
 from vcore_verl.config.recipe import Base
 from vcore_verl.data import templates
-from vcore_verl.data.families import FAMILIES, build_tokenizer
 
 SAMPLES = Path(__file__).parent / "samples" / "nvidia" / "OpenMathReasoning"
 VOCABULARY = 768

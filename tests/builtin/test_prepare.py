@@ -3,8 +3,9 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
+from vcore_verl.builtin import prepare as builtin
 from vcore_verl.config.recipe import load
-from vcore_verl.data import builtin, command
+from vcore_verl.data import command
 from vcore_verl.runs.layout import ArtefactError, Run
 
 

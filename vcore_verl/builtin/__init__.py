@@ -1,0 +1,12 @@
+"""What needs no download: models and data sets made from fixed seeds, and samples of published sets.
+
+- `arithmetic`     the arithmetic task: problems, traces, kinds of token
+- `tokenizer`      its tokenizer
+- `base_model`     its pretrained base model
+- `families`       tokenizers and configurations of published model families
+- `random_model`   small untrained models of them, for `scale=smoke`
+- `prepare`        the task's training and test sets
+- `__main__`       the child process that makes them
+- `samples/`       a dozen rows of each published data set, in its own format
+- `chat_templates/`  the families' chat templates, for their untrained models
+"""

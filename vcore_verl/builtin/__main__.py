@@ -1,0 +1,42 @@
+"""Child process that makes the built-in base model or data: `python -m vcore_verl.builtin base|prepare RECIPE.yaml`."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from vcore_verl.config.recipe import BUILTIN, Recipe, read
+from vcore_verl.runs.layout import Run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m vcore_verl.builtin", description=__doc__)
+    parser.add_argument("verb", choices=["base", "prepare"])
+    parser.add_argument("recipe", type=Path, help="a resolved recipe.yaml")
+    args = parser.parse_args()
+    recipe = read(args.recipe)
+    if args.verb == "base":
+        make_base(recipe, Run(recipe))
+    else:
+        from vcore_verl.builtin.prepare import prepare
+
+        prepare(recipe, Run(recipe))
+
+
+def make_base(recipe: Recipe, run: Run) -> None:
+    """Write the built-in model: the same for every seed, so that all runs of a recipe share their start."""
+    run.base.mkdir(parents=True, exist_ok=True)
+    family = recipe.model.path.removeprefix(BUILTIN)
+    if family == "arithmetic":
+        from vcore_verl.builtin.base_model import pretrain
+
+        made: tuple[Any, Any] = pretrain(recipe.base, seed=0, progress=run.base / "metrics.jsonl")
+    else:
+        from vcore_verl.builtin.random_model import build
+
+        made = build(family, recipe.base, recipe.model.dtype, seed=0)
+    for part in made:
+        part.save_pretrained(run.base_hf)
+
+
+if __name__ == "__main__":
+    main()

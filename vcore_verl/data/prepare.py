@@ -16,6 +16,8 @@ from transformers import AutoTokenizer
 from reward import compute_score
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.data import templates
+from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
+from vcore_verl.data.benchmarks.prepare import prepare as prepare_benchmark
 from vcore_verl.data.decontaminate import WORDS, EvaluationProblems, normalised
 from vcore_verl.data.funnel import table
 from vcore_verl.data.published import DataError, Opened, mirror_folder
@@ -23,8 +25,6 @@ from vcore_verl.data.rendering import render, render_prompt
 from vcore_verl.data.rows import rl_row, sft_row, write_rows
 from vcore_verl.data.selection import SEED, Check, Selection, select
 from vcore_verl.data.sources import Example, Source, known, open_source
-from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
-from vcore_verl.evaluation.benchmarks.prepare import prepare as prepare_benchmark
 from vcore_verl.runs.hashing import file_sha, write_whole
 from vcore_verl.runs.layout import Run
 

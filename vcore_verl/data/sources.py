@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from vcore_verl.data import templates
+from vcore_verl.data.benchmarks.catalogue import held_out
 from vcore_verl.data.published import DataError, Opened, Published, Row, local_files, open_files, open_published
 from vcore_verl.data.rows import Messages, user
-from vcore_verl.evaluation.benchmarks.catalogue import held_out
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcore_verl.config.recipe import Recipe, load, read
-from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
-from vcore_verl.evaluation.benchmarks.prepare import prepare
+from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
+from vcore_verl.data.benchmarks.prepare import prepare
 from vcore_verl.evaluation.command import command_for
 from vcore_verl.evaluation.export import LAYOUTS
 from vcore_verl.evaluation.job import EvaluationError

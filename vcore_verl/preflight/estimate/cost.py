@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from vcore_verl.config.recipe import BUILTIN
-from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
+from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.evaluation.command import sampling_of
 from vcore_verl.preflight.estimate.memory import (
     EVALUATION_SHARE,

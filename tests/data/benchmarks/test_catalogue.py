@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 import reward
-from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS, held_out
-from vcore_verl.evaluation.benchmarks.declaration import Stratified
+from vcore_verl.data.benchmarks.catalogue import BENCHMARKS, held_out
+from vcore_verl.data.benchmarks.declaration import Stratified
 
 MATH = (
     "You are a helpful and accurate assistant for solving the following math problem:\n"

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
-from vcore_verl.data.published import Row, local_files, open_files, open_published
+from vcore_verl.data.benchmarks.declaration import Benchmark, Problem
+from vcore_verl.data.published import DataError, Row, local_files, open_files, open_published
 from vcore_verl.data.rows import rl_row, user, write_rows
-from vcore_verl.evaluation.benchmarks.declaration import Benchmark, Problem
-from vcore_verl.evaluation.job import EvaluationError
 
 
 def prepare(
@@ -20,7 +19,7 @@ def prepare(
     """Write the benchmark's problems to `output`: from the hub, from `local` files with the same columns, or from a
     `mirror` directory with copies under their hub ids. Only the first `max_prompts` where that is set.
 
-    Raises `EvaluationError` for missing columns, a number of problems that is not the benchmark's, or repeated ids, and
+    Raises `DataError` for missing columns, a number of problems that is not the benchmark's, or repeated ids, and
     `DataError` for rows that cannot be had.
     """
     if local:
@@ -45,18 +44,16 @@ def to_problems(benchmark: Benchmark, rows: Iterable[Row], max_prompts: int | No
         if len(kept) >= benchmark.sample.size:
             kept = benchmark.sample.draw(kept)
         elif max_prompts is None:
-            raise EvaluationError(
+            raise DataError(
                 f"benchmark '{benchmark.name}': {benchmark.sample.size} problems are drawn, the rows hold {len(kept)}"
             )
     problems = [benchmark.problem(row, position) for position, row in enumerate(kept)]
     if max_prompts is not None:
         problems = problems[:max_prompts]
     elif len(problems) != benchmark.size:
-        raise EvaluationError(
-            f"benchmark '{benchmark.name}' has {benchmark.size} problems, the rows hold {len(problems)}"
-        )
+        raise DataError(f"benchmark '{benchmark.name}' has {benchmark.size} problems, the rows hold {len(problems)}")
     if len({problem.prompt_id for problem in problems}) < len(problems):
-        raise EvaluationError(f"benchmark '{benchmark.name}': the rows repeat a problem's id")
+        raise DataError(f"benchmark '{benchmark.name}': the rows repeat a problem's id")
     return problems
 
 
@@ -64,7 +61,7 @@ def _kept(benchmark: Benchmark, rows: Iterable[Row]) -> list[Row]:
     stream = iter(rows)
     first = next(stream, {})
     if missing := sorted(set(benchmark.columns) - set(first)):
-        raise EvaluationError(f"benchmark '{benchmark.name}': the rows lack {', '.join(missing)}")
+        raise DataError(f"benchmark '{benchmark.name}': the rows lack {', '.join(missing)}")
     kept = [row for row in chain([first], stream) if benchmark.keep(row)]
     if benchmark.distinct is not None:
         kept = list({row[benchmark.distinct]: row for row in reversed(kept)}.values())[::-1]

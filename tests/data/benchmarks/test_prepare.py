@@ -5,10 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
+from vcore_verl.data.benchmarks.prepare import prepare, to_problems
 from vcore_verl.data.published import DataError
-from vcore_verl.evaluation.benchmarks.catalogue import BENCHMARKS
-from vcore_verl.evaluation.benchmarks.prepare import prepare, to_problems
-from vcore_verl.evaluation.job import EvaluationError
 from vcore_verl.evaluation.prompts import read_prompts
 
 GSM8K = replace(BENCHMARKS["gsm8k"], size=3)
@@ -61,7 +60,7 @@ def test_several_files_follow_each_other(tmp_path):
     ],
 )
 def test_rows_that_are_not_the_benchmark_are_refused(benchmark, rows, message):
-    with pytest.raises(EvaluationError, match=message):
+    with pytest.raises(DataError, match=message):
         to_problems(benchmark, rows)
 
 

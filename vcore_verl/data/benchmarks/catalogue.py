@@ -3,9 +3,9 @@
 import hashlib
 import zlib
 
+from vcore_verl.data.benchmarks.declaration import Benchmark, Problem, Stratified
 from vcore_verl.data.published import Published, Row
 from vcore_verl.data.templates import LETTERS, math, multiple_choice
-from vcore_verl.evaluation.benchmarks.declaration import Benchmark, Problem, Stratified
 
 _RBENCH_OPTIONS = "ABCDEF"
 _BIG_MATH_BUCKETS, _BIG_MATH_HELD_OUT = 1000, 4  # about 1,000 of 251,122 problems, of which 500 are drawn

@@ -18,8 +18,8 @@ import torch
 from bench import hardware, make_batch, make_start, make_trainer, start_process_group, table
 from scipy.stats import spearmanr
 
-from vcore_verl.sft import direction as directions
-from vcore_verl.sft import passes
+from vcore_verl.sft.probe import direction as directions
+from vcore_verl.sft.probe import passes
 
 BATCH = 32
 AVERAGES = (1.0, 0.9, 0.5, 0.1)

@@ -16,8 +16,8 @@ from bench import BF16, exact, hardware, make_batch, make_start, make_trainer, s
 from scipy.stats import spearmanr
 from transformers import AutoTokenizer
 
-from vcore_verl.sft import direction as directions
 from vcore_verl.sft.dataset import SupervisedDataset
+from vcore_verl.sft.probe import direction as directions
 
 SETTINGS = {
     "forward difference, epsilon 1e-4 (paper)": ("forward", 1e-4),

@@ -16,9 +16,10 @@ from verl.utils import distributed
 from verl.utils import tensordict_utils as tu
 
 from vcore_verl.config.overrides import merge
-from vcore_verl.sft import direction as directions
-from vcore_verl.sft import limits, log_probs, passes
+from vcore_verl.sft import limits
 from vcore_verl.sft.loss import NonFiniteLossError
+from vcore_verl.sft.probe import direction as directions
+from vcore_verl.sft.probe import log_probs, passes
 from vcore_verl.sft.trainer import ObjectiveTrainer
 
 START, OUTPUT = Path(sys.argv[1]), Path(sys.argv[2])

@@ -3,7 +3,7 @@
 s_t = <v, grad l_t> is how fast token t's loss falls when the parameters move against the probe direction v (paper,
 equation 2). q is the distribution over a sequence's tokens that maximises the expected utility at a bounded distance
 from uniform (section 4.1), and alpha keeps the update's variance in bounds (section 4.2). How v and s are obtained is
-the business of `vcore_verl.sft.probe`.
+the business of `vcore_verl.sft.probe.probe`.
 """
 
 import math

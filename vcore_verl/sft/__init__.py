@@ -5,12 +5,7 @@
 - `trainer`      verl's SFTTrainer with our worker, data order by seed, exact resume, metrics file
 - `worker`       verl's TrainingWorker: probes before the training step where the objective asks for utilities
 - `loss`         the weighted loss in verl's loss-function signature
-- `probe`        probe gradient, direction, utilities; leaves no trace
-- `passes`       gradient, log-probabilities and derivatives of a batch by verl's engine
-- `direction`    from a gradient to the direction of a probe
-- `epsilon`      how far to step for a finite difference
-- `forward_mode` directional derivatives under FSDP2
-- `attention`    attention that forward-mode differentiation passes through
+- `probe/`       token utilities, for the objectives that need them
 - `dataset`      exact supervised tokens
 - `reference`    log-probabilities under the initial model, cached
 - `metrics`      what is logged every step

@@ -10,7 +10,7 @@ from torch import Tensor
 from verl.utils.device import get_device_name
 
 from vcore_verl.runs.hashing import replacement
-from vcore_verl.sft.passes import log_probs
+from vcore_verl.sft.probe.passes import log_probs
 
 if TYPE_CHECKING:
     from vcore_verl.sft.trainer import ObjectiveTrainer

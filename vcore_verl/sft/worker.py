@@ -16,7 +16,7 @@ from vcore_verl.config.recipe import Init
 from vcore_verl.objectives import build
 from vcore_verl.sft.loss import NonFiniteLossError, WeightedLoss
 from vcore_verl.sft.metrics import step_metrics
-from vcore_verl.sft.probe import Probe
+from vcore_verl.sft.probe.probe import Probe
 
 
 class ObjectiveWorker(TrainingWorker):

@@ -23,7 +23,7 @@ BATCHED_TOKENS = 8192  # of a vLLM step, same file
 SEQUENCES = 256  # at a time, same file
 BUCKET = 2 * GIB  # of weights on their way to vLLM, same file
 MORE_GPUS = "add GPUs (gpus=, nodes=)"
-BLOCK = 512  # queries at a time in the probe's attention, vcore_verl/sft/attention.py
+BLOCK = 512  # queries at a time in the probe's attention, vcore_verl/attention/blockwise.py
 
 
 @dataclass(frozen=True)

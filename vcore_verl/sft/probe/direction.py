@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vcore_verl.sft.passes import Direction, local
+from vcore_verl.sft.probe.passes import Direction, local
 
 
 def norm(direction: Direction) -> float:

@@ -16,7 +16,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from verl.utils import distributed
 
 from vcore_verl.config.overrides import merge
-from vcore_verl.sft import passes
+from vcore_verl.sft.probe import passes
 from vcore_verl.sft.trainer import ObjectiveTrainer
 
 MODELS = {"full": {}, "lora": laboratory.LORA}

@@ -16,10 +16,10 @@ from verl.utils import tensordict_utils as tu
 from verl.utils.device import get_device_id, get_device_name
 
 from vcore_verl.config.recipe import Probe as Settings
-from vcore_verl.sft import direction as directions
-from vcore_verl.sft import passes
-from vcore_verl.sft.epsilon import StepSize
-from vcore_verl.sft.passes import Direction
+from vcore_verl.sft.probe import direction as directions
+from vcore_verl.sft.probe import passes
+from vcore_verl.sft.probe.passes import Direction
+from vcore_verl.sft.probe.step_size import StepSize
 
 # Weight of the newest gradient in the running average (`gradient: running`). Past gradients point away from the present
 # one soon: the longer the memory, the worse the estimate (tests/benchmarks/probe_gradient.py).

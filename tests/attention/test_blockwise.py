@@ -3,8 +3,8 @@ import torch
 from torch.func import jvp
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from vcore_verl.sft import attention
-from vcore_verl.sft.attention import BlockwiseAttention, blockwise_attention
+from vcore_verl.attention import blockwise
+from vcore_verl.attention.blockwise import BlockwiseAttention, blockwise_attention
 
 
 def model(**changes) -> Qwen3ForCausalLM:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcore_verl.sft import direction as directions
+from vcore_verl.sft.probe import direction as directions
 
 
 def test_adam_update_is_the_step_that_adamw_takes():

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from tests.sft import exact
-from vcore_verl.sft.probe import _signal_to_noise
+from vcore_verl.sft.probe.probe import _signal_to_noise
 
 pytestmark = pytest.mark.slow
 

@@ -20,9 +20,9 @@ from verl.utils.device import get_device_id, get_device_name
 from verl.workers.engine.utils import postprocess_batch_func, prepare_micro_batches
 from verl.workers.utils.losses import sft_loss
 
-from vcore_verl.sft.attention import BlockwiseAttention
-from vcore_verl.sft.forward_mode import ForwardMode, tangent_of, without_checkpointing, without_rule
-from vcore_verl.sft.log_probs import packed_log_probs
+from vcore_verl.attention.blockwise import BlockwiseAttention
+from vcore_verl.sft.probe.forward_mode import ForwardMode, tangent_of, without_checkpointing, without_rule
+from vcore_verl.sft.probe.log_probs import packed_log_probs
 
 Direction = dict[str, Tensor]
 # verl's loss reads no setting of its configuration (verl/workers/utils/losses.py:28).

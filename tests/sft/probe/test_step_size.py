@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from vcore_verl.sft.epsilon import CHECK_EVERY, StepSize
+from vcore_verl.sft.probe.step_size import CHECK_EVERY, StepSize
 
 EXACT = torch.linspace(-1, 1, 101, dtype=torch.float64)
 

@@ -17,7 +17,7 @@ def model(**changes) -> Qwen3ForCausalLM:
 @pytest.mark.parametrize("block", [3, 512])
 @pytest.mark.parametrize("window", [None, 4])
 def test_equals_fused_attention_where_it_counts(monkeypatch: pytest.MonkeyPatch, block: int, window: int | None):
-    monkeypatch.setattr(attention, "BLOCK", block)
+    monkeypatch.setattr(blockwise, "BLOCK", block)
     sliding = {"use_sliding_window": True, "sliding_window": window, "max_window_layers": 0} if window else {}
     subject = model(**sliding)
     ids = torch.randint(0, 50, (2, 10))

@@ -29,7 +29,7 @@ from verl.utils import distributed  # noqa: E402
 from verl.utils import tensordict_utils as tu  # noqa: E402
 
 from vcore_verl.config.overrides import merge  # noqa: E402
-from vcore_verl.platform import attention_implementation, cpu_requested  # noqa: E402
+from vcore_verl.cpu import attention_implementation, cpu_requested  # noqa: E402
 from vcore_verl.sft.command import ON_CPU  # noqa: E402
 from vcore_verl.sft.trainer import ObjectiveTrainer  # noqa: E402
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vcore_verl.config.recipe import RECIPES, ROOT, names
-from vcore_verl.platform import cpu_environment
+from vcore_verl.cpu import cpu_environment
 
 pytestmark = pytest.mark.e2e
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from vcore_verl.config.overrides import merge, to_overrides
-from vcore_verl.platform import cpu_environment
+from vcore_verl.cpu import cpu_environment
 from vcore_verl.sft.command import ON_CPU
 
 ROOT = Path(__file__).resolve().parents[2]

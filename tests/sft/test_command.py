@@ -6,7 +6,7 @@ from verl.utils.config import omega_conf_to_dataclass
 
 from vcore_verl.config.overrides import to_overrides
 from vcore_verl.config.recipe import Recipe, RecipeError, load, names
-from vcore_verl.platform import cpu_environment
+from vcore_verl.cpu import cpu_environment
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.sft.command import final_shards, sft_command, verify_sft, verl_settings
 from vcore_verl.sft.main import configure

@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from vcore_verl.config.recipe import BUILTIN, Recipe, RecipeError
+from vcore_verl.cpu import cpu_environment
 from vcore_verl.data import funnel, sources
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.data.published import SAMPLES, mirror_folder
-from vcore_verl.platform import cpu_environment
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runs.metrics_file import last_step
 from vcore_verl.runtime.process import Command

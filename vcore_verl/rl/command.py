@@ -8,7 +8,7 @@ from typing import Any
 from reward import warnings_for
 from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import ROOT, Recipe
-from vcore_verl.platform import (
+from vcore_verl.cpu import (
     ENGINE_MODULE,
     attention_implementation,
     cpu_environment,

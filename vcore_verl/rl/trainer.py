@@ -11,7 +11,7 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from reward import status_rates, warnings_for
-from vcore_verl.platform import cpu_requested
+from vcore_verl.cpu import cpu_requested
 from vcore_verl.rl.dynamic_sampling import GenerationBound
 from vcore_verl.runs.metrics_file import MetricsFile
 

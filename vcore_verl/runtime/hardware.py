@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vcore_verl.config.recipe import Recipe, RecipeError
-from vcore_verl.platform import gpu_environment, patches
+from vcore_verl.cpu import gpu_environment, patches
 
 
 def num_gpus() -> int:

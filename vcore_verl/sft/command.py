@@ -8,7 +8,7 @@ from typing import Any
 
 from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import Recipe
-from vcore_verl.platform import ENGINE_MODULE, attention_implementation, cpu_environment, cpu_requested
+from vcore_verl.cpu import ENGINE_MODULE, attention_implementation, cpu_environment, cpu_requested
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runs.metrics_file import read
 from vcore_verl.runtime.process import Command

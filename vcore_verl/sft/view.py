@@ -25,7 +25,7 @@ from torch import Tensor
 
 from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import Recipe, RecipeError, read
-from vcore_verl.platform import cpu_environment, gpu_environment
+from vcore_verl.cpu import cpu_environment, gpu_environment
 from vcore_verl.runs.layout import Run
 
 

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from vcore_verl import platform
+from vcore_verl import cpu
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ def test_flash_attention_is_used_where_a_gpu_run_has_it(monkeypatch, tmp_path, d
         record.mkdir()
         (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {installed}\nVersion: 2.8.3\n")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    assert platform.attention_implementation() == chosen
+    assert cpu.attention_implementation() == chosen

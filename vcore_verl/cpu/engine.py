@@ -9,7 +9,7 @@ from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp import transformer_impl
 from verl.workers.rollout.replica import RolloutReplicaRegistry
 
-from vcore_verl.platform.patches import use_pageable_memory
+from vcore_verl.cpu.patches import use_pageable_memory
 
 
 @EngineRegistry.register(model_type="language_model", backend=["fsdp2"], device="cpu")
@@ -23,7 +23,7 @@ class CPUEngineWithLMHead(transformer_impl.FSDPEngineWithLMHead):
 
 
 def _vllm_replica() -> type:
-    from vcore_verl.platform.rollout import CPUvLLMReplica
+    from vcore_verl.cpu.rollout import CPUvLLMReplica
 
     return CPUvLLMReplica
 

@@ -29,7 +29,7 @@ def _device_module() -> types.ModuleType:
         virtual = psutil.virtual_memory()
         return virtual.available, virtual.total
 
-    module = types.ModuleType("vcore_verl.platform.torch_cpu")
+    module = types.ModuleType("vcore_verl.cpu.torch_cpu")
     for name in (
         "empty_cache",
         "ipc_collect",

@@ -10,7 +10,7 @@ from torch.distributed.fsdp import CPUOffloadPolicy
 from verl.workers.engine.fsdp import transformer_impl
 
 from vcore_verl.config.recipe import ROOT
-from vcore_verl.platform import cpu_environment, gpu_environment, patches
+from vcore_verl.cpu import cpu_environment, gpu_environment, patches
 
 SAY_PLATFORM = """
 import verl, importlib.metadata
@@ -46,8 +46,8 @@ def test_the_plugin_is_loaded_when_the_launcher_chose_the_cpu():
 
 
 def test_the_plugin_stays_out_of_the_way_when_not_asked_for():
-    code = "import verl, sys; print([m for m in sys.modules if m.startswith('vcore_verl.platform.')])"
-    assert python(code, {}).stdout.strip() == "['vcore_verl.platform.plugin']"
+    code = "import verl, sys; print([m for m in sys.modules if m.startswith('vcore_verl.cpu.')])"
+    assert python(code, {}).stdout.strip() == "['vcore_verl.cpu.plugin']"
 
 
 @pytest.mark.slow
@@ -58,7 +58,7 @@ def test_the_plugin_is_loaded_in_a_ray_worker(tmp_path_factory):
 
 
 def test_another_version_of_a_patched_library_is_refused_by_name():
-    code = "from vcore_verl.platform import patches\npatches.VERSIONS['verl'] = '0.8.0'\npatches.require_versions()"
+    code = "from vcore_verl.cpu import patches\npatches.VERSIONS['verl'] = '0.8.0'\npatches.require_versions()"
     result = python(code, {})
     assert result.returncode == 1
     assert "written for verl 0.8.0 and found 0.9.1" in result.stderr

@@ -4,7 +4,7 @@ The launcher decides once whether a run is on the CPU and hands `cpu_environment
 guessed per process: a Ray actor without GPUs on a GPU machine sees no accelerator either.
 
 - `plugin`   the `verl.plugins` entry point, loaded by `import verl` in every process (verl/__init__.py:56)
-- `cpu`      the platform class behind verl's device layer
+- `platform` the platform class behind verl's device layer
 - `engine`   FSDP2 engines and the vLLM replica for device "cpu"; verl imports it through `model.external_lib`
 - `rollout`  verl's own vLLM server with a worker that survives weight synchronisation
 - `patches`  the few places where the pinned libraries leave no extension point, and the guard of their versions
@@ -13,7 +13,7 @@ guessed per process: a Ray actor without GPUs on a GPU machine sees no accelerat
 import os
 from importlib.metadata import distributions
 
-ENGINE_MODULE = "vcore_verl.platform.engine"
+ENGINE_MODULE = "vcore_verl.cpu.engine"
 
 
 def launched() -> bool:

@@ -4,7 +4,7 @@ import ray
 from verl.workers.rollout.vllm_rollout.utils import vLLMColocateWorkerExtension
 from verl.workers.rollout.vllm_rollout.vllm_async_server import vLLMHttpServer, vLLMReplica
 
-from vcore_verl.platform.patches import keep_linear_weights
+from vcore_verl.cpu.patches import keep_linear_weights
 
 
 class CPUWorkerExtension(vLLMColocateWorkerExtension):

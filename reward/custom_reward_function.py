@@ -7,7 +7,8 @@ wants the same keys in every row (experimental/agent_loop/agent_loop.py:1107-111
 
 from typing import Any
 
-from reward.score import STATUSES, Options, Scored, score_response, score_response_async
+from reward.health import STATUSES
+from reward.score import Options, Scored, score_response, score_response_async
 
 
 def compute_score(

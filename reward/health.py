@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 
 logger = logging.getLogger("reward")
 
+STATUSES = ("correct", "wrong", "no_answer", "parse_error", "timeout")
+
 # Above these shares of all answers the reward no longer measures mathematics: see README.md, "Counts and warnings".
 WARNING_RATES = {"timeout": 0.02, "parse_error": 0.2}
 _WINDOW = 500
@@ -21,8 +23,6 @@ def status_rates(rows: Iterable[Mapping]) -> dict[str, float]:
     Returns:
         `{"status/<status>": share, ..., "workers_replaced": per row}` for whatever is in the rows; {} for none.
     """
-    from reward.score import STATUSES
-
     rows = list(rows)
     if not rows:
         return {}

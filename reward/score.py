@@ -10,12 +10,11 @@ from typing import Any, TypedDict
 
 from reward.extraction import AnswerStyle, answer_style, extract_answer
 from reward.grading import grade, grade_choice, grade_numeral
-from reward.health import Monitor
+from reward.health import STATUSES, Monitor
 from reward.pool import Outcome, WorkerPool
 from reward.shaping import soft_overlong_punishment
 from reward.structure import Unreadable
 
-STATUSES = ("correct", "wrong", "no_answer", "parse_error", "timeout")
 DEADLINE_S = 5.0
 
 _MAX_ANSWER_CHARS = 1_000  # no final answer is longer; parsers are superlinear

@@ -16,6 +16,7 @@ esac
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
 "$PYTHON" -m mypy
+"$VENV/bin/lint-imports"
 for selection in "${selections[@]}"; do
     echo "Tests: $selection"
     "$PYTHON" -m pytest -q -m "$selection" --durations=10

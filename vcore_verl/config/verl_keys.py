@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from vcore_verl.config.recipe import Recipe, RecipeError
-from vcore_verl.runs.manifest import package_version
+from vcore_verl.config.versions import package_version
 
 ADD = "+"  # as in Hydra: a key that verl reads but does not list
 

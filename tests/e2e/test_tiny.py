@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from vcore_verl.config.recipe import ROOT, load
+from vcore_verl.runs.hashing import file_sha
 from vcore_verl.runs.layout import Run
 from vcore_verl.runs.metrics_file import last_step, read
 
@@ -39,6 +41,21 @@ SHORTER = [
     "evaluation.num_samples=2",
 ]
 MINUTES = 60  # seconds
+
+# SHA-256 of what the run leaves before RL, first recorded at commit 76c04c5. A change that alters numbers on purpose
+# changes these values in the same commit. Weights depend on the processor's instructions too.
+GOLDEN_DATA = {
+    "sft": "a51f35b525115e42ab0085f332c70410770be3a27f65f089f6bc9c6241dc1d27",
+    "rl": "725263bde624ee233fb14fab86df0c6500d622720f017ddb66e462b6ffbe7cfe",
+    "in_domain": "7bb278b7afbd01f02113702cb24839a6b73fed3ad37912a85d54c7a2d2347a7c",
+    "out_of_domain": "c9e99c5a1638ee4b4d79c8f3af5c13492b69a4266aa33eaef4916221859fdd9a",
+}
+GOLDEN_WEIGHTS = {  # processor's vendor and PyTorch's instruction set -> base and SFT checkpoint
+    "AuthenticAMD AVX512": (
+        "07dedd0c64b3ef9b7fba8d2f2627d96a81e61d994d9ae3942424b3f8dc34013b",
+        "476d8664593e582a73cac06ef6b8a338cd4ea9ae1701cae7f19b494284f64185",
+    ),
+}
 
 
 def command(output: Path, overrides: Sequence[str] = SHORTER) -> list[str]:
@@ -103,6 +120,21 @@ def test_the_last_call_skips_what_was_done_and_resumes_what_was_killed(finished)
     _, printed = finished
     assert "[4/10] sft: skipped" in printed
     assert "continues where it was stopped" in printed
+
+
+def test_data_are_the_recorded_ones(finished):
+    run, _ = finished
+    assert {name: file_sha(run.data / f"{name}.parquet") for name in GOLDEN_DATA} == GOLDEN_DATA
+
+
+def test_base_and_sft_weights_are_the_recorded_ones_although_sft_was_killed(finished):
+    run, _ = finished
+    vendor = re.search(r"^vendor_id\s*: (\w+)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    processor = f"{vendor[1] if vendor else 'unknown'} {torch.backends.cpu.get_cpu_capability()}"
+    found = tuple(file_sha(folder / "model.safetensors") for folder in (run.base_hf, run.sft_hf))
+    if processor not in GOLDEN_WEIGHTS:
+        pytest.skip(f"no weights are recorded for {processor}; this run's are {found}")
+    assert found == GOLDEN_WEIGHTS[processor]
 
 
 def test_each_stage_changed_the_weights(finished):

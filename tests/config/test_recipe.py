@@ -199,7 +199,9 @@ def test_nothing_at_all_to_train_is_an_error():
     assert "letters, digits" in error("variant=a/b")
 
 
-@pytest.mark.parametrize("module", ["recipe", "run", "process", "pipeline", "stages", "cli"])
+@pytest.mark.parametrize(
+    "module", ["config.recipe", "runs.layout", "runtime.process", "pipeline.pipeline", "pipeline.stages", "cli"]
+)
 def test_the_launcher_imports_no_torch(module):
     code = f"import sys, vcore_verl.{module}; sys.exit(any(name in sys.modules for name in ('torch', 'verl', 'ray')))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -30,40 +30,50 @@ def answer_style(data_source: str) -> AnswerStyle:
 
 def extract_answer(response: str, style: AnswerStyle = "boxed") -> str | None:
     """The text of the final answer, or None when the response has none (or was cut off while writing it)."""
-    answer_part = _after_thinking(response)
     if style == "gsm8k":
-        lines = _GSM8K_LINE.findall(answer_part)
+        lines = _GSM8K_LINE.findall(response, _answer_part(response))
         if lines:
             return lines[-1].strip() or None
-    return last_box(answer_part)
+    span = answer_span(response)
+    return response[slice(*span)] if span else None
 
 
-def last_box(text: str) -> str | None:
-    r"""The content of the last `\boxed{...}`; the outermost one where boxes are nested.
+def answer_span(response: str) -> tuple[int, int] | None:
+    """The characters [start, end) of the boxed answer; None where `extract_answer` finds none."""
+    return last_box(response, _answer_part(response))
+
+
+def last_box(text: str, begin: int = 0) -> tuple[int, int] | None:
+    r"""The characters [start, end) of the content, spaces around it left out, of the last `\boxed{...}` after `begin`;
+    the outermost one where boxes are nested.
 
     None when there is no box, when the last one opened is never closed (the response was cut off inside it) or when
     it is empty. One pass over the text, whatever its nesting.
     """
     open_braces: list[int | None] = []  # start of the content for a box, None for any other brace
     last_opened = last_closed = -1
-    content: str | None = None
-    for token in _BOX_TOKEN.finditer(text):
+    span: tuple[int, int] | None = None
+    for token in _BOX_TOKEN.finditer(text, begin):
         found = token.group()
         if found == "}":
             start = open_braces.pop() if open_braces else None
             if start is not None:
-                content, last_closed = text[start : token.start()], max(last_closed, start)
+                span, last_closed = (start, token.start()), max(last_closed, start)
         elif found == "{":
             open_braces.append(None)
         elif found.endswith("{") and found != r"\{":
             last_opened = token.end()
             open_braces.append(last_opened)
-    if content is None or last_closed < last_opened:
+    if span is None or last_closed < last_opened:
         return None
-    return content.strip() or None
+    content = text[slice(*span)]
+    start = span[1] - len(content.lstrip())
+    return (start, start + len(content.strip())) if content.strip() else None
 
 
-def _after_thinking(response: str) -> str:
-    """What follows the last `</think>`; nothing when the thinking was never closed."""
-    _, closed, answer_part = response.rpartition("</think>")
-    return answer_part if closed or "<think>" not in response else ""
+def _answer_part(response: str) -> int:
+    """Where what follows the last `</think>` begins; the response's end when the thinking was never closed."""
+    before, closed, _ = response.rpartition("</think>")
+    if closed:
+        return len(before) + len(closed)
+    return len(response) if "<think>" in response else 0

@@ -1,6 +1,5 @@
 """Supervised examples with exact loss masks, as verl's SFT trainer takes them: see `data.rendering` for the tokens."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,22 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from reward.extraction import answer_span
 from vcore_verl.data.rendering import RenderingError, render
-
-BOXED = re.compile(r"\\boxed\s*\{")
-
-
-def boxed_span(text: str) -> tuple[int, int]:
-    """Characters [start, end) between the braces of the last \\boxed{...}, braces balanced; (0, 0) where there is
-    none.
-    """
-    for match in reversed(list(BOXED.finditer(text))):
-        depth = 1
-        for position in range(match.end(), len(text)):
-            depth += {"{": 1, "}": -1}.get(text[position], 0)
-            if depth == 0:
-                return match.end(), position
-    return 0, 0
 
 
 class SupervisedDataset(Dataset):
@@ -32,7 +17,7 @@ class SupervisedDataset(Dataset):
     `data.custom_cls`.
 
     An item's tensors have the length L of prompt and response: `input_ids`, `position_ids`, `loss_mask` int64, and
-    `answer_mask` int64 for tokens that overlap the inside of the last \\boxed{...}; `index` int64 of shape (1,).
+    `answer_mask` int64 for the tokens that the reward reads as the answer; `index` int64 of shape (1,).
     `reference_log_probs` float32 is there once `attach_reference` was called: log-probabilities of the NEXT token, like
     verl's model outputs.
 
@@ -80,7 +65,7 @@ class SupervisedDataset(Dataset):
             rendering = render(self.tokenizer, messages, self.template_kwargs)
         except RenderingError as error:
             raise RenderingError(f"row {index} of {self.files}: {error}") from error
-        start, end = boxed_span(messages[-1]["content"])
+        start, end = answer_span(messages[-1]["content"]) or (0, 0)
         answer = [first < end and last > start for first, last in rendering.offsets]
 
         prompt_length = rendering.prompt_length

@@ -71,7 +71,6 @@ def run(words: list[str]) -> int:
     args, recipe = _recipe(parser, words)
     from vcore_verl.pipeline.pipeline import Pipeline, without_report
 
-    hardware.hand_down(recipe)
     if args.dry_run:
         steps = Pipeline(recipe, console).plan(args.fresh)
         _print_needs(recipe)
@@ -100,7 +99,6 @@ def data(words: list[str]) -> int:
     from vcore_verl.pipeline.stages import stages
     from vcore_verl.runs.layout import Run
 
-    hardware.hand_down(recipe)
     run_dir = Run(recipe)
     wanted = {"base", "data"} if recipe.model.path.startswith(BUILTIN) else {"data"}  # a hub's tokenizer is enough
     needed = [stage for stage in stages(recipe, run_dir) if stage.name in wanted]
@@ -117,7 +115,6 @@ def show(words: list[str]) -> int:
     from vcore_verl.pipeline.stages import stages
     from vcore_verl.runs.layout import Run
 
-    hardware.hand_down(recipe)
     if args.all:
         console.print(to_yaml(recipe), markup=False, highlight=False, soft_wrap=True)
     else:
@@ -133,7 +130,6 @@ def plan(words: list[str]) -> int:
     _, recipe = _recipe(_parser("plan", plan), words)
     from vcore_verl.preflight.estimate import print_plan
 
-    hardware.hand_down(recipe)
     print_plan(recipe, console)
     return 0
 
@@ -144,7 +140,6 @@ def doctor(words: list[str]) -> int:
     recipe = hardware.resolve(load(args.recipe or "tiny", args.overrides))
     from vcore_verl.preflight.doctor import examine, print_findings
 
-    hardware.hand_down(recipe)
     findings = list(examine(recipe))
     console.print(f"recipe {recipe.name} on this machine", style="bold", highlight=False)
     print_findings(findings, console)
@@ -231,7 +226,6 @@ def _compare_arms(recipe_name: str, words: list[str], dry_run: bool) -> int:
     from vcore_verl.pipeline.sweep import arms, print_plan, run_all, total_seconds
 
     planned = arms(recipe_name, words, console)
-    hardware.hand_down(planned[0].recipe)
     if dry_run:
         print_plan(planned, console)
         if reason := hardware.obstacle(planned[0].recipe):

@@ -14,7 +14,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "sft")]
 
-if not torch.cuda.is_available():
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+if DEVICE == "cpu":
     os.environ["VERL_PLATFORM"] = "cpu"  # before verl is imported
 for _key, _value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}.items():
     os.environ.setdefault(_key, _value)
@@ -29,7 +30,7 @@ from verl.utils import distributed  # noqa: E402
 from verl.utils import tensordict_utils as tu  # noqa: E402
 
 from vcore_verl.config.overrides import merge  # noqa: E402
-from vcore_verl.cpu import attention_implementation, cpu_requested  # noqa: E402
+from vcore_verl.cpu import attention_implementation  # noqa: E402
 from vcore_verl.sft.command import ON_CPU  # noqa: E402
 from vcore_verl.sft.trainer import ObjectiveTrainer  # noqa: E402
 
@@ -45,10 +46,10 @@ def make_trainer(start: Path, init: dict | None, **changes: Any) -> Any:
     fixed = {
         "trainer": {"resume_mode": "disable", "save_freq": -1},
         "data": {"max_token_len_per_gpu": 65536},
-        "model": {"+override_config": {"attn_implementation": attention_implementation()}},
+        "model": {"+override_config": {"attn_implementation": attention_implementation(DEVICE)}},
     }
     section = {"+init": init} if init else {}
-    platform = ON_CPU if cpu_requested() else {}
+    platform = ON_CPU if DEVICE == "cpu" else {}
     overrides = settings(start, start / "out", 1, platform, **merge(merge(fixed, changes), section))
     with initialize_config_module("verl.trainer.config", version_base=None):
         config = compose("sft_trainer_engine", overrides=overrides)

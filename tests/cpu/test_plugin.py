@@ -11,7 +11,7 @@ from verl.workers.engine.fsdp import transformer_impl
 
 from vcore_verl.config.recipe import ROOT
 from vcore_verl.config.versions import mismatch
-from vcore_verl.cpu import cpu_environment, gpu_environment, patches
+from vcore_verl.cpu import cpu_environment, device_environment, patches
 
 SAY_PLATFORM = """
 import verl, importlib.metadata
@@ -76,7 +76,7 @@ def path_with(name: str, version: str, folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("module", ["vcore_verl.sft.main", "vcore_verl.rl.main"])
-@pytest.mark.parametrize("environment", [cpu_environment(), gpu_environment()], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("environment", [device_environment("cpu"), device_environment("cuda")], ids=["cpu", "gpu"])
 def test_no_stage_starts_with_another_verl(module, environment, tmp_path):
     code = f"import runpy; runpy.run_module('{module}', run_name='__main__')"
     result = python(code, environment | path_with("verl", "0.10.0", tmp_path))

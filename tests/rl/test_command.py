@@ -19,16 +19,14 @@ def composed(recipe):
 
 @pytest.mark.parametrize("name", names())
 @pytest.mark.parametrize("rl", ["grpo", "dapo"])
-@pytest.mark.parametrize("platform", ["cpu", ""])
-def test_every_recipe_composes_against_verls_own_configuration(name, rl, platform, monkeypatch):
-    monkeypatch.setenv("VERL_PLATFORM", platform)
-    config = composed(load(name, [f"rl={rl}"]))
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_every_recipe_composes_against_verls_own_configuration(name, rl, device):
+    config = composed(load(name, [f"rl={rl}", f"hardware.device={device}"]))
     assert config.algorithm.adv_estimator == "grpo"
-    assert config.trainer.device == ("cpu" if platform else "cuda")
+    assert config.trainer.device == device
 
 
-def test_the_papers_grpo_settings_reach_verl(monkeypatch):
-    monkeypatch.delenv("VERL_PLATFORM", raising=False)
+def test_the_papers_grpo_settings_reach_verl():
     config = composed(load("qwen3_4b", []))
     actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
     assert config.data.train_batch_size == 128
@@ -38,9 +36,10 @@ def test_the_papers_grpo_settings_reach_verl(monkeypatch):
     assert (actor.entropy_coeff, rollout.n, config.algorithm.use_kl_in_reward) == (0.001, 4, False)
 
 
-def test_dapo_clips_higher_and_can_punish_overlong_responses(monkeypatch):
-    monkeypatch.setenv("VERL_PLATFORM", "cpu")
-    config = composed(load("tiny", ["rl=dapo", "rl.overlong_buffer=32", "rl.dynamic_sampling=true"]))
+def test_dapo_clips_higher_and_can_punish_overlong_responses():
+    config = composed(
+        load("tiny", ["hardware.device=cpu", "rl=dapo", "rl.overlong_buffer=32", "rl.dynamic_sampling=true"])
+    )
     actor = config.actor_rollout_ref.actor
     assert (actor.clip_ratio_low, actor.clip_ratio_high, actor.loss_agg_mode) == (0.2, 0.28, "token-mean")
     assert OmegaConf.select(config, "reward.reward_kwargs.overlong_buffer_cfg.len") == 32
@@ -95,8 +94,7 @@ def test_global_batch_sizes_do_not_follow_the_hardware(hardware):
 
 
 def test_workers_of_a_cluster_that_runs_already_get_the_environment(monkeypatch):
-    monkeypatch.setenv("VERL_PLATFORM", "cpu")
-    recipe = load("tiny", ["nodes=2", "gpus=1"])
+    recipe = load("tiny", ["nodes=2", "gpus=1", "hardware.device=cpu"])
     alone = command.rl_command(recipe, Run(recipe))
     assert not any("runtime_env" in word for word in alone.argv)
     monkeypatch.setenv("RAY_ADDRESS", "node1:6379")

@@ -17,10 +17,9 @@ def recipe(tmp_path: Path, *overrides: str, name: str = "tiny") -> Recipe:
 
 
 @pytest.mark.parametrize("name", names())
-@pytest.mark.parametrize("device", ["cpu", ""])
-def test_every_setting_exists_in_verl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, device: str):
-    monkeypatch.setenv("VERL_PLATFORM", device)
-    subject = recipe(tmp_path, name=name)
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_every_setting_exists_in_verl(tmp_path: Path, name: str, device: str):
+    subject = recipe(tmp_path, f"hardware.device={device}", name=name)
     config = configure(to_overrides(verl_settings(subject, Run(subject))))
     for section in (config.engine, config.optim, config.checkpoint, config.profiler):
         omega_conf_to_dataclass(section)
@@ -30,9 +29,8 @@ def test_every_setting_exists_in_verl(tmp_path: Path, monkeypatch: pytest.Monkey
     assert config.engine.use_torch_compile is (device != "cpu")
 
 
-def test_command_runs_one_process_per_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("VERL_PLATFORM", "cpu")
-    subject = recipe(tmp_path)
+def test_command_runs_one_process_per_rank(tmp_path: Path):
+    subject = recipe(tmp_path, "hardware.device=cpu")
     command = sft_command(subject, Run(subject))
     assert "--nproc-per-node=2" in command.argv
     assert command.env == cpu_environment()
@@ -40,8 +38,7 @@ def test_command_runs_one_process_per_rank(tmp_path: Path, monkeypatch: pytest.M
     assert command.total == subject.sft.steps
 
 
-def test_slurm_starts_several_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("VERL_PLATFORM", "cpu")
+def test_slurm_starts_several_nodes(tmp_path: Path):
     subject = recipe(tmp_path, "nodes=2", "gpus=1")
     argv = sft_command(subject, Run(subject)).argv
     assert argv[0] == "srun"

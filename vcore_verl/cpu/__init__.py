@@ -1,6 +1,6 @@
 """What a run is on, and CPU support for verl and vLLM: the whole pipeline on a machine without an accelerator.
 
-The launcher decides once whether a run is on the CPU and hands `cpu_environment()` to every child process. Nothing is
+The device is the resolved recipe's, and a stage's command hands `device_environment` to its child process. Nothing is
 guessed per process: a Ray actor without GPUs on a GPU machine sees no accelerator either.
 
 - `plugin`   the `verl.plugins` entry point, loaded by `import verl` in every process (verl/__init__.py:56)
@@ -21,15 +21,9 @@ def launched() -> bool:
     return bool(os.environ.get("VERL_PLATFORM"))
 
 
-def cpu_requested() -> bool:
-    """Whether the launcher chose the CPU for this process tree."""
+def launched_on_cpu() -> bool:
+    """Whether the launcher chose the CPU for the run that this process belongs to."""
     return os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu"
-
-
-def gpu_environment() -> dict[str, str]:
-    """Environment of every process of a GPU run."""
-    # verl's name for CUDA's platform is "nvidia" (verl/plugin/platform/platform_cuda.py); it knows none called "cuda".
-    return {"VERL_PLATFORM": "nvidia"}
 
 
 def cpu_environment() -> dict[str, str]:
@@ -44,11 +38,17 @@ def cpu_environment() -> dict[str, str]:
     }
 
 
-def attention_implementation() -> str:
+def device_environment(device: str) -> dict[str, str]:
+    """Environment of every process of a run on `device`, "cpu" or "cuda"."""
+    # verl's name for CUDA's platform is "nvidia" (verl/plugin/platform/platform_cuda.py); it knows none called "cuda".
+    return cpu_environment() if device == "cpu" else {"VERL_PLATFORM": "nvidia"}
+
+
+def attention_implementation(device: str) -> str:
     """Attention of verl's models: flash_attention_2, verl's default, where a GPU run has the package, else PyTorch's.
 
     Both keep the sequences of a packed row apart, sdpa by a mask (transformers/masking_utils.py,
     find_packed_sequence_indices), at a cost that grows with the row's length squared.
     """
     # By the distribution: flash-attn-4 installs a module flash_attn, too, without what flash_attention_2 needs.
-    return "flash_attention_2" if not cpu_requested() and any(distributions(name="flash-attn")) else "sdpa"
+    return "flash_attention_2" if device != "cpu" and any(distributions(name="flash-attn")) else "sdpa"

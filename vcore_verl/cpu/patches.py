@@ -37,7 +37,7 @@ import os
 from typing import Any
 
 from vcore_verl.config.versions import installed_vllm, mismatch
-from vcore_verl.cpu import cpu_requested
+from vcore_verl.cpu import launched_on_cpu
 
 _version = importlib.metadata.version
 
@@ -47,7 +47,7 @@ def require_versions() -> None:
 
     SystemExit because verl swallows every Exception of a plugin at DEBUG level (verl/__init__.py:72).
     """
-    if reason := mismatch(cpu_requested()):
+    if reason := mismatch(launched_on_cpu()):
         raise SystemExit(reason)
 
 

@@ -3,14 +3,14 @@
 verl calls `EntryPoint.load` and nothing of what it returns (verl/__init__.py:71).
 """
 
-from vcore_verl.cpu import cpu_requested, launched
+from vcore_verl.cpu import launched, launched_on_cpu
 
 if launched():
     from vcore_verl.cpu import patches
 
     patches.require_versions()
 
-if cpu_requested():
+if launched_on_cpu():
     from vcore_verl.cpu import platform
 
     patches.apply()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pyarrow.parquet as pq
 
 from vcore_verl.config.recipe import Recipe
+from vcore_verl.cpu import device_environment
 from vcore_verl.evaluation.evaluate import PROGRESS
 from vcore_verl.evaluation.grading import grader_version
 from vcore_verl.evaluation.job import Sampling
@@ -54,7 +55,7 @@ def command_for(recipe: Recipe, checkpoint: Path, folder: Path, files: dict[str,
             "--greedy" if sampling.greedy else "--no-greedy",
             *(f"--dataset={name}={path}" for name, path in files.items()),
         ],
-        env={},
+        env=device_environment(recipe.hardware.device),
         progress=folder / PROGRESS,
         total=num_prompts * sampling.responses_per_prompt,
         unit="response",

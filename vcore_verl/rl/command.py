@@ -8,13 +8,7 @@ from typing import Any
 from reward import warnings_for
 from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import ROOT, Recipe
-from vcore_verl.cpu import (
-    ENGINE_MODULE,
-    attention_implementation,
-    cpu_environment,
-    cpu_requested,
-    gpu_environment,
-)
+from vcore_verl.cpu import ENGINE_MODULE, attention_implementation, device_environment
 from vcore_verl.rl.limits import check
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runs.metrics_file import last_step, read
@@ -31,7 +25,7 @@ def rl_command(recipe: Recipe, run: Run) -> Command:
     """`python -m vcore_verl.rl.main` with verl's settings as Hydra overrides. Raises `RecipeError` for numbers that do
     not fit together.
     """
-    settings, env = verl_settings(recipe, run), _environment(run)
+    settings, env = verl_settings(recipe, run), _environment(recipe, run)
     check(recipe, settings)
     if in_cluster():
         settings = merge(settings, {"ray_kwargs": {"ray_init": {"+runtime_env": {"env_vars": env}}}})
@@ -44,9 +38,9 @@ def rl_command(recipe: Recipe, run: Run) -> Command:
     )
 
 
-def _environment(run: Run) -> dict[str, str]:
+def _environment(recipe: Recipe, run: Run) -> dict[str, str]:
     metrics = {"VCORE_METRICS": str((run.rl / "metrics.jsonl").resolve())}
-    return metrics | (cpu_environment() if cpu_requested() else gpu_environment())
+    return metrics | device_environment(recipe.hardware.device)
 
 
 def verify_rl(recipe: Recipe, run: Run) -> None:
@@ -80,7 +74,7 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
         "actor_rollout_ref": {
             "model": {
                 "path": str(run.rl_start.resolve() if run.rl_start.exists() else run.rl_start),
-                "+override_config": {"attn_implementation": attention_implementation()},
+                "+override_config": {"attn_implementation": attention_implementation(recipe.hardware.device)},
             },
             "actor": _actor(recipe),
             "ref": {"log_prob_micro_batch_size_per_gpu": None},
@@ -100,7 +94,8 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
             },
             "max_resp_len": recipe.rl.max_response_tokens,
         }
-    return merge(merge(settings, _on_cpu(recipe)) if cpu_requested() else settings, recipe.rl.verl)
+    on_device = _on_cpu(recipe) if recipe.hardware.device == "cpu" else {}
+    return merge(merge(settings, on_device), recipe.rl.verl)
 
 
 def _data(recipe: Recipe, run: Run) -> dict[str, Any]:

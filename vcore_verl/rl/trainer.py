@@ -11,7 +11,6 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from reward import status_rates, warnings_for
-from vcore_verl.cpu import cpu_requested
 from vcore_verl.rl.dynamic_sampling import GenerationBound
 from vcore_verl.runs.metrics_file import MetricsFile
 
@@ -32,7 +31,7 @@ class Trainer(PPOTrainerSync):
         # verl compares the mode's name with "sync" to choose the buffer and the refill rule (trainer_base.py:156,724).
         self.trainer_mode = "sync"
         buffer = super()._build_replay_buffer()
-        if cpu_requested():
+        if self.config.trainer.device == "cpu":
             buffer.poll_interval = CPU_POLL_INTERVAL
         self.generation_bound = GenerationBound(buffer, self.config.data.train_batch_size)
         return buffer

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from vcore_verl.config import versions
 from vcore_verl.config.recipe import Recipe, RecipeError
-from vcore_verl.cpu import gpu_environment
 
 
 def num_gpus() -> int:
@@ -61,11 +60,6 @@ def _missing_nodes(recipe: Recipe) -> str | None:
 def in_cluster() -> bool:
     """Whether RL joins a Ray cluster that runs already, whose processes have an environment of their own."""
     return "RAY_ADDRESS" in os.environ
-
-
-def hand_down(recipe: Recipe) -> None:
-    """Tell all child processes the device: a Ray actor without GPUs sees none on a machine that has them."""
-    os.environ.update(gpu_environment() if recipe.hardware.device == "cuda" else {"VERL_PLATFORM": "cpu"})
 
 
 def obstacle(recipe: Recipe) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import Recipe
-from vcore_verl.cpu import ENGINE_MODULE, attention_implementation, cpu_environment, cpu_requested
+from vcore_verl.cpu import ENGINE_MODULE, attention_implementation, device_environment
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runs.metrics_file import read
 from vcore_verl.runtime.process import Command
@@ -37,7 +37,7 @@ def sft_command(recipe: Recipe, run: Run) -> Command:
     check(recipe, chosen)
     return Command(
         argv=[*_torchrun(recipe), "-m", "vcore_verl.sft.main", *to_overrides(chosen)],
-        env=cpu_environment() if cpu_requested() else {},
+        env=device_environment(recipe.hardware.device),
         progress=run.sft / "metrics.jsonl",
         total=recipe.sft.steps,
         unit="step",
@@ -64,7 +64,7 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
     settings = {
         "model": {
             "path": str(run.sft_start.resolve() if run.sft_start.exists() else run.sft_start),
-            "+override_config": {"attn_implementation": attention_implementation()},
+            "+override_config": {"attn_implementation": attention_implementation(recipe.hardware.device)},
             "lora_rank": recipe.model.lora.rank,
             "lora_alpha": recipe.model.lora.alpha,
             "lora": {"dropout": recipe.model.lora.dropout},
@@ -80,7 +80,7 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
         "+init": dataclasses.asdict(recipe.init),
         "+metrics_file": str((run.sft / "metrics.jsonl").resolve()),
     }
-    return merge(merge(settings, ON_CPU if cpu_requested() else {}), recipe.sft.verl)
+    return merge(merge(settings, ON_CPU if recipe.hardware.device == "cpu" else {}), recipe.sft.verl)
 
 
 def _optimizer(recipe: Recipe) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import Recipe, RecipeError, read
-from vcore_verl.cpu import cpu_environment, gpu_environment
+from vcore_verl.cpu import device_environment
 from vcore_verl.runs.layout import Run
 from vcore_verl.sft.page import WeightedExample, weights_page
 
@@ -35,6 +36,7 @@ def weighted_examples(directory: Path, at: str, count: int) -> list[WeightedExam
     Takes over the process: the process group and verl's engine live on until it ends.
     """
     recipe = read(directory / "recipe.yaml")
+    recipe = replace(recipe, hardware=replace(recipe.hardware, device=_device()))  # not where the run was trained
     run = Run(recipe)
     trainer = _trainer(recipe, run, _model(run, at))
     measured = _measure(trainer, list(range(min(count, len(trainer.train_dataset)))))
@@ -125,10 +127,14 @@ def view_weights(words: list[str], console: Console) -> None:
 def start_process_group() -> None:
     """One rank, on CUDA where there is a device; verl's engine asks for a group even then."""
     environment = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
-    os.environ.update(environment | (gpu_environment() if torch.cuda.is_available() else cpu_environment()))
+    os.environ.update(environment | device_environment(_device()))
     from verl.utils import distributed
 
     distributed.initialize_global_process_group()
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def needs_history(recipe: Recipe) -> bool:

@@ -169,8 +169,7 @@ def test_a_plan_is_readable_at_100_columns(name):
     assert not any(line.strip().startswith(("P / R", "trained")) for line in lines)  # no cell of a table is wrapped
 
 
-def test_a_cpu_is_asked_for_its_memory_alone(monkeypatch):
-    monkeypatch.setenv("VERL_PLATFORM", "cpu")
+def test_a_cpu_is_asked_for_its_memory_alone():
     tiny = settings("hardware.device=cpu", name="tiny")
     assert [phase.name for phase in phases(tiny, GIB)] == [
         "SFT, training pass",

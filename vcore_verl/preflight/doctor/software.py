@@ -57,7 +57,7 @@ def packages(constraints: Path) -> Iterator[Finding]:
 
 
 def flash_attention() -> Finding:
-    """Without it attention runs through PyTorch's sdpa (`platform.attention_implementation`)."""
+    """Without it attention runs through PyTorch's sdpa (`cpu.attention_implementation`)."""
     found = _installed("flash-attn")
     if found:
         return Finding("flash-attn", found)

@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from vcore_verl.config.recipe import ROOT, load
-from vcore_verl.evaluation.__main__ import _parser
 from vcore_verl.evaluation.command import evaluate_command, num_workers, sampling_of, verify_evaluation
 from vcore_verl.evaluation.evaluate import _worker_environment
 from vcore_verl.evaluation.grading import Graded
@@ -53,11 +52,14 @@ def evaluated(recipe):
 
 def test_the_command_is_what_the_child_process_understands(recipe):
     command = evaluate_command(recipe, Run(recipe), "post_rl")
-    options = _parser().parse_args(command.argv[3:])
-    assert options.checkpoint == str(Run(recipe).rl_hf)
-    assert options.output == Run(recipe).eval_post
-    assert (options.num_samples, options.greedy, options.device, options.dtype) == (2, True, "cpu", "float32")
-    assert [name for name, _ in options.dataset] == recipe.evaluation.datasets
+    ((path, text),) = command.files.items()
+    assert command.argv[-1] == str(path) == str(Run(recipe).eval_post / "job.json")
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    job = Job.read(path)
+    assert job.checkpoint == str(Run(recipe).rl_hf)
+    assert (job.sampling, job.device, job.dtype) == (sampling_of(recipe), "cpu", "float32")
+    assert list(job.datasets) == recipe.evaluation.datasets
     assert command.total == 2 * 3 * 3  # data sets, prompts, one greedy response and two samples
     assert command.progress == Run(recipe).eval_post / "progress.jsonl"
 

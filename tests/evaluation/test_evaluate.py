@@ -15,7 +15,7 @@ from vcore_verl.builtin.base_model import build_model
 from vcore_verl.builtin.tokenizer import build
 from vcore_verl.config.recipe import ROOT, Base
 from vcore_verl.evaluation.evaluate import checkpoint_hash
-from vcore_verl.evaluation.job import EvaluationError
+from vcore_verl.evaluation.job import JOB, EvaluationError, Job, Sampling
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 NUM_PROMPTS = 40
@@ -47,16 +47,11 @@ def dataset(tmp_path_factory):
 
 
 def start(checkpoint, dataset, output, workers, max_tokens=32):
-    command = [sys.executable, "-m", "vcore_verl.evaluation", str(checkpoint), f"--output={output}"]
-    command += [
-        "--num-samples=2",
-        "--temperature=1",
-        "--top-p=1",
-        "--seed=42",
-        "--greedy",
-        f"--max-tokens={max_tokens}",
-    ]
-    command += ["--dtype=float32", "--device=cpu", f"--workers={workers}", f"--dataset=sums={dataset}"]
+    sampling = Sampling(num_samples=2, temperature=1.0, top_p=1.0, max_tokens=max_tokens, seed=42, greedy=True)
+    job = Job("checkpoint", str(checkpoint), {"sums": str(dataset)}, sampling, "float32", "cpu", workers)
+    output.mkdir(exist_ok=True)
+    (output / JOB).write_text(job.to_json())
+    command = [sys.executable, "-m", "vcore_verl.evaluation", str(output / JOB)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "VERL_PLATFORM": "cpu"}
     with output.with_suffix(".log").open("a") as log:
         return subprocess.Popen(command, env=environment, stdout=log, stderr=log)

@@ -1,3 +1,5 @@
+import json
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -10,6 +12,11 @@ from vcore_verl.evaluation.standalone import asked_of, output_of, recipe_of, sta
 @pytest.fixture
 def recipe(tmp_path):
     return load("tiny", [f"output_dir={tmp_path / 'runs'}", "hardware.device=cpu"])
+
+
+def job_of(command):
+    (text,) = command.files.values()
+    return json.loads(text)
 
 
 def test_a_checkpoint_of_a_run_knows_its_recipe(recipe, tmp_path):
@@ -31,14 +38,14 @@ def test_the_recipes_data_sets_are_the_default(recipe, tmp_path):
     for name in ("in_domain", "out_of_domain"):
         pq.write_table(pa.table({"prompt": ["1", "2", "3"]}), data / f"{name}.parquet")
     command = standalone_command(recipe, tmp_path / "hf", [], tmp_path / "out")
-    assert command.argv[-2:] == [f"--dataset={name}={data / name}.parquet" for name in ("in_domain", "out_of_domain")]
+    assert job_of(command)["datasets"] == {name: f"{data / name}.parquet" for name in ("in_domain", "out_of_domain")}
     assert command.total == 6 * 5
 
 
 def test_a_parquet_file_is_a_data_set(recipe, tmp_path):
     pq.write_table(pa.table({"prompt": ["1"]}), tmp_path / "mine.parquet")
     command = standalone_command(recipe, tmp_path / "hf", [str(tmp_path / "mine.parquet")], tmp_path / "out")
-    assert command.argv[-1] == f"--dataset=mine={tmp_path / 'mine.parquet'}"
+    assert job_of(command)["datasets"] == {"mine": str(tmp_path / "mine.parquet")}
 
 
 def test_a_run_s_checkpoint_is_evaluated_with_its_own_decoding(recipe, tmp_path):
@@ -48,9 +55,9 @@ def test_a_run_s_checkpoint_is_evaluated_with_its_own_decoding(recipe, tmp_path)
     save(recipe, folder / "recipe.yaml")
     pq.write_table(pa.table({"prompt": ["1"]}), tmp_path / "mine.parquet")
     asked = asked_of([str(folder / "rl" / "hf"), str(tmp_path / "mine.parquet")])
-    assert "--num-samples=7" in asked.command.argv
+    assert job_of(asked.command)["sampling"]["num_samples"] == 7
     assert str(asked.folder) == f"{tmp_path}/runs/evaluations/tiny-vcore-grpo-seed0-rl-hf"
-    assert f"--output={asked.folder}" in asked.command.argv
+    assert asked.command.argv[-1] == f"{asked.folder}/job.json"
 
 
 def test_a_finished_evaluation_is_not_run_again(tmp_path):

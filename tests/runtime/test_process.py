@@ -3,6 +3,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -94,6 +95,13 @@ def test_a_failure_names_its_exception_frame_and_log(tmp_path):
         "at <string>:5",
         f"log: {tmp_path / 'sft.log'}",
     ]
+
+
+def test_files_of_a_command_are_there_when_it_starts(tmp_path):
+    job = tmp_path / "new" / "job.json"
+    command = replace(python(f"print(open({str(job)!r}).read())", tmp_path), files={job: "all there is to know"})
+    run(command, tmp_path / "log", 60, lambda line: None)
+    assert "all there is to know" in (tmp_path / "log").read_text()
 
 
 def test_a_command_that_does_not_exist_fails(tmp_path):

@@ -1,7 +1,7 @@
 """Evaluation: responses of a checkpoint to test prompts, their scores, and what the scores are worth.
 
 - `command`     recipe -> command line, and the check of what it left
-- `__main__`    the child process: `python -m vcore_verl.evaluation CHECKPOINT ...`
+- `__main__`    the child process: `python -m vcore_verl.evaluation FOLDER/job.json`
 - `standalone`  the same for a checkpoint that is no stage of a run
 - `job`         what to evaluate: checkpoint, data sets, decoding
 - `prompts`     test sets in verl's RL row format
@@ -11,7 +11,6 @@
 - `grading`     the training reward, and its version
 - `results`     samples.parquet and results.json
 - `statistics`  intervals, tests, pass@k
-- `benchmarks`  the paper's benchmarks as data sets
 - `export`      the layouts of lm-evaluation-harness and lighteval
 
 Only `worker` imports vLLM and torch.

@@ -13,7 +13,7 @@ from vcore_verl.config.recipe import Recipe
 from vcore_verl.cpu import device_environment
 from vcore_verl.evaluation.evaluate import PROGRESS
 from vcore_verl.evaluation.grading import grader_version
-from vcore_verl.evaluation.job import Sampling
+from vcore_verl.evaluation.job import JOB, Job, Sampling
 from vcore_verl.evaluation.results import RESULTS, SAMPLES, SCHEMA_VERSION
 from vcore_verl.runs.hashing import file_sha
 from vcore_verl.runs.layout import ArtefactError, Run
@@ -30,35 +30,24 @@ def evaluate_command(recipe: Recipe, run: Run, stage: Stage) -> Command:
 
 def command_for(recipe: Recipe, checkpoint: Path, folder: Path, files: dict[str, Path], stage: str) -> Command:
     """`python -m vcore_verl.evaluation` with the recipe's decoding; the results go to `folder`."""
-    sampling = sampling_of(recipe)
-    options: dict[str, object] = {
-        "stage": stage,
-        "output": folder,
-        "num-samples": sampling.num_samples,
-        "temperature": sampling.temperature,
-        "top-p": sampling.top_p,
-        "max-tokens": sampling.max_tokens,
-        "seed": sampling.seed,
-        "dtype": recipe.model.dtype,
-        "device": recipe.hardware.device,
-        "workers": num_workers(recipe),
-        "tensor-parallel": recipe.hardware.tensor_parallel if recipe.hardware.device == "cuda" else 1,
-    }
+    job = Job(
+        stage=stage,
+        checkpoint=str(checkpoint),
+        datasets={name: str(path.resolve()) for name, path in files.items()},
+        sampling=sampling_of(recipe),
+        dtype=recipe.model.dtype,
+        device=recipe.hardware.device,
+        workers=num_workers(recipe),
+        tensor_parallel=recipe.hardware.tensor_parallel if recipe.hardware.device == "cuda" else 1,
+    )
     num_prompts = sum(_num_rows(path, otherwise=recipe.data.num_test) for path in files.values())
     return Command(
-        argv=[
-            sys.executable,
-            "-m",
-            "vcore_verl.evaluation",
-            str(checkpoint),
-            *(f"--{name}={value}" for name, value in options.items()),
-            "--greedy" if sampling.greedy else "--no-greedy",
-            *(f"--dataset={name}={path}" for name, path in files.items()),
-        ],
+        argv=[sys.executable, "-m", "vcore_verl.evaluation", str(folder / JOB)],
         env=device_environment(recipe.hardware.device),
         progress=folder / PROGRESS,
-        total=num_prompts * sampling.responses_per_prompt,
+        total=num_prompts * job.sampling.responses_per_prompt,
         unit="response",
+        files={folder / JOB: job.to_json()},
     )
 
 

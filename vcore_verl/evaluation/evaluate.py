@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vcore_verl.evaluation.grading import Graded, Grader
-from vcore_verl.evaluation.job import EvaluationError, Job
+from vcore_verl.evaluation.job import JOB, EvaluationError, Job
 from vcore_verl.evaluation.prompts import read_prompts
 from vcore_verl.evaluation.responses import Request, Tail, file_of, read_all, requests
 from vcore_verl.evaluation.results import RESULTS, write_results
@@ -77,7 +77,7 @@ def _prepare(partial: Path, job: Job, identity: str) -> Path:
         shutil.rmtree(partial)
     partial.mkdir(exist_ok=True)
     marker.write_text(identity)
-    job.save(partial / "job.json")
+    (partial / JOB).write_text(job.to_json())
     return partial
 
 

@@ -1,4 +1,4 @@
-"""What to evaluate. Imports no torch."""
+"""What to evaluate: the file through which settings reach the child process and its workers. Imports no torch."""
 
 import dataclasses
 import json
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vcore_verl.config.errors import InputError
+
+JOB = "job.json"
 
 
 class EvaluationError(InputError):
@@ -32,8 +34,9 @@ class Sampling:
 class Job:
     """One checkpoint on some data sets.
 
-    `checkpoint` is a local directory in Hugging Face format; `datasets` maps a name to a parquet file in verl's RL row
-    format; `workers` is the number of vLLM engines, each on `tensor_parallel` GPUs, or in its own process on a CPU.
+    `checkpoint` is a directory in Hugging Face format, or a hub id; `datasets` maps a name to a parquet file in verl's
+    RL row format; `workers` is the number of vLLM engines, each on `tensor_parallel` GPUs, or in its own process on a
+    CPU.
     """
 
     stage: str
@@ -45,8 +48,8 @@ class Job:
     workers: int
     tensor_parallel: int = 1
 
-    def save(self, path: Path) -> None:
-        path.write_text(json.dumps(dataclasses.asdict(self), indent=1))
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> "Job":

@@ -19,7 +19,7 @@ from vllm.outputs import CompletionOutput
 
 from vcore_verl.config.errors import InputError
 from vcore_verl.data.rendering import render_prompt
-from vcore_verl.evaluation.job import Job, Sampling
+from vcore_verl.evaluation.job import JOB, Job, Sampling
 from vcore_verl.evaluation.prompts import read_prompts
 from vcore_verl.evaluation.responses import (
     GREEDY,
@@ -39,7 +39,7 @@ _CPU_BLOCK_TOKENS = 128  # vllm/platforms/cpu.py:120
 
 def main(folder: Path, index: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    job = Job.read(folder / "job.json")
+    job = Job.read(folder / JOB)
     prompts = read_prompts(job.datasets)[index :: job.workers]
     done = {response.key for response in read_all(folder)}
     open_requests = [request for request in requests(prompts, job.sampling) if request.key not in done]

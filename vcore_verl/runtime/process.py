@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ class Command:
     """A stage's child process.
 
     The child appends one JSON object per line to `progress`, `{"step": int, "total": int, ...scalars}`: that file is
-    the progress bar and the stall watchdog. `total` counts `unit`s ("step", "prompt").
+    the progress bar and the stall watchdog. `total` counts `unit`s ("step", "prompt"). `files` are written before it
+    starts.
     """
 
     argv: list[str]
@@ -34,6 +35,7 @@ class Command:
     progress: Path
     total: int
     unit: str
+    files: dict[Path, str] = field(default_factory=dict)
 
 
 def run(
@@ -51,6 +53,9 @@ def run(
     left behind.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    for path, text in command.files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
     progress = ProgressFile(command.progress)
     with log.open("ab") as output:
         guard = subprocess.Popen(

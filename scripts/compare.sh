@@ -11,4 +11,4 @@
 # skipped, and one that fails does not keep the others from running.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
-exec "$PYTHON" -m vcore_verl compare "$@"
+exec "$PYTHON" -m vcore_verl sweep "$@"

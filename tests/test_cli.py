@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,9 +35,12 @@ def vcore(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess:
         (["run", "tiny", "--fresh", "sft.steps=x"], "sft.steps is of the wrong type"),
         (["run", "qwen3_4b"], "error: recipe qwen3_4b needs 8 NVIDIA GPUs; this machine has none."),
         (["report", "tiny"], "error: runs/tiny does not exist: run the recipe first"),
-        (["compare", "elsewhere"], "error: elsewhere is neither a recipe nor a folder; known recipes:"),
-        (["compare", "tiny", "inits=vcore,dtf"], "error: init=dtf is not known; choose one of"),
-        (["compare", "qwen3_4b"], "error: recipe qwen3_4b needs 8 NVIDIA GPUs; this machine has none."),
+        (["compare", "elsewhere"], "error: elsewhere is not a folder"),
+        (["compare", "tiny"], "error: tiny is not a folder; to train arms of the recipe: sweep tiny"),
+        (["sweep"], "error: which recipe? known recipes:"),
+        (["eval", "elsewhere", "--export", "csv"], "--export csv is not known; choose one of lm_eval"),
+        (["sweep", "tiny", "inits=vcore,dtf"], "error: init=dtf is not known; choose one of"),
+        (["sweep", "qwen3_4b"], "error: recipe qwen3_4b needs 8 NVIDIA GPUs; this machine has none."),
         (["eval", "elsewhere"], "say with --recipe which recipe's decoding to use"),
     ],
 )
@@ -80,8 +84,8 @@ def test_a_dry_run_of_a_large_recipe_says_what_is_missing(tmp_path):
     assert "would not start: recipe qwen3_4b needs 8 NVIDIA GPUs" in ended.stdout
 
 
-def test_a_dry_run_of_a_comparison_prints_its_arms_and_starts_nothing(tmp_path):
-    ended = vcore("compare", "tiny", "--dry-run", "inits=dft,none", cwd=tmp_path)
+def test_a_dry_run_of_a_sweep_prints_its_arms_and_starts_nothing(tmp_path):
+    ended = vcore("sweep", "tiny", "--dry-run", "inits=dft,none", cwd=tmp_path)
     assert ended.returncode == 0
     assert "dft-grpo seed 0   sft export_sft" in ended.stdout
     assert "none-grpo seed 0  rl export_rl" in ended.stdout
@@ -95,9 +99,25 @@ def test_show_prints_the_command_of_every_stage(tmp_path):
         assert module in ended.stdout
 
 
-def test_help_names_every_verb(tmp_path):
+def test_help_shows_every_verb_with_its_options(tmp_path):
     shown = vcore("--help", cwd=tmp_path).stdout
-    assert all(verb in shown for verb in ("run ", "show ", "report "))
+    verbs = re.findall(r"^  ([a-z]+(?: weights)?) ", shown, re.MULTILINE)
+    assert " ".join(verbs) == "run sweep data show plan doctor report compare view view weights eval"
+    for option in ("--dry-run", "--all", "--output FOLDER", "--against INIT", "--prompt ID", "--at {start,end}"):
+        assert f"[{option}]" in shown
+
+
+@pytest.mark.parametrize("verb", ["run", "sweep", "view", "view weights", "eval"])
+def test_help_of_a_verb_explains_its_options(verb, tmp_path):
+    shown = vcore(*verb.split(), "--help", cwd=tmp_path).stdout
+    assert shown.startswith(f"usage: python -m vcore_verl {verb} ")
+    option = {"view": "--prompt ID", "view weights": "--measured N", "eval": "--export LAYOUT"}.get(verb, "--dry-run")
+    assert re.search(rf"^  {option} +\w", shown, re.MULTILINE)
+
+
+def test_options_may_stand_between_overrides(tmp_path):
+    ended = vcore("show", "tiny", "init=dft", "--all", "seed=1", cwd=tmp_path)
+    assert "seed: 1\n" in ended.stdout and "  name: dft\n" in ended.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

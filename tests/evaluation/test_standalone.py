@@ -54,21 +54,20 @@ def test_a_run_s_checkpoint_is_evaluated_with_its_own_decoding(recipe, tmp_path)
     recipe.evaluation.num_samples = 7
     save(recipe, folder / "recipe.yaml")
     pq.write_table(pa.table({"prompt": ["1"]}), tmp_path / "mine.parquet")
-    asked = asked_of([str(folder / "rl" / "hf"), str(tmp_path / "mine.parquet")])
-    assert job_of(asked.command)["sampling"]["num_samples"] == 7
-    assert str(asked.folder) == f"{tmp_path}/runs/evaluations/tiny-vcore-grpo-seed0-rl-hf"
-    assert asked.command.argv[-1] == f"{asked.folder}/job.json"
+    results, command = asked_of(folder / "rl" / "hf", [str(tmp_path / "mine.parquet")], None, None)
+    assert job_of(command)["sampling"]["num_samples"] == 7
+    assert str(results) == f"{tmp_path}/runs/evaluations/tiny-vcore-grpo-seed0-rl-hf"
+    assert command.argv[-1] == f"{results}/job.json"
 
 
 def test_a_finished_evaluation_is_not_run_again(tmp_path):
     (tmp_path / "results.json").touch()
-    asked = asked_of([str(tmp_path), "--export", "lighteval"])
-    assert (asked.folder, asked.command, asked.layout) == (tmp_path, None, "lighteval")
+    assert asked_of(tmp_path, [], None, None) == (tmp_path, None)
 
 
 def test_a_checkpoint_from_elsewhere_needs_a_recipe(tmp_path):
     with pytest.raises(EvaluationError, match="is in no run: say with --recipe"):
-        asked_of([str(tmp_path / "hf")])
+        asked_of(tmp_path / "hf", [], None, None)
 
 
 def test_an_unknown_data_set_is_named(recipe, tmp_path):

@@ -7,9 +7,9 @@ from vcore_verl.report.scores import ReportError
 from vcore_verl.report.view import view
 
 
-def shown(*words):
+def shown(place, *prompt, **settings):
     console = Console(file=io.StringIO(), width=120)
-    view([str(word) for word in words], console)
+    console.print(view(place, *prompt, **settings))
     return console.file.getvalue()
 
 
@@ -23,7 +23,7 @@ def test_a_prompt_is_shown_before_and_after_rl_and_across_initialisers(base, arm
     folder = arm("vcore", "grpo")
     arm("sft", "grpo")
     for place in (base, folder):
-        text = shown(place, "--prompt", "in_domain-3")
+        text = shown(place, "in_domain-3")
         assert "answer 6" in text
         titles = [
             "Original",
@@ -41,18 +41,18 @@ def test_a_run_is_shown_beside_the_runs_of_its_seed(base, arm):
     for seed in (0, 1):
         arm("vcore", "grpo", seed=seed)
     place = arm("sft", "grpo", seed=1)
-    text = shown(place, "--prompt", "in_domain-3")
+    text = shown(place, "in_domain-3")
     assert "vcore-grpo: after RL, seed 1: " in text and "seed 0" not in text
-    assert "vcore-grpo: after RL, seed 0: " in shown(base, "--prompt", "in_domain-3")
+    assert "vcore-grpo: after RL, seed 0: " in shown(base, "in_domain-3")
 
 
 def test_every_sample_is_shown_when_asked(base):
-    assert "sample 3" in shown(base, "--prompt", "in_domain-3", "--all")
+    assert "sample 3" in shown(base, "in_domain-3", every_sample=True)
 
 
 def test_an_unknown_prompt_is_named_with_an_example(base):
     with pytest.raises(ReportError, match="no prompt 'x'; ids look like in_domain-0"):
-        shown(base, "--prompt", "x")
+        shown(base, "x")
 
 
 def test_a_place_without_runs_is_named(tmp_path):

@@ -1,7 +1,4 @@
-import io
-
 import pytest
-from rich.console import Console
 
 from vcore_verl.config.recipe import RecipeError, load, save
 from vcore_verl.runs.layout import Run
@@ -23,10 +20,10 @@ def test_weights_that_a_checkpoint_does_not_tell_are_refused_in_one_line(tmp_pat
     run.mkdir(parents=True)
     save(recipe, run / "recipe.yaml")
     with pytest.raises(RecipeError, match=message) as error:
-        view_weights([str(run)], Console(file=io.StringIO()))
+        view_weights([run], "end", 4, 64, tmp_path / "weights.html")
     assert "\n" not in str(error.value)
 
 
 def test_a_directory_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(RecipeError, match="is not a run"):
-        view_weights([str(tmp_path)], Console(file=io.StringIO()))
+        view_weights([tmp_path], "end", 4, 64, tmp_path / "weights.html")

@@ -3,15 +3,12 @@
 Imports neither torch nor vLLM.
 """
 
-import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
 from vcore_verl.config.recipe import Recipe, load, read
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.data.benchmarks.prepare import prepare
 from vcore_verl.evaluation.command import command_for
-from vcore_verl.evaluation.export import LAYOUTS
 from vcore_verl.evaluation.job import EvaluationError
 from vcore_verl.evaluation.results import RESULTS
 from vcore_verl.runs.layout import Run
@@ -21,42 +18,20 @@ from vcore_verl.runtime.process import Command
 RECIPE = "recipe.yaml"
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What the words after `eval` ask for: the evaluation to run (None where `folder` holds a finished one already),
-    and the layout to export it to.
-    """
-
-    folder: Path
-    command: Command | None
-    layout: str | None
-
-
-def asked_of(words: list[str]) -> Asked:
-    """Read the words after `eval`.
+def asked_of(
+    checkpoint: Path, datasets: list[str], recipe_name: str | None, output: Path | None
+) -> tuple[Path, Command | None]:
+    """Folder of the results, and the evaluation to run; None where `checkpoint` is a finished evaluation's folder.
 
     Raises `EvaluationError` for an unknown data set, and `RecipeError` for an unknown recipe.
     """
-    parser = argparse.ArgumentParser("python -m vcore_verl eval", description="evaluate a checkpoint")
-    parser.add_argument(
-        "checkpoint", help="directory in Hugging Face format, or hub id; or the folder of a finished evaluation"
-    )
-    parser.add_argument(
-        "datasets", nargs="*", help=f"data sets of the recipe, parquet files, or {', '.join(BENCHMARKS)}"
-    )
-    parser.add_argument("--recipe", help="whose decoding to use; for a checkpoint of a run, that run's unless given")
-    parser.add_argument("--output", type=Path, help="folder for the results; below runs/evaluations unless given")
-    parser.add_argument("--export", choices=LAYOUTS, help="also write them in that tool's layout, below the results")
-    options = parser.parse_args(words)
-    checkpoint = Path(options.checkpoint)
     if (checkpoint / RESULTS).is_file():
-        return Asked(checkpoint, None, options.export)
-    recipe = load(options.recipe, []) if options.recipe else recipe_of(checkpoint)
+        return checkpoint, None
+    recipe = load(recipe_name, []) if recipe_name else recipe_of(checkpoint)
     if recipe is None:
         raise EvaluationError(f"{checkpoint} is in no run: say with --recipe which recipe's decoding to use")
-    output = options.output or output_of(checkpoint, recipe)
-    command = standalone_command(hardware.resolve(recipe), checkpoint, options.datasets, output)
-    return Asked(output, command, options.export)
+    folder = output or output_of(checkpoint, recipe)
+    return folder, standalone_command(hardware.resolve(recipe), checkpoint, datasets, folder)
 
 
 def recipe_of(checkpoint: Path) -> Recipe | None:

@@ -1,12 +1,11 @@
-"""The same prompt before and after RL, and across initialisers, in the terminal: `view(words)`."""
+"""The same prompt before and after RL, and across initialisers, in the terminal."""
 
-import argparse
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
@@ -19,23 +18,16 @@ from vcore_verl.report.transitions import Example, transitions
 _SHOWN_CHARS = 2000
 
 
-def view(words: list[str], console: Console) -> None:
-    """Show a prompt of RUN and everything that was answered to it, or (without --prompt) which prompts changed most.
+def view(place: Path, prompt_id: str | None = None, every_sample: bool = False) -> RenderableType:
+    """Everything that was answered to a prompt, in the run at `place` and the others of its recipe; without a prompt,
+    which ones changed most.
 
     Raises `ReportError` for a run without evaluations and for an unknown prompt.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m vcore_verl view", description="the same prompt before and after RL"
-    )
-    parser.add_argument("run", type=Path, help="runs/<recipe>, or a run below it")
-    parser.add_argument("--prompt", metavar="ID", help="id of a prompt")
-    parser.add_argument("--all", action="store_true", help="every sample, not only the first of each outcome")
-    options = parser.parse_args(words)
-    collection = collect(_root(options.run))
-    if options.prompt is None:
-        console.print(changed_prompts(collection))
-    else:
-        console.print(prompt_view(collection, options.prompt, options.all, _seed(options.run)))
+    collection = collect(_root(place))
+    if prompt_id is None:
+        return changed_prompts(collection)
+    return prompt_view(collection, prompt_id, every_sample, _seed(place))
 
 
 def _root(place: Path) -> Path:

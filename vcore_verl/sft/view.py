@@ -1,16 +1,13 @@
 """Where an objective puts its weight: training examples with their tokens coloured, as one web page.
 
-python -m vcore_verl view weights RUN [RUN] [--at start|end] [--examples 4] [--measured 64] [--output weights.html]
-
 With two runs the examples stand side by side. The model is the one that SFT started from, or the one that it made.
 Where the data say of what kind each stretch of text is, a table tells how the weight divides between the kinds.
 """
 
-import argparse
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +16,6 @@ from typing import Any
 import pyarrow.parquet
 import torch
 from hydra import compose, initialize_config_module
-from rich.console import Console
 from tensordict import TensorDict
 from torch import Tensor
 
@@ -102,26 +98,16 @@ def _kind(character: int, spans: list[dict]) -> str:
     return next(span["kind"] for span in spans if span["start"] <= character < span["end"])
 
 
-def view_weights(words: list[str], console: Console) -> None:
-    """Write the page that `words`, the arguments after `view weights`, ask for.
+def view_weights(runs: Sequence[Path], at: str, shown: int, measured: int, output: Path) -> None:
+    """Write the page on `runs` to `output`: `shown` examples, and the table of kinds from `measured` of them.
 
     Raises `RecipeError` for a directory that is no run with SFT, or whose model is not there.
     """
-    parser = argparse.ArgumentParser(
-        "python -m vcore_verl view weights", description="training tokens, coloured by their weight"
-    )
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="runs/<recipe>/<init>-<rl>/seed<k>")
-    parser.add_argument("--at", choices=("start", "end"), default="start", help="of SFT: which model weighs them")
-    parser.add_argument("--examples", type=int, default=4, help="how many are shown")
-    parser.add_argument("--measured", type=int, default=64, help="how many the table of kinds is measured on")
-    parser.add_argument("--output", type=Path, default=Path("weights.html"))
-    args = parser.parse_args(words)
-    for directory in args.runs:
-        _check(directory, args.at)
+    for directory in runs:
+        _check(directory, at)
     warnings.simplefilter("ignore", UserWarning)  # verl's, of engines that are not installed
     start_process_group()
-    args.output.write_text(weights_page(dict(_arms(args.runs, args.at, args.measured)), args.examples))
-    console.print(f"page: {args.output}", highlight=False, soft_wrap=True)
+    output.write_text(weights_page(dict(_arms(runs, at, measured)), shown))
 
 
 def start_process_group() -> None:
@@ -160,7 +146,7 @@ def _model(run: Run, at: str) -> Path:
     return run.sft_start if at == "start" else run.sft_hf
 
 
-def _arms(directories: list[Path], at: str, count: int) -> Iterator[tuple[str, list[WeightedExample]]]:
+def _arms(directories: Sequence[Path], at: str, count: int) -> Iterator[tuple[str, list[WeightedExample]]]:
     for directory in directories:
         recipe = read(directory / "recipe.yaml")
         arm = directory.resolve().parent.name

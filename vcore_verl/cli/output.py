@@ -1,0 +1,22 @@
+"""Where the verbs print, and how each of them joins the parser."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+
+console = Console(width=None if sys.stdout.isatty() else 120)  # a file or a pipe has no width of its own
+
+
+def say(text: str, style: str | None = None) -> None:
+    """Print a line as it stands: no markup, no colours of numbers, not wrapped."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def add_verb(verbs: Any, name: str, call: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+    """A parser for the verb `name`, which runs `call`; its docstring is the verb's description."""
+    parser: argparse.ArgumentParser = verbs.add_parser(name, description=call.__doc__)
+    parser.set_defaults(call=call)
+    return parser

@@ -1,0 +1,196 @@
+"""Verbs on a recipe: what it asks for is shown, estimated, run. Imports no torch."""
+
+import argparse
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from vcore_verl.cli.output import add_verb, console, say
+from vcore_verl.config import verl_keys
+from vcore_verl.config.recipe import BUILTIN, Recipe, RecipeError, load, names, to_yaml
+from vcore_verl.runtime import hardware
+
+if TYPE_CHECKING:
+    from vcore_verl.pipeline.pipeline import Step
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verbs of this module to the parser."""
+    verb = _add_verb(verbs, "run", run)
+    verb.add_argument("--dry-run", action="store_true", help="print needs, stages and recipe, start nothing")
+    verb.add_argument("--fresh", action="store_true", help="run every stage anew; former results are kept aside")
+    verb.add_argument("--no-report", action="store_true", help="leave out the report on all runs of the recipe")
+    verb = _add_verb(verbs, "sweep", sweep, "inits=vcore,dft rls=grpo seeds=0,1, and keys with one or more values")
+    verb.add_argument("--dry-run", action="store_true", help="print the arms and what is left to run, start nothing")
+    _add_verb(verbs, "data", data)
+    verb = _add_verb(verbs, "show", show)
+    verb.add_argument("--all", action="store_true", help="print every setting, not only what differs from base.yaml")
+    _add_verb(verbs, "plan", plan)
+    _add_verb(verbs, "doctor", doctor)
+
+
+def run(args: argparse.Namespace) -> int:
+    """run a recipe: base, data, SFT, RL, evaluations, report"""
+    recipe = _recipe(args)
+    from vcore_verl.pipeline.pipeline import Pipeline, without_report
+
+    if args.dry_run:
+        steps = Pipeline(recipe, console).plan(args.fresh)
+        _print_needs(recipe)
+        _print_steps(steps)
+        _print_difference(recipe)
+        _print_shortage(recipe)
+        return 0
+    hardware.check(recipe)
+    pipeline = Pipeline(recipe, console, without_report(recipe) if args.no_report else None)
+    pipeline.execute(args.fresh)
+    if args.no_report:
+        return 0
+    from vcore_verl.report import terminal_summary
+
+    console.print(terminal_summary(pipeline.run_dir.root))
+    say(f"run: {pipeline.run_dir.dir}\nreport: {pipeline.run_dir.report}")
+    return 0
+
+
+def sweep(args: argparse.Namespace) -> int:
+    """train several arms (SFT objectives, RL algorithms, seeds, values of a key) and report on all of them"""
+    _require_recipe(args)
+    from vcore_verl.pipeline.sweep import arms, print_plan, run_all, total_seconds
+
+    planned = arms(args.recipe, args.overrides, console)
+    if args.dry_run:
+        print_plan(planned, console)
+        _print_shortage(planned[0].recipe)
+        return 0
+    for arm in planned:
+        hardware.check(arm.recipe)
+    failures = run_all(planned, console)
+    from vcore_verl.report import ReportError, terminal_summary, write_report
+
+    root = planned[0].pipeline.run_dir.root
+    try:
+        write_report(root)
+        console.print(terminal_summary(root))
+        say(f"report: {root / 'report'}")
+    except ReportError:
+        if not failures:
+            raise
+    hours = total_seconds(planned) / 3600
+    say(f"{len(planned) - len(failures)} of {len(planned)} arms done, {hours:.2f} hours in all")
+    if not failures:
+        return 0
+    reasons = (f"{failure.arm.name}: {failure.reason}" for failure in failures)
+    message = "\n".join(["error: some arms failed; the same command tries them again", *reasons])
+    Console(stderr=True).print(message, markup=False, highlight=False, soft_wrap=True)
+    return 1
+
+
+def data(args: argparse.Namespace) -> int:
+    """prepare a recipe's training and test data, and show how many rows each filter dropped"""
+    recipe = _recipe(args)
+    from vcore_verl.data.command import print_funnels
+    from vcore_verl.pipeline.pipeline import Pipeline
+    from vcore_verl.pipeline.stages import stages
+    from vcore_verl.runs.layout import Run
+
+    run_dir = Run(recipe)
+    wanted = {"base", "data"} if recipe.model.path.startswith(BUILTIN) else {"data"}  # a hub's tokenizer is enough
+    needed = [stage for stage in stages(recipe, run_dir) if stage.name in wanted]
+    Pipeline(recipe, console, needed).execute()
+    print_funnels(run_dir, console)
+    return 0
+
+
+def show(args: argparse.Namespace) -> int:
+    """print the resolved recipe and the command of every stage"""
+    recipe = _recipe(args)
+    from vcore_verl.pipeline.stages import stages
+    from vcore_verl.runs.layout import Run
+
+    if args.all:
+        say(to_yaml(recipe))
+    else:
+        _print_difference(recipe)
+    for stage in stages(recipe, Run(recipe)):
+        say(f"# {stage.name}: {stage.purpose}", style="bold")
+        say(" ".join(map(_quoted, stage.command().argv)))
+    return 0
+
+
+def plan(args: argparse.Namespace) -> int:
+    """estimate what a recipe needs: memory, disk, tokens, hours"""
+    recipe = _recipe(args)
+    from vcore_verl.preflight.estimate import print_plan
+
+    print_plan(recipe, console)
+    return 0
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """check whether a recipe (tiny unless named) can run on this machine, and say what to do where it cannot"""
+    recipe = hardware.resolve(load(args.recipe or "tiny", args.overrides))
+    from vcore_verl.preflight.doctor import examine, print_findings
+
+    findings = list(examine(recipe))
+    say(f"recipe {recipe.name} on this machine", style="bold")
+    print_findings(findings, console)
+    return int(any(finding.level == "blocks" for finding in findings))
+
+
+def _add_verb(verbs: Any, name: str, call: Any, words: str = "") -> argparse.ArgumentParser:
+    verb = add_verb(verbs, name, call)
+    verb.add_argument("recipe", nargs="?", metavar="RECIPE", help=f"one of: {', '.join(names())}")
+    words = words or "for example init=dft seed=1 sft.steps=50"
+    verb.add_argument("overrides", nargs="*", metavar="key=value", help=words)
+    return verb
+
+
+def _require_recipe(args: argparse.Namespace) -> None:
+    if args.recipe is None:
+        raise RecipeError(f"which recipe? known recipes: {', '.join(names())}")
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    """The recipe that the words name, checked, with its device decided."""
+    _require_recipe(args)
+    recipe = load(args.recipe, args.overrides)
+    verl_keys.check(recipe)
+    return hardware.resolve(recipe)
+
+
+def _print_steps(steps: "list[Step]") -> None:
+    table = Table("stage", "purpose", "plan", "why", box=None, title_justify="left")
+    for step in steps:
+        table.add_row(step.stage.name, step.stage.purpose, step.action, step.reason)
+    console.print(table)
+
+
+def _print_needs(recipe: Recipe) -> None:
+    from vcore_verl.preflight.estimate import UnknownArchitecture, print_plan
+
+    try:
+        print_plan(recipe, console)
+    except UnknownArchitecture as error:
+        say(str(error), style="yellow")
+    console.print()
+
+
+def _print_difference(recipe: Recipe) -> None:
+    from vcore_verl.config.diff import difference
+
+    groups = f"init/{recipe.init.name}.yaml and rl/{recipe.rl.name}.yaml"
+    say(f"\n# differs from recipes/base.yaml, {groups}", style="bold")
+    say(difference(recipe))
+
+
+def _print_shortage(recipe: Recipe) -> None:
+    if reason := hardware.obstacle(recipe):
+        say(f"would not start: {reason}", style="yellow")
+
+
+def _quoted(word: str) -> str:
+    """`word` for a shell, in double quotes where it has single ones, as verl's overrides do."""
+    return f'"{word}"' if "'" in word and not set('"$`\\!') & set(word) else shlex.quote(word)

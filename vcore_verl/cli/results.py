@@ -1,0 +1,123 @@
+"""Verbs on what runs left on disk: reports, comparisons, single prompts and tokens, evaluations. Imports no torch."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from vcore_verl.cli.output import add_verb, console, say
+from vcore_verl.config.recipe import RecipeError, load, names
+from vcore_verl.runtime import process
+from vcore_verl.runtime.progress import shown
+
+EVALUATION_STALL_SECONDS = 30 * 60.0  # as hardware.stall_minutes in recipes/base.yaml
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add the verbs of this module to the parser."""
+    verb = add_verb(verbs, "report", report)
+    verb.add_argument("recipe", metavar="RECIPE", help="a recipe, or its directory of runs")
+    verb.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="a copy of report.md, its pictures and comparison.json, to keep"
+    )
+    verb.add_argument("--against", metavar="INIT", help="SFT objective to compare the others with; sft unless given")
+
+    verb = add_verb(verbs, "compare", compare)
+    help_ = "with results.json, or a run, which stands for its last evaluation; the first is the reference"
+    verb.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help=help_)
+
+    verb = add_verb(verbs, "view", view)
+    verb.add_argument("run", type=Path, metavar="RUN", help="runs/<recipe>, or a run below it")
+    verb.add_argument("--prompt", metavar="ID", help="show every response to this prompt")
+    verb.add_argument("--all", action="store_true", help="every sample, not only the first of each outcome")
+
+    verb = add_verb(verbs, "view weights", view_weights)
+    verb.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run with SFT; several stand side by side")
+    verb.add_argument(
+        "--at", choices=("start", "end"), default="end", help="of SFT: which model weighs; end by default"
+    )
+    verb.add_argument("--examples", type=int, default=4, metavar="N", help="how many are shown (4)")
+    verb.add_argument("--measured", type=int, default=64, metavar="N", help="how many the table of kinds rests on (64)")
+    verb.add_argument(
+        "--output", type=Path, metavar="FILE", help="the page; weights.html in the first RUN unless given"
+    )
+
+    verb = add_verb(verbs, "eval", evaluate)
+    help_ = "directory in Hugging Face format, or hub id; or the folder of a finished evaluation"
+    verb.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=help_)
+    help_ = "data sets of the recipe (all unless given), benchmarks, or parquet files in verl's RL row format"
+    verb.add_argument("datasets", nargs="*", metavar="DATASET", help=help_)
+    verb.add_argument("--recipe", help="whose decoding to use; for a checkpoint of a run, that run's unless given")
+    verb.add_argument("--output", type=Path, metavar="FOLDER", help="for results; in runs/evaluations unless given")
+    verb.add_argument(
+        "--export", metavar="LAYOUT", help="also write them as lm_eval or lighteval do, below the results"
+    )
+
+
+def report(args: argparse.Namespace) -> int:
+    """compare all runs of a recipe, from what they left on disk"""
+    place = Path(args.recipe)
+    root = place if place.is_dir() else Path(load(args.recipe, []).output_dir) / place
+    if not root.is_dir():
+        raise RecipeError(f"{root} does not exist: run the recipe first")
+    from vcore_verl.report import REFERENCE, keep, terminal_summary, write_report
+
+    against = args.against or REFERENCE
+    write_report(root, against)
+    console.print(terminal_summary(root, against))
+    say(f"report: {root / 'report'}")
+    if args.output:
+        keep(root, args.output)
+        say(f"kept: {args.output}")
+    return 0
+
+
+def compare(args: argparse.Namespace) -> int:
+    """compare evaluations by their folders, wherever their checkpoints come from"""
+    for folder in args.folders:
+        if not folder.is_dir():
+            hint = f"; to train arms of the recipe: sweep {folder}" if str(folder) in names() else ""
+            raise RecipeError(f"{folder} is not a folder{hint}")
+    from vcore_verl.report.versus import versus
+
+    console.print(versus(args.folders))
+    return 0
+
+
+def view(args: argparse.Namespace) -> int:
+    """show which prompts were gained and lost, or all responses to one of them"""
+    from vcore_verl.report.view import view as show_prompts
+
+    console.print(show_prompts(args.run, args.prompt, args.all))
+    return 0
+
+
+def view_weights(args: argparse.Namespace) -> int:
+    """show training examples of a run, their tokens coloured by the weight that its SFT objective gives them"""
+    from vcore_verl.sft.view import view_weights as show_weights
+
+    output = args.output or args.runs[0] / "weights.html"
+    show_weights(args.runs, args.at, args.examples, args.measured, output)
+    say(f"page: {output}")
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """evaluate any checkpoint on data sets or benchmarks"""
+    from vcore_verl.evaluation.export import LAYOUTS, export
+    from vcore_verl.evaluation.job import EvaluationError
+    from vcore_verl.evaluation.standalone import asked_of
+    from vcore_verl.report.versus import versus
+
+    if args.export not in (None, *LAYOUTS):
+        raise EvaluationError(f"--export {args.export} is not known; choose one of {', '.join(LAYOUTS)}")
+    folder, command = asked_of(args.checkpoint, args.datasets, args.recipe, args.output)
+    if command:
+        folder.mkdir(parents=True, exist_ok=True)
+        with shown(console, "evaluate", command) as on_progress:
+            process.run(command, folder / "evaluation.log", EVALUATION_STALL_SECONDS, on_progress)
+    console.print(versus([folder]))
+    say(f"results: {folder}")
+    if args.export:
+        export(folder, args.export, folder / args.export)
+        say(f"as {args.export} writes them: {folder / args.export}")
+    return 0

@@ -1,6 +1,6 @@
 """Child process that makes the built-in base model or data: `python -m vcore_verl.builtin base|prepare RECIPE.yaml`."""
 
-import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +8,9 @@ from vcore_verl.config.recipe import BUILTIN, Recipe, read
 from vcore_verl.runs.layout import Run
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m vcore_verl.builtin", description=__doc__)
-    parser.add_argument("verb", choices=["base", "prepare"])
-    parser.add_argument("recipe", type=Path, help="a resolved recipe.yaml")
-    args = parser.parse_args()
-    recipe = read(args.recipe)
-    if args.verb == "base":
+def main(what: str, path: Path) -> None:
+    recipe = read(path)
+    if what == "base":
         make_base(recipe, Run(recipe))
     else:
         from vcore_verl.builtin.prepare import prepare
@@ -39,4 +35,4 @@ def make_base(recipe: Recipe, run: Run) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -2,7 +2,6 @@
 RECIPE.yaml`.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -13,14 +12,10 @@ from vcore_verl.data.prepare import prepare
 from vcore_verl.runs.layout import Run
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m vcore_verl.data", description=__doc__)
-    parser.add_argument("verb", choices=["base", "prepare"])
-    parser.add_argument("recipe", type=Path, help="a resolved recipe.yaml")
-    args = parser.parse_args()
-    recipe = read(args.recipe)
+def main(what: str, path: Path) -> None:
+    recipe = read(path)
     run = Run(recipe)
-    if args.verb == "base":
+    if what == "base":
         run.base.mkdir(parents=True, exist_ok=True)
         fetch(recipe.model.path, run.base_hf, run.base / "metrics.jsonl")
     else:
@@ -29,6 +24,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
-        main()
+        main(sys.argv[1], Path(sys.argv[2]))
     except InputError as error:
         sys.exit(str(error))

@@ -10,7 +10,6 @@ short LoRA training moves most of them, and RL's master weights are float32 (ver
 SHARDS is the directory of a verl checkpoint that holds model_world_size_*_rank_*.pt; DTYPE is what inference rounds to.
 """
 
-import argparse
 import json
 import shutil
 import sys
@@ -225,21 +224,15 @@ def _places(recipe: Recipe, run: Run, stage: str) -> tuple[Path, Path, Path]:
     return run.rl_checkpoints / f"global_step_{recipe.rl.steps}" / "actor", run.rl_start, run.rl_hf
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m vcore_verl.pipeline.export", description=__doc__)
-    parser.add_argument("shards", type=Path)
-    parser.add_argument("start")
-    parser.add_argument("target", type=Path)
-    parser.add_argument("dtype", choices=["float32", "bfloat16"])
-    args = parser.parse_args()
-    export(args.shards, args.start, args.target, args.dtype)
-    record = json.loads((args.target / RECORD).read_text())
-    kept, seen = record["update_kept"], record[_seen_by(args.dtype)]
-    print(f"the files keep {kept:.1%} of what training changed, inference in {args.dtype} sees {seen:.1%} of it")
-    write_card(args.target)
-    with (args.target.parent / "export.jsonl").open("w") as progress:
+def main(shards: Path, start: str, target: Path, dtype: str) -> None:
+    export(shards, start, target, dtype)
+    record = json.loads((target / RECORD).read_text())
+    kept, seen = record["update_kept"], record[_seen_by(dtype)]
+    print(f"the files keep {kept:.1%} of what training changed, inference in {dtype} sees {seen:.1%} of it")
+    write_card(target)
+    with (target.parent / "export.jsonl").open("w") as progress:
         progress.write(json.dumps({"step": 1, "total": 1}) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), sys.argv[4])

@@ -11,13 +11,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tests.tensorboard import scalars
 from vcore_verl.config.recipe import ROOT, load
 from vcore_verl.runs.layout import Run
 from vcore_verl.runs.metrics_file import read
 
 pytestmark = pytest.mark.e2e
 
-ARMS = {"qwen3_4b": ["scale=smoke"], "llama31_8b": ["scale=smoke", "rl=dapo", "init=dft"]}
+ARMS = {"qwen3_4b": ["scale=smoke", "tracking=[tensorboard]"], "llama31_8b": ["scale=smoke", "rl=dapo", "init=dft"]}
 ENDS = {"qwen3_4b": "<|im_end|>", "llama31_8b": "<|eot_id|>"}
 OPENINGS = {
     "qwen3_4b": "<|im_start|>user\nYou are a helpful and accurate assistant",
@@ -84,6 +85,22 @@ def test_every_prompt_is_asked_as_the_paper_does_in_the_familys_template(arm, st
     for row in samples:
         assert row["prompt"].startswith(OPENINGS[name])
         assert "put the correct answer within \\boxed{} at last." in row["prompt"]
+
+
+def test_tensorboard_has_every_step_and_every_evaluation_where_it_is_asked_for(arm):
+    _, run = arm
+    if not run.recipe.tracking:
+        assert not list(run.root.glob("**/tensorboard"))
+        return
+    curves = ((run.sft, "train/loss"), (run.rl, "critic/score/mean"), (run.rl, "actor/pg_loss"))
+    for folder, tag in curves:
+        logged = {int(line["step"]): line[tag] for line in read(folder / "metrics.jsonl")}
+        assert scalars(folder / "tensorboard", tag) == pytest.approx(logged)
+    places = {"base": (0, run.eval_base), "pre_rl": (2, run.eval_pre), "post_rl": (2, run.eval_post)}
+    for stage, (step, folder) in places.items():
+        for name, summary in json.loads((folder / "results.json").read_text())["datasets"].items():
+            found = scalars(folder / "tensorboard", f"evaluation/{stage}/{name}/avg_at_2")
+            assert found == pytest.approx({step: summary["avg_at_n"]["mean"]})
 
 
 def test_the_algorithm_is_the_recipes(arm):

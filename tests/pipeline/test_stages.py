@@ -1,7 +1,8 @@
 from pathlib import Path
 
 from vcore_verl.config.recipe import load
-from vcore_verl.pipeline.stages import stages
+from vcore_verl.pipeline.stages import dependencies, stages
+from vcore_verl.runs.hashing import Digests
 from vcore_verl.runs.layout import Run
 from vcore_verl.runtime.process import Command
 
@@ -21,3 +22,12 @@ def test_two_recipes_with_different_devices_have_their_own_commands_in_one_proce
     for name in ("sft", "rl"):
         assert "trainer.device='cpu'" in on_cpu[name].argv
         assert not any("trainer.device=" in word for word in on_cuda[name].argv)
+
+
+def test_trackers_make_nothing_stale(tmp_path):
+    def depends(*overrides: str) -> dict:
+        recipe = load("tiny", [f"output_dir={tmp_path}", *overrides])
+        run, digests = Run(recipe), Digests(tmp_path / "digests.json")
+        return {stage.name: dependencies(stage, recipe, run, digests) for stage in stages(recipe, run)}
+
+    assert depends("tracking=[tensorboard,wandb]") == depends()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.sft.launch import kill, settings, torchrun
+from tests.tensorboard import scalars
 
 pytestmark = pytest.mark.slow
 
@@ -35,12 +36,14 @@ def losses(path: Path) -> dict[int, float]:
     return {line["step"]: line["train/loss"] for line in lines}
 
 
-def test_killed_run_continues_as_if_nothing_had_happened(start: Path, tmp_path: Path):
+def test_killed_run_continues_as_if_nothing_had_happened(start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     changes = {"+init": VCORE, "trainer": {"save_freq": 2, "max_ckpt_to_keep": 2}}
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
     torchrun(2, *MODULE, *settings(start, whole, 2, **changes), log=whole / "log")
+    changes["trainer"] |= {"logger": ["tensorboard"]}
+    monkeypatch.setenv("TENSORBOARD_DIR", str(broken / "tensorboard"))
     process = torchrun(2, *MODULE, *settings(start, broken, 2, **changes), log=broken / "log", wait=False)
     metrics = broken / "metrics.jsonl"
     deadline = time.monotonic() + 120
@@ -52,6 +55,7 @@ def test_killed_run_continues_as_if_nothing_had_happened(start: Path, tmp_path: 
         file.write('{"step": 4, "tot')  # what a kill in the middle of a write leaves
     torchrun(2, *MODULE, *settings(start, broken, 2, **changes), log=broken / "log2")
     assert losses(metrics) == losses(whole / "metrics.jsonl")
+    assert scalars(broken / "tensorboard", "train/loss") == pytest.approx(losses(metrics))
     assert (broken / "checkpoints" / "latest_checkpointed_iteration.txt").read_text() == "6"
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from vcore_verl.cli.output import add_verb, console, say
 from vcore_verl.config import verl_keys
 from vcore_verl.config.recipe import BUILTIN, Recipe, RecipeError, load, names, to_yaml
+from vcore_verl.runs import tracking
 from vcore_verl.runtime import hardware
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     _require_recipe(args)
     recipe = load(args.recipe, args.overrides)
     verl_keys.check(recipe)
+    tracking.check(recipe)
     return hardware.resolve(recipe)
 
 

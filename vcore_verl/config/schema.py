@@ -177,6 +177,7 @@ class Recipe:
     seed: int = 0
     variant: str = ""
     output_dir: str = "runs"
+    tracking: list[str] = field(default_factory=list)  # trackers of verl's, beside metrics.jsonl
     model: Model = field(default_factory=Model)
     hardware: Hardware = field(default_factory=Hardware)
     base: Base = field(default_factory=Base)

@@ -5,5 +5,6 @@
 - `takeover`   reuses SFT that another run has finished
 - `export`     a training checkpoint in Hugging Face format
 - `proof`      that an export is the trained model
+- `tracking`   evaluation results for experiment trackers
 - `sweep`      the runs of a comparison, one after another
 """

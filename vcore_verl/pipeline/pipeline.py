@@ -133,6 +133,17 @@ class Pipeline:
         self._say(stage, f"[green]done[/green] in {duration(seconds)}")
         for warning in stage.warnings():
             self._say(stage, f"[yellow]warning:[/yellow] {escape(warning)}")
+        if stage.tracking is not None:
+            self._track(stage, stage.tracking())
+
+    def _track(self, stage: Stage, command: Command) -> None:
+        """Log a result in the recipe's trackers; one that cannot be reached is a warning, the result is there."""
+        log = self._log(stage).with_suffix(".tracking.log")
+        try:
+            process.run(command, log, 60 * self.recipe.hardware.stall_minutes, lambda line: None)
+        except StageFailed as error:
+            reason = ", ".join(str(error).splitlines())
+            self._say(stage, f"[yellow]warning:[/yellow] not in the trackers: {escape(reason)}")
 
     def _take(self, stage: Stage, source: Source) -> None:
         takeover.link(stage, source, self.run_dir, [other.folder for other in self.stages if other is not stage])

@@ -19,6 +19,7 @@ from vcore_verl.config.versions import package_version
 from vcore_verl.data.command import base_command, data_command, local_sources, verify_base, verify_data
 from vcore_verl.evaluation.command import evaluate_command, verify_evaluation
 from vcore_verl.pipeline.export import export_command, export_warnings, verify_export
+from vcore_verl.pipeline.tracking import tracking_command
 from vcore_verl.rl.command import reward_warnings, rl_command, verify_rl
 from vcore_verl.runs.hashing import Digests
 from vcore_verl.runs.layout import ArtefactError, Run
@@ -41,7 +42,8 @@ class Stage:
     """One step of the pipeline. It writes into `folder` alone; `artefacts` in it are hashed when it is done.
 
     `keys` are recipe keys or sections; `inputs` may hold wildcards; `after` names the stages that make the inputs.
-    `verify` raises `ArtefactError` unless the result is whole; `warnings` says what is whole but dubious. A `shared`
+    `verify` raises `ArtefactError` unless the result is whole; `warnings` says what is whole but dubious, and
+    `tracking` logs what is done, which may fail. A `shared`
     stage belongs to all runs of the recipe; one that lies `before_rl` may take its result over from a run that differs
     in RL alone; the former result of one that has nothing to `keep` is overwritten.
     """
@@ -60,6 +62,7 @@ class Stage:
     before_rl: bool = False
     keep: bool = True
     warnings: Callable[[], list[str]] = list
+    tracking: Callable[[], Command] | None = None
 
 
 def stages(recipe: Recipe, run: Run) -> list[Stage]:
@@ -195,6 +198,7 @@ def _evaluation(recipe: Recipe, run: Run, stage: Any) -> Stage:
         after=(after, "data", "base"),
         shared=stage == "base",
         before_rl=stage == "pre_rl",
+        tracking=partial(tracking_command, recipe, run, folder) if recipe.tracking else None,
     )
 
 

@@ -10,6 +10,7 @@ from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import ROOT, Recipe
 from vcore_verl.cpu import ENGINE_MODULE, attention_implementation, device_environment
 from vcore_verl.rl.limits import check
+from vcore_verl.runs import tracking
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runs.metrics_file import last_step, read
 from vcore_verl.runtime.hardware import in_cluster
@@ -40,7 +41,7 @@ def rl_command(recipe: Recipe, run: Run) -> Command:
 
 def _environment(recipe: Recipe, run: Run) -> dict[str, str]:
     metrics = {"VCORE_METRICS": str((run.rl / "metrics.jsonl").resolve())}
-    return metrics | device_environment(recipe.hardware.device)
+    return metrics | device_environment(recipe.hardware.device) | tracking.environment(recipe, run, run.rl)
 
 
 def verify_rl(recipe: Recipe, run: Run) -> None:
@@ -163,9 +164,9 @@ def _trainer(recipe: Recipe, run: Run) -> dict[str, Any]:
         "default_local_dir": str(run.rl_checkpoints.resolve()),
         "val_before_train": False,
         "test_freq": -1,
-        "logger": ["console"],
+        "logger": ["console", *recipe.tracking],
         "project_name": recipe.name,
-        "experiment_name": f"{recipe.init.name}-{recipe.rl.name}-seed{recipe.seed}",
+        "experiment_name": tracking.run_name(recipe, "rl"),
         "v1": {"trainer_mode": "vcore_sync"},
     }
 

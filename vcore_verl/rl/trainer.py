@@ -13,6 +13,7 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from reward import status_rates, warnings_for
 from vcore_verl.rl.dynamic_sampling import GenerationBound
 from vcore_verl.runs.metrics_file import MetricsFile
+from vcore_verl.runs.tracking import add_metrics_file
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +37,15 @@ class Trainer(PPOTrainerSync):
         self.generation_bound = GenerationBound(buffer, self.config.data.train_batch_size)
         return buffer
 
+    def fit(self, agent_loop_manager: Any) -> None:
+        super().fit(agent_loop_manager)
+        self.logger.finish()  # verl leaves it to __del__, which a Ray actor that is ended may never run
+
     def on_train_begin(self) -> None:
         super().on_train_begin()
         # fit() has already moved on to the step it will train next.
         metrics = MetricsFile(Path(os.environ["VCORE_METRICS"]), self.total_training_steps, self.global_steps - 1)
-        trackers: dict[str, Any] = self.logger.logger
-        trackers["metrics.jsonl"] = metrics
+        add_metrics_file(self.logger.logger, metrics)
 
     def on_step_begin(self) -> None:
         super().on_step_begin()

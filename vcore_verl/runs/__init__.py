@@ -6,4 +6,5 @@
 - `lock`           one writer for each run
 - `metrics_file`   `metrics.jsonl`, one line a training step
 - `model_card`     the description of an exported checkpoint
+- `tracking`       names and places of what experiment trackers get
 """

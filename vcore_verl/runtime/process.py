@@ -26,8 +26,8 @@ class Command:
     """A stage's child process.
 
     The child appends one JSON object per line to `progress`, `{"step": int, "total": int, ...scalars}`: that file is
-    the progress bar and the stall watchdog. `total` counts `unit`s ("step", "prompt"). `files` are written before it
-    starts.
+    the progress bar and the stall watchdog. `total` counts `unit`s ("step", "prompt"). `files`, in the folder of
+    `progress`, are written before it starts.
     """
 
     argv: list[str]
@@ -53,8 +53,8 @@ def run(
     left behind.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    command.progress.parent.mkdir(parents=True, exist_ok=True)
     for path, text in command.files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     progress = ProgressFile(command.progress)
     with log.open("ab") as output:

@@ -8,7 +8,7 @@
 - `probe/`       token utilities, for the objectives that need them
 - `dataset`      exact supervised tokens
 - `reference`    log-probabilities under the initial model, cached
-- `metrics`      what is logged every step
+- `metrics`      what is logged every step; `tracking` opens the trackers for it
 - `view`, `page` the tokens of training examples coloured by their weight, as a web page
 - `limits`       what cannot work, said before anything starts
 """

@@ -9,6 +9,7 @@ from typing import Any
 from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.cpu import ENGINE_MODULE, attention_implementation, device_environment
+from vcore_verl.runs import tracking
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runs.metrics_file import read
 from vcore_verl.runtime.process import Command
@@ -37,7 +38,7 @@ def sft_command(recipe: Recipe, run: Run) -> Command:
     check(recipe, chosen)
     return Command(
         argv=[*_torchrun(recipe), "-m", "vcore_verl.sft.main", *to_overrides(chosen)],
-        env=device_environment(recipe.hardware.device),
+        env=device_environment(recipe.hardware.device) | tracking.environment(recipe, run, run.sft),
         progress=run.sft / "metrics.jsonl",
         total=recipe.sft.steps,
         unit="step",
@@ -110,13 +111,13 @@ def _trainer(recipe: Recipe, run: Run) -> dict[str, Any]:
     return {
         "default_local_dir": str(run.sft_checkpoints.resolve()),
         "project_name": recipe.name,
-        "experiment_name": f"{recipe.init.name}-seed{recipe.seed}",
+        "experiment_name": tracking.run_name(recipe, "sft"),
         "total_training_steps": recipe.sft.steps,
         "total_epochs": recipe.sft.steps,  # an upper bound: an epoch has at least one step
         "save_freq": recipe.sft.save_every,
         "max_ckpt_to_keep": CHECKPOINTS_KEPT,
         "seed": recipe.seed,
-        "logger": [],  # our metrics.jsonl is always written
+        "logger": recipe.tracking,
         "nnodes": recipe.hardware.nodes,
         "n_gpus_per_node": recipe.hardware.gpus,
     }

@@ -8,11 +8,14 @@ from omegaconf import DictConfig, OmegaConf
 from tensordict import TensorDict
 from verl.trainer.sft_trainer import SFTTrainer
 from verl.utils import tensordict_utils as tu
+from verl.utils.tracking import Tracking
 from verl.workers.config import TrainingWorkerConfig
 
 from vcore_verl.config.recipe import Init
 from vcore_verl.runs.metrics_file import MetricsFile
+from vcore_verl.runs.tracking import add_metrics_file
 from vcore_verl.sft.reference import reference_log_probs
+from vcore_verl.sft.tracking import open_trackers
 from vcore_verl.sft.worker import ObjectiveWorker
 
 
@@ -21,7 +24,8 @@ class ObjectiveTrainer(SFTTrainer):
     `metrics_file`.
 
     Beyond verl's trainer: the order of the data follows `trainer.seed`; resuming at an epoch boundary or after the last
-    step works; every step goes to `metrics_file`. Raises ValueError for settings that the objective cannot work with.
+    step works; every step goes to `metrics_file` and to the trackers that `trainer.logger` names. Raises ValueError for
+    settings that the objective cannot work with.
     """
 
     training_client: ObjectiveWorker
@@ -41,11 +45,22 @@ class ObjectiveTrainer(SFTTrainer):
 
     def fit(self) -> None:
         """Train until the last step; nothing where a killed run had reached it."""
-        if self.rank == 0:
-            file = MetricsFile(Path(self.config.metrics_file), self.total_training_steps, self.resume_global_step)
-            self.training_client.on_step = file.log
+        trackers = self._trackers() if self.rank == 0 else None
+        if trackers is not None:
+            self.training_client.on_step = trackers.log
+        self.config.trainer.logger = []  # verl would open them a second time, and hold TensorBoard's steps back
         if self.resume_global_step < self.total_training_steps:
             super().fit()
+        if trackers is not None:
+            trackers.finish()
+
+    def _trackers(self) -> Tracking:
+        settings = self.config.trainer
+        metrics = MetricsFile(Path(self.config.metrics_file), self.total_training_steps, self.resume_global_step)
+        config = cast(dict[str, Any], OmegaConf.to_container(self.config, resolve=True))
+        trackers = open_trackers(settings.project_name, settings.experiment_name, list(settings.logger), config)
+        add_metrics_file(trackers.logger, metrics)
+        return trackers
 
     def _build_engine(self) -> None:
         config = TrainingWorkerConfig(

@@ -1,0 +1,86 @@
+"""Experiment trackers (TensorBoard, Weights & Biases, ...) beside `metrics.jsonl`. Imports neither torch nor verl.
+
+What verl's `Tracking` supports (verl/utils/tracking.py) can be named in `tracking`, and all of a recipe goes to one
+project: SFT and RL curves, and the results of every evaluation.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from vcore_verl.config.recipe import Recipe, RecipeError
+from vcore_verl.config.versions import package_version
+from vcore_verl.runs.layout import Run
+from vcore_verl.runs.metrics_file import MetricsFile
+
+# verl's name of a tracker -> the package on PyPI that it needs. verl's "console" and "file" are left out: logs and
+# metrics.jsonl are always written.
+PACKAGES = {
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "mlflow": "mlflow",
+    "swanlab": "swanlab",
+    "trackio": "trackio",
+    "clearml": "clearml",
+    "rl_insight": "rl-insight",
+    "vemlp_wandb": "volcengine-ml-platform",
+}
+
+
+def check(recipe: Recipe) -> None:
+    """Raise `RecipeError` for a tracker that verl does not have, or whose package is not installed."""
+    for name in recipe.tracking:
+        if name not in PACKAGES:
+            raise RecipeError(f"tracking: {name} is not known; choose among {', '.join(PACKAGES)}")
+        if package_version(PACKAGES[name]) is None:
+            raise RecipeError(f"tracking: {name} is not installed; pip install {PACKAGES[name]}")
+
+
+def run_name(recipe: Recipe, stage: str) -> str:
+    """What a stage ("sft", "rl", "base", "pre_rl", "post_rl") is called in the trackers; the project is the recipe."""
+    variant = f"+{recipe.variant}" if recipe.variant else ""
+    before, after = f"{recipe.init.name}{variant}", f"{recipe.init.name}{variant}-{recipe.rl.name}"
+    return {
+        "sft": f"{before}-seed{recipe.seed}-sft",
+        "rl": f"{after}-seed{recipe.seed}-rl",
+        "base": "base-evaluation",
+        "pre_rl": f"{before}-seed{recipe.seed}-evaluation",
+        "post_rl": f"{after}-seed{recipe.seed}-evaluation",
+    }[stage]
+
+
+def environment(recipe: Recipe, run: Run, folder: Path) -> dict[str, str]:
+    """Environment of a process that opens trackers: their files go to the stage's `folder`, databases that hold a whole
+    project to the recipe's. A place that the user has chosen by the same variable stays, but for TensorBoard, whose
+    runs have no other names than their folders'.
+    """
+    root, place = run.root.resolve(), folder.resolve()
+    places = {
+        "tensorboard": ("TENSORBOARD_DIR", str(place / "tensorboard")),
+        "wandb": ("WANDB_DIR", str(place)),
+        "swanlab": ("SWANLAB_LOG_DIR", str(place / "swanlog")),
+        "mlflow": ("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db"),
+        "trackio": ("TRACKIO_DIR", str(root / "trackio")),
+        "rl_insight": ("VERL_RL_INSIGHT_ENABLE", "1"),
+    }
+    chosen = dict(places[name] for name in recipe.tracking if name in places)
+    return {key: value for key, value in chosen.items() if key == "TENSORBOARD_DIR" or key not in os.environ}
+
+
+def add_metrics_file(backends: dict[str, Any], metrics: MetricsFile) -> None:
+    """Add `metrics.jsonl` to the backends of a verl `Tracking`, and have TensorBoard write every step at once: it holds
+    two minutes back, which a killed run would lose.
+    """
+    backends["metrics.jsonl"] = metrics
+    if "tensorboard" in backends:
+        backends["tensorboard, flushed"] = _Flush(backends["tensorboard"].writer)
+
+
+class _Flush:
+    """In the form of a verl tracking backend."""
+
+    def __init__(self, writer: Any) -> None:
+        self.writer = writer
+
+    def log(self, data: dict[str, Any], step: int) -> None:
+        self.writer.flush()

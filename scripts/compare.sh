@@ -5,6 +5,7 @@
 #   bash scripts/compare.sh tiny seeds=0,1,2                            three training runs of each
 #   bash scripts/compare.sh qwen3_4b inits=vcore,sft rls=grpo,dapo      some of them, under two algorithms
 #   bash scripts/compare.sh tiny sft.steps=50                           any key, for all arms
+#   bash scripts/compare.sh tiny inits=vcore sft.learning_rate=1e-3,2e-3   an arm for each value of a key
 #   bash scripts/compare.sh tiny --dry-run                              print the arms, start nothing
 #
 # Sets itself up on the first call. The same command again continues where the last one stopped; finished arms are

@@ -195,7 +195,11 @@ def test_a_value_that_nothing_sets_is_an_error(tmp_path):
 
 def test_nothing_at_all_to_train_is_an_error():
     assert error("init=none", "rl=none") == "init=none and rl=none together leave nothing to train"
-    assert "init=none has none" in error("init=none", "variant=a")
+
+
+@pytest.mark.parametrize("variant", ["lr1e-6", "1e-6", "kl_budget-0.5+every-2", "'lr=1e-6'"])
+def test_a_variant_is_any_name_of_a_file(variant):
+    assert load("tiny", ["init=none", f"variant={variant}"]).variant == variant.strip("'")
     assert "letters, digits" in error("variant=a/b")
 
 

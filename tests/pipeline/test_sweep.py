@@ -107,6 +107,30 @@ def test_a_setting_reaches_the_arms_that_have_its_stage():
     assert "sft.steps=7" not in none.argv
 
 
+def test_every_value_of_a_key_is_an_arm_of_its_own():
+    rates, temperatures = "sft.learning_rate=1e-3,2e-3", "rl.temperature=0.8,1"
+    words = ("inits=vcore,none", rates, temperatures, "evaluation.datasets=[in_domain]")
+    assert names(*words) == [
+        "vcore+learning_rate-1e-3+temperature-0.8-grpo seed 0",
+        "vcore+learning_rate-1e-3+temperature-1-grpo seed 0",
+        "vcore+learning_rate-2e-3+temperature-0.8-grpo seed 0",
+        "vcore+learning_rate-2e-3+temperature-1-grpo seed 0",
+        "none+temperature-0.8-grpo seed 0",
+        "none+temperature-1-grpo seed 0",
+    ]
+    arm = planned(*words)[2]
+    assert (arm.recipe.sft.learning_rate, arm.recipe.rl.temperature) == (2e-3, 0.8)
+    assert arm.pipeline.run_dir.dir.parent.name == "vcore+learning_rate-2e-3+temperature-0.8-grpo"
+    assert arm.recipe.evaluation.datasets == ["in_domain"]
+
+
+def test_values_of_a_key_go_into_the_name_that_was_given():
+    assert names("inits=sft", "variant=new", "sft.steps=5,6") == [
+        "sft+new+steps-5-grpo seed 0",
+        "sft+new+steps-6-grpo seed 0",
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -118,6 +142,8 @@ def test_a_setting_reaches_the_arms_that_have_its_stage():
         (["init=dft"], "a comparison takes several: inits=dft"),
         (["inits=none", "rls=none"], "leave nothing to train"),
         (["inits=none", "sft.steps=7"], "sft.steps would be ignored"),
+        (["sft.steps=7,"], "'sft.steps=': sft.steps is of the wrong type"),
+        (["data.num_sft=8,16"], "all arms have the same data.num_sft; keys of init, sft and rl can take several"),
         (["sft.stepz=7"], "did you mean sft.steps?"),
         (["rl.verl.trainer.nnodez=2"], "did you mean rl.verl.trainer.nnodes?"),
     ],

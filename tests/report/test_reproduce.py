@@ -47,6 +47,14 @@ def test_a_command_holds_every_setting_that_differs_from_the_recipe(base, traine
     assert load("tiny", words).sft.betas == [0.8, 0.9]
 
 
+def test_a_variant_is_a_setting_of_the_command(base, trained):
+    trained("vcore", "grpo", "variant=steps-7", "sft.steps=7")
+    (base / "vcore-grpo").rename(base / "vcore+steps-7-grpo")
+    (command,) = commands("tiny", collect(base).runs)
+    words = command.removeprefix("bash scripts/sft_then_grpo.sh tiny ").split()
+    assert words == ["init=vcore", "rl=grpo", "seed=0", "variant=steps-7", "sft.steps=7"]
+
+
 def test_a_setting_that_is_newer_than_the_run_is_not_one_of_its_own(base, trained):
     trained("vcore", "grpo")
     path = base / "vcore-grpo" / "seed0" / "recipe.yaml"

@@ -103,7 +103,11 @@ def load(name: str, overrides: list[str]) -> Recipe:
     for item in parsed:
         if item.key_or_group not in GROUPS:
             update = OmegaConf.create()
-            OmegaConf.update(update, item.key_or_group, item.value(), force_add=True)
+            # A variant is a name, also where it looks like a number: 1e-6.
+            value = (
+                str(item.input_line).partition("=")[2].strip("'\"") if item.key_or_group == "variant" else item.value()
+            )
+            OmegaConf.update(update, item.key_or_group, value, force_add=True)
             _merge(config, update, f"'{item.input_line}'")
     recipe = _to_recipe(config)
     _check(recipe, [item.key_or_group for item in parsed])
@@ -239,10 +243,8 @@ def _check(recipe: Recipe, overridden: list[str]) -> None:
             raise RecipeError(f"{key}={number} must be positive")
     if recipe.init.name == "none" and recipe.rl.name == "none":
         raise RecipeError("init=none and rl=none together leave nothing to train")
-    if recipe.variant and recipe.init.name == "none":
-        raise RecipeError(f"variant={recipe.variant} names other settings of an initialiser, and init=none has none")
-    if not re.fullmatch(r"[A-Za-z0-9._]*", recipe.variant):
-        raise RecipeError(f"variant={recipe.variant} is to be part of a folder's name: letters, digits, '.' and '_'")
+    if not re.fullmatch(r"[A-Za-z0-9._+@%=-]*", recipe.variant):
+        raise RecipeError(f"variant={recipe.variant} is to be part of a folder's name: letters, digits and ._+@%=-")
     epsilon = recipe.init.probe.epsilon
     if epsilon != "auto" and (isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or epsilon <= 0):
         raise RecipeError(f"init.probe.epsilon={epsilon} must be a positive number or auto")

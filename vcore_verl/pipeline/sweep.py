@@ -1,4 +1,4 @@
-"""A comparison: the arms of a recipe - initialisers x RL algorithms x training seeds - one after another.
+"""A sweep: the arms of a recipe - initialisers x RL algorithms x training seeds x values of keys - one after another.
 
 Each arm is a `run` in a process of its own. An arm that fails does not keep the others from running, and whatever was
 finished is skipped when the same command is given again. Imports no torch.
@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +22,7 @@ from rich.text import Text
 from vcore_verl.config import verl_keys
 from vcore_verl.config.recipe import Recipe, RecipeError, load
 from vcore_verl.pipeline.pipeline import Pipeline, Step, without_report
+from vcore_verl.runs import tracking
 from vcore_verl.runs.manifest import Manifest
 from vcore_verl.runtime import guard, hardware, process
 from vcore_verl.runtime.diagnose import cause
@@ -44,7 +46,8 @@ class Arm:
 
     @property
     def name(self) -> str:
-        return f"{self.recipe.init.name}-{self.recipe.rl.name} seed {self.recipe.seed}"
+        variant = f"+{self.recipe.variant}" if self.recipe.variant else ""
+        return f"{self.recipe.init.name}{variant}-{self.recipe.rl.name} seed {self.recipe.seed}"
 
     @property
     def log(self) -> Path:
@@ -61,6 +64,14 @@ class Arm:
         return sum(records.seconds(stage.name) for stage in self.pipeline.stages if not stage.shared)
 
 
+class Setting(NamedTuple):
+    """An override of an arm; `varied` where other arms have other values of the key."""
+
+    key: str
+    value: str
+    varied: bool
+
+
 @dataclass(frozen=True)
 class Failure:
     """An arm that failed; `reason` may have several lines and names the log."""
@@ -70,7 +81,8 @@ class Failure:
 
 
 def arms(recipe_name: str, words: Sequence[str], console: Console) -> list[Arm]:
-    """The arms that `words` ask for - `inits=a,b`, `rls=a,b`, `seeds=0,1`, and overrides for all of them.
+    """The arms that `words` ask for: `inits=a,b`, `rls=a,b`, `seeds=0,1`, and overrides for all of them. One with
+    several values, `sft.learning_rate=1e-3,2e-3`, makes an arm for each, whose variant says which.
 
     All arms of one seed come before the next seed's, so that a whole comparison is there early. A setting of SFT is not
     handed to an arm without SFT, nor one of RL to an arm without RL. Raises `RecipeError` where one of them is refused.
@@ -91,7 +103,18 @@ def arms(recipe_name: str, words: Sequence[str], console: Console) -> list[Arm]:
     if not triples:
         raise RecipeError("init=none and rl=none together leave nothing to train: name another one")
     several = len(set(triples)) > len(chosen["seeds"])
-    return [_arm(recipe_name, triple, overrides, several, console) for triple in triples]
+    choices = list(itertools.product(*map(_choices, overrides)))
+    argvs = dict.fromkeys(_words(triple, settings, several) for triple in triples for settings in choices)
+    return [_arm(recipe_name, words, console) for words in argvs]
+
+
+def _choices(word: str) -> list[Setting]:
+    """`key=a,b` is one setting for each value, and anything else one; a list in brackets is one value."""
+    key, _, value = word.partition("=")
+    several = "," in value and not set(value) & set("[]{}()'\"")
+    if several and not key.startswith(("init.", "sft.", "rl.")):
+        raise RecipeError(f"'{word}': all arms have the same {key}; keys of init, sft and rl can take several values")
+    return [Setting(key, item, several) for item in (value.split(",") if several else [value])]
 
 
 def _values(name: str, words: Sequence[str]) -> list[str]:
@@ -104,17 +127,26 @@ def _values(name: str, words: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-def _arm(recipe_name: str, triple: tuple[str, str, str], overrides: list[str], several: bool, console: Console) -> Arm:
+def _words(triple: tuple[str, str, str], settings: Sequence[Setting], drop_ignored: bool) -> tuple[str, ...]:
+    """The overrides of one arm; the settings that had several values give it its variant, `learning_rate-1e-3`."""
     chosen = dict(zip(("init", "rl", "seed"), triple, strict=True))
     ignored = tuple(
-        prefix for key, (value, prefixes) in _IGNORED.items() if chosen[key] == value for prefix in prefixes if several
+        prefix for key, (value, prefixes) in _IGNORED.items() if chosen[key] == value for prefix in prefixes
     )
-    own = [f"{key}={value}" for key, value in chosen.items()]
-    own += [word for word in overrides if not word.startswith(ignored)]
-    recipe = load(recipe_name, own)
+    kept = [item for item in settings if not (drop_ignored and item.key.startswith(ignored))]
+    variant = [item.value for item in kept if item.key == "variant"]
+    variant += [f"{item.key.rpartition('.')[2]}-{item.value}" for item in kept if item.varied]
+    words = [f"{key}={value}" for key, value in chosen.items()]
+    words += [f"{item.key}={item.value}" for item in kept if item.key != "variant"]
+    return (*words, f"variant={'+'.join(variant)}") if variant else tuple(words)
+
+
+def _arm(recipe_name: str, words: tuple[str, ...], console: Console) -> Arm:
+    recipe = load(recipe_name, list(words))
     verl_keys.check(recipe)
+    tracking.check(recipe)
     recipe = hardware.resolve(recipe)
-    argv = [sys.executable, "-m", "vcore_verl", "run", recipe_name, *own, "--no-report"]
+    argv = [sys.executable, "-m", "vcore_verl", "run", recipe_name, *words, "--no-report"]
     return Arm(Pipeline(recipe, console, without_report(recipe)), argv)
 
 

@@ -24,7 +24,7 @@ def commands(recipe_name: str, runs: Iterable[TrainedRun]) -> list[str]:
         seeds[run.init, run.rl, _overrides(recipe_name, run)].append(run.seed)
     inits: dict[tuple[str, tuple[int, ...], tuple[str, ...]], list[str]] = defaultdict(list)
     for (init, rl, overrides), numbers in seeds.items():
-        inits[rl, tuple(sorted(numbers)), overrides].append(init)
+        inits[rl, tuple(sorted(numbers)), overrides].append(init.partition("+")[0])  # a variant is an override
     return [_command(recipe_name, names, *rest) for rest, names in inits.items()]
 
 
@@ -42,9 +42,10 @@ def _overrides(recipe_name: str, run: TrainedRun) -> tuple[str, ...]:
     path = run.folder / "recipe.yaml"
     if not path.is_file():
         return ()
+    init = run.init.partition("+")[0]
     try:
         found = settings(read(path))
-        expected = settings(load(recipe_name, [f"init={run.init}", f"rl={run.rl}", f"seed={run.seed}"]))
+        expected = settings(load(recipe_name, [f"init={init}", f"rl={run.rl}", f"seed={run.seed}"]))
     except RecipeError:  # written by another version, or of a recipe that is no more
         return ()
     if expected["hardware.device"] == "auto":  # resolved by the launcher

@@ -1,4 +1,5 @@
-# Prepares .venv once; sourced by the other scripts, which then use $PYTHON. A second call installs nothing.
+# Prepares .venv once; sourced by the other scripts, which then use $PYTHON. A second call installs nothing, nor does one
+# with --dry-run where there is an environment.
 #
 # VCORE_DEVICE=cpu or gpu chooses the set of packages; by default an NVIDIA device on this machine does.
 
@@ -56,6 +57,14 @@ remove_broken_torch_companions() {
     done
 }
 
+# An environment imports one checkout: installing this one into another's would change what that one runs.
+refuse_foreign_environment() {
+    local owner
+    [ ! -L "$VENV" ] || fail "$VENV is a link to $(readlink "$VENV"): remove the link, and this checkout gets its own environment"
+    owner="$(cut -d' ' -f3- "$VENV/.stamp" 2>/dev/null)" || return 0
+    [ "$owner" = "$ROOT" ] || fail "$VENV was made for the checkout in $owner: remove it, and this one gets its own"
+}
+
 set_up() {
     local device constraints stamp python start=$SECONDS
     device="$(device)"
@@ -63,6 +72,11 @@ set_up() {
     [ -f "$constraints" ] || fail "VCORE_DEVICE=$device is not known; use cpu or gpu"
     stamp="$device $(cat "$ROOT/pyproject.toml" "$constraints" | sha256sum | cut -d' ' -f1) $ROOT"
     [ "$(cat "$VENV/.stamp" 2>/dev/null)" = "$stamp" ] && return
+    refuse_foreign_environment
+    if [[ " $* " == *" --dry-run "* ]] && [ -x "$PYTHON" ]; then
+        echo "$VENV is not up to date: used as it is, since --dry-run installs nothing."
+        return
+    fi
     if ! "$PYTHON" -m pip --version >/dev/null 2>&1; then
         python="$(find_python)" || fail "Python 3.10, 3.11 or 3.12 is needed, with its venv module; none was found"
         echo "Making a virtual environment in $VENV with $("$python" --version)."
@@ -76,4 +90,4 @@ set_up() {
     echo "Installed in $((SECONDS - start)) s."
 }
 
-set_up
+set_up "$@"

@@ -57,13 +57,40 @@ def test_an_environment_that_is_current_is_left_alone(repository):
 
 
 def test_a_failed_installation_shows_the_end_of_its_log_and_is_tried_again(repository):
-    (repository / ".venv" / ".stamp").write_text("of another version\n")
+    outdated = f"cpu 0 {repository}\n"
+    (repository / ".venv" / ".stamp").write_text(outdated)
     ended = bash(repository, "source scripts/setup.sh; echo went on", PIP_NO_INDEX="1")
     assert ended.returncode == 1
     assert "went on" not in ended.stdout
     assert "nothing_of_that_name" in ended.stderr
     assert ended.stderr.splitlines()[-1].endswith(f"the whole output is in {repository}/.venv/setup.log")
-    assert (repository / ".venv" / ".stamp").read_text() == "of another version\n"
+    assert (repository / ".venv" / ".stamp").read_text() == outdated
+
+
+def test_a_dry_run_uses_an_outdated_environment_as_it_is(repository):
+    (repository / ".venv" / ".stamp").write_text(f"cpu 0 {repository}\n")
+    ended = bash(repository, "set -- tiny init=dft --dry-run; source scripts/setup.sh; echo $PYTHON")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == (
+        f"{repository}/.venv is not up to date: used as it is, since --dry-run installs nothing.\n"
+        f"{repository}/.venv/bin/python\n"
+    )
+
+
+@pytest.mark.parametrize("words", ["", "tiny --dry-run"])
+def test_an_environment_of_another_checkout_is_refused(repository, tmp_path, words):
+    (repository / ".venv" / ".stamp").write_text("cpu 0 /home/me/another checkout\n")
+    ended = bash(repository, f"set -- {words}; source scripts/setup.sh")
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+    assert ".venv was made for the checkout in /home/me/another checkout: remove it" in ended.stderr
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(SETUP, tmp_path / "scripts")
+    for name in ("pyproject.toml", "constraints-cpu.txt"):
+        shutil.copy(repository / name, tmp_path)
+    (tmp_path / ".venv").symlink_to(repository / ".venv")
+    ended = bash(tmp_path, f"set -- {words}; source scripts/setup.sh")
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+    assert f".venv is a link to {repository}/.venv: remove the link" in ended.stderr
 
 
 def test_an_unknown_device_is_refused(repository):

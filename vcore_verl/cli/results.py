@@ -84,7 +84,7 @@ def compare(args: argparse.Namespace) -> int:
 
 
 def view(args: argparse.Namespace) -> int:
-    """show which prompts were gained and lost, or all responses to one of them"""
+    """show which prompts RL (without it: SFT) gained and lost, or all responses to one of them"""
     from vcore_verl.report.view import view as show_prompts
 
     console.print(show_prompts(args.run, args.prompt, args.all))

@@ -6,7 +6,7 @@
 - `compare`   every number, once
 - `wording`   numbers in words; the summary
 - `rows`, `tables`   the tables
-- `transitions` prompts that RL gained and lost
+- `transitions` prompts that training gained and lost
 - `provenance`, `reproduce`  what an arm cost, and how to make it again
 - `terminal`, `markdown`, `page`, `plots`   the report's forms
 - `view`      one prompt before and after RL, across initialisers

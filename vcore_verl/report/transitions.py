@@ -1,4 +1,4 @@
-"""Which prompts RL gained and which it lost.
+"""Which prompts training gained and which it lost.
 
 A prompt counts as solved when at least half of its samples are correct. Of several seeds the first one's checkpoints
 are shown: responses belong to a checkpoint, not to a mean.
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vcore_verl.report.collect import Collection, TrainedRun
-from vcore_verl.report.scores import Answer, Asked, read_responses
+from vcore_verl.report.scores import Answer, Asked, Evaluation, read_responses
 
 _SOLVED = 0.5
 _EXAMPLES = 3
@@ -29,7 +29,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Transition:
-    """The 2x2 table of one run on one data set: prompts solved before and after RL, and those that changed most."""
+    """The 2x2 table of one run on one data set: prompts solved before and after training, those that changed most."""
 
     arm: str
     seed: int
@@ -51,20 +51,32 @@ class Transition:
 
 
 def transitions(collection: Collection) -> list[Transition]:
-    """Of every arm with an evaluation before and after RL, and every data set."""
-    first_runs = [runs[0] for runs in collection.arms.values()]
+    """By RL: of every arm with an evaluation before and after it, and every data set."""
     return [
-        _transition(run, dataset)
-        for run in first_runs
+        _transition(run, run.pre, run.post, dataset)
+        for run in _first_runs(collection)
         if run.pre is not None and run.post is not None
         for dataset in collection.reference.datasets
     ]
 
 
-def _transition(run: TrainedRun, dataset: str) -> Transition:
-    assert run.pre is not None and run.post is not None
-    before_P = run.pre.datasets[dataset].score_PS.mean(axis=1)
-    after_P = run.post.datasets[dataset].score_PS.mean(axis=1)
+def transitions_by_sft(collection: Collection) -> list[Transition]:
+    """By SFT: of every arm without RL, against the base model."""
+    return [
+        _transition(run, collection.base, run.pre, dataset)
+        for run in _first_runs(collection)
+        if run.rl == "none" and collection.base is not None and run.pre is not None
+        for dataset in collection.reference.datasets
+    ]
+
+
+def _first_runs(collection: Collection) -> list[TrainedRun]:
+    return [runs[0] for runs in collection.arms.values()]
+
+
+def _transition(run: TrainedRun, before: Evaluation, after: Evaluation, dataset: str) -> Transition:
+    before_P = before.datasets[dataset].score_PS.mean(axis=1)
+    after_P = after.datasets[dataset].score_PS.mean(axis=1)
     solved_before_P, solved_after_P = before_P >= _SOLVED, after_P >= _SOLVED
     change_P = after_P - before_P
     lost_P, gained_P = solved_before_P & ~solved_after_P, ~solved_before_P & solved_after_P
@@ -76,18 +88,19 @@ def _transition(run: TrainedRun, dataset: str) -> Transition:
         lost=int(lost_P.sum()),
         gained=int(gained_P.sum()),
         neither=int((~solved_before_P & ~solved_after_P).sum()),
-        lost_examples=_examples(run, dataset, np.where(lost_P, change_P, np.inf), gained=False),
-        gained_examples=_examples(run, dataset, np.where(gained_P, -change_P, np.inf), gained=True),
+        lost_examples=_examples(before, after, dataset, np.where(lost_P, change_P, np.inf), gained=False),
+        gained_examples=_examples(before, after, dataset, np.where(gained_P, -change_P, np.inf), gained=True),
     )
 
 
-def _examples(run: TrainedRun, dataset: str, order_P: np.ndarray, gained: bool) -> tuple[Example, ...]:
+def _examples(
+    before: Evaluation, after: Evaluation, dataset: str, order_P: np.ndarray, gained: bool
+) -> tuple[Example, ...]:
     """Those with the lowest finite `order_P`, ties in order of their ids."""
-    assert run.pre is not None and run.post is not None
     best = [position for position in np.argsort(order_P, kind="stable")[:_EXAMPLES] if np.isfinite(order_P[position])]
-    chosen = [run.pre.datasets[dataset].prompt_ids[position] for position in best]
-    before, after = read_responses(run.pre, dataset, chosen), read_responses(run.post, dataset, chosen)
-    return tuple(_example(before[prompt_id], after[prompt_id], gained) for prompt_id in chosen)
+    chosen = [before.datasets[dataset].prompt_ids[position] for position in best]
+    asked, again = read_responses(before, dataset, chosen), read_responses(after, dataset, chosen)
+    return tuple(_example(asked[prompt_id], again[prompt_id], gained) for prompt_id in chosen)
 
 
 def _example(before: Asked, after: Asked, gained: bool) -> Example:

@@ -1,4 +1,4 @@
-"""The same prompt before and after RL, and across initialisers, in the terminal."""
+"""The same prompt before and after training, and across initialisers, in the terminal."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from vcore_verl.report.collect import Collection, collect
 from vcore_verl.report.scores import Answer, Asked, Evaluation, ReportError, read_responses
-from vcore_verl.report.transitions import Example, transitions
+from vcore_verl.report.transitions import Example, transitions, transitions_by_sft
 
 _SHOWN_CHARS = 2000
 
@@ -45,13 +45,14 @@ def _seed(place: Path) -> int | None:
 
 
 def changed_prompts(collection: Collection) -> RenderableType:
-    """How many prompts RL gained and lost, by arm and data set, with the ids of those that changed most."""
-    table = Table(
-        "arm", "data set", "gained by RL", "lost by RL", box=box.SIMPLE_HEAD, title="view one with --prompt ID"
-    )
-    for item in transitions(collection):
-        gained = _count_and_ids(item.gained, item.gained_examples, "green")
-        table.add_row(item.arm, item.dataset, gained, _count_and_ids(item.lost, item.lost_examples, "red"))
+    """How many prompts RL, or SFT in arms without RL, gained and lost, with the ids of those that changed most."""
+    header = ("arm", "data set", "by", "gained", "lost")
+    table = Table(*header, box=box.SIMPLE_HEAD, title="view one with --prompt ID")
+    for by, found in (("RL", transitions(collection)), ("SFT", transitions_by_sft(collection))):
+        for item in found:
+            gained = _count_and_ids(item.gained, item.gained_examples, "green")
+            lost = _count_and_ids(item.lost, item.lost_examples, "red")
+            table.add_row(item.arm, item.dataset, by, gained, lost)
     return table
 
 

@@ -96,7 +96,8 @@ def view_weights(args: argparse.Namespace) -> int:
     from vcore_verl.sft.view import view_weights as show_weights
 
     output = args.output or args.runs[0] / "weights.html"
-    show_weights(args.runs, args.at, args.examples, args.measured, output)
+    with console.status("weighing tokens"):
+        show_weights(args.runs, args.at, args.examples, args.measured, output)
     say(f"page: {output}")
     return 0
 

@@ -5,6 +5,7 @@ Where the data say of what kind each stretch of text is, a table tells how the w
 """
 
 import io
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ import torch
 from hydra import compose, initialize_config_module
 from tensordict import TensorDict
 from torch import Tensor
+from transformers.utils.logging import disable_progress_bar
 
 from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import Recipe, RecipeError, read
@@ -105,9 +107,16 @@ def view_weights(runs: Sequence[Path], at: str, shown: int, measured: int, outpu
     """
     for directory in runs:
         _check(directory, at)
-    warnings.simplefilter("ignore", UserWarning)  # verl's, of engines that are not installed
+    _silence_libraries()
     start_process_group()
     output.write_text(weights_page(dict(_arms(runs, at, measured)), shown))
+
+
+def _silence_libraries() -> None:
+    """What verl, torch and transformers say while they start is nothing that a reader of the page can use."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    disable_progress_bar()
 
 
 def start_process_group() -> None:

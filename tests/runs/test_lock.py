@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 HOLD = """
 import sys
 from pathlib import Path
-from vcore_verl import lock
+from vcore_verl.runs import lock
 from vcore_verl.cli import main
 path, kind = Path(sys.argv[1]), sys.argv[2]
 if kind == "exclusive":

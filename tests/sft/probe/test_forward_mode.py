@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 def measured(start: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `derivative_pass.py` measured on 2 ranks."""
     output = tmp_path_factory.mktemp("derivative_pass")
-    torchrun(2, str(Path(__file__).with_name("derivative_pass.py")), str(start), str(output), log=output / "log")
+    torchrun(2, str(Path(__file__).parents[1] / "derivative_pass.py"), str(start), str(output), log=output / "log")
     return torch.load(output / "derivative_pass.pt", weights_only=False)
 
 

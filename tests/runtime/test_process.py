@@ -99,7 +99,8 @@ def test_a_failure_names_its_exception_frame_and_log(tmp_path):
 
 def test_files_of_a_command_are_there_when_it_starts(tmp_path):
     job = tmp_path / "new" / "job.json"
-    command = replace(python(f"print(open({str(job)!r}).read())", tmp_path), files={job: "all there is to know"})
+    command = python(f"print(open({str(job)!r}).read())", tmp_path)
+    command = replace(command, progress=job.with_name("progress.jsonl"), files={job: "all there is to know"})
     run(command, tmp_path / "log", 60, lambda line: None)
     assert "all there is to know" in (tmp_path / "log").read_text()
 

@@ -333,3 +333,14 @@ def test_a_training_step_as_slow_as_planned_is_not_taken_for_a_stall(here):
     with pytest.raises(StageFailed, match=r"no progress for 0.01 minutes before its first step"):
         execute("cpu")
     execute("cuda")
+
+
+def test_a_tracker_that_cannot_be_reached_is_a_warning(here):
+    def tracked(recipe: Recipe) -> list[Stage]:
+        broken = Command([sys.executable, "-c", "raise OSError('no network')"], {}, here / "progress", 1, "step")
+        return [replace(three_stages(recipe)[0], tracking=lambda: broken)]
+
+    lines = run(build=tracked)
+    assert ran(lines) == ["base"]
+    assert "base: warning: not in the trackers: exit code 1, OSError: no network" in lines[-1]
+    assert "skipped: done before" in run(build=tracked)[0]

@@ -59,7 +59,7 @@ def test_another_version_of_verl_is_refused_before_anything_starts(tmp_path):
     (record / "METADATA").write_text("Metadata-Version: 2.1\nName: verl\nVersion: 0.10.0\n")
     path = os.pathsep.join([str(record.parent), str(ROOT)])
     reason = "vcore_verl was written for verl 0.9.1 and found 0.10.0: install verl==0.9.1, or review"
-    for words in (["run", "tiny"], ["compare", "tiny", "inits=sft"]):
+    for words in (["run", "tiny"], ["sweep", "tiny", "inits=sft"]):
         ended = vcore(*words, cwd=tmp_path, PYTHONPATH=path)
         assert ended.returncode == 2
         assert ended.stderr.startswith(f"error: {reason}") and ended.stderr.count("\n") == 1

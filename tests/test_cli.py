@@ -102,7 +102,7 @@ def test_show_prints_the_command_of_every_stage(tmp_path):
 def test_help_shows_every_verb_with_its_options(tmp_path):
     shown = vcore("--help", cwd=tmp_path).stdout
     verbs = re.findall(r"^  ([a-z]+(?: weights)?) ", shown, re.MULTILINE)
-    assert " ".join(verbs) == "run sweep data show plan doctor report compare view view weights eval"
+    assert " ".join(verbs) == "run sweep data show plan doctor report compare view view weights migrate eval"
     for option in ("--dry-run", "--all", "--output FOLDER", "--against INIT", "--prompt ID", "--at {start,end}"):
         assert f"[{option}]" in shown
 
@@ -131,7 +131,7 @@ def test_a_run_that_is_stopped_says_how_to_go_on_and_leaves_no_process(number, t
         stderr=subprocess.PIPE,
         text=True,
     )
-    log = tmp_path / "runs/tiny/vcore-grpo/seed0/logs/latest/base.log"
+    log = tmp_path / "runs/tiny/vcore/seed0/grpo/logs/latest/base.log"
     deadline = time.monotonic() + 30
     while not log.exists():
         assert time.monotonic() < deadline and launcher.poll() is None

@@ -18,9 +18,10 @@ import numpy as np
 from bench import hardware, table
 
 from vcore_verl.config.recipe import read
+from vcore_verl.evaluation.results import RESULTS
 from vcore_verl.evaluation.statistics import Estimate, holm, mean_interval, paired_difference, seed_difference
-from vcore_verl.report.collect import PRE_RL
 from vcore_verl.report.scores import read_evaluation
+from vcore_verl.runs.layout import places
 from vcore_verl.sft.page import relative_weights
 from vcore_verl.sft.view import needs_history, start_process_group, weighted_examples
 
@@ -33,13 +34,12 @@ KINDS = ("markup", "step", "filler", "false_start", "mistake", "answer", "end of
 
 
 def runs_of(root: Path) -> dict[str, list[Path]]:
-    """Initialiser or variant -> its runs in order of their seeds, one of each seed, `sft` first."""
-    found: dict[str, dict[int, Path]] = defaultdict(dict)
-    for results in sorted(root.glob(f"*-*/seed*/eval/{PRE_RL}/results.json")):
-        run = results.parents[2]
-        found[run.parent.name.rpartition("-")[0]].setdefault(int(run.name.removeprefix("seed")), run)
-    arms = {arm: [runs[seed] for seed in sorted(runs)] for arm, runs in found.items()}
-    return {arm: arms[arm] for arm in sorted(arms, key=lambda arm: (arm != REFERENCE, arm))}
+    """Initialiser or variant -> its runs in order of their seeds, `sft` first."""
+    arms: dict[str, list[Path]] = defaultdict(list)
+    for place in sorted(places(root), key=lambda place: (place.init != REFERENCE, place.init, place.seed)):
+        if place.rl == "none" and (place.folder / "eval" / RESULTS).is_file():
+            arms[place.init].append(place.folder)
+    return dict(arms)
 
 
 def weights(run: Path, at: str, sequences: int) -> list[str]:
@@ -56,9 +56,7 @@ def weights(run: Path, at: str, sequences: int) -> list[str]:
 
 def accuracies(arms: dict[str, list[Path]], dataset: str) -> list[list[str]]:
     """One row per arm."""
-    found = {
-        arm: [read_evaluation(run / "eval" / PRE_RL).datasets[dataset] for run in runs] for arm, runs in arms.items()
-    }
+    found = {arm: [read_evaluation(run / "eval").datasets[dataset] for run in runs] for arm, runs in arms.items()}
     scores = {arm: [item.score_PS.mean(axis=1) for item in items] for arm, items in found.items()}
     reference = scores[REFERENCE]
     others = [arm for arm in arms if arm != REFERENCE]
@@ -98,7 +96,7 @@ def main() -> None:
     for at in ("start", "end"):
         rows = [[arm, *weights(runs[0], at, args.sequences)] for arm, runs in arms.items()]
         tables.append(f"At the {at} of SFT:\n\n{table(['init', *KINDS], rows)}")
-    for dataset in read_evaluation(next(iter(arms.values()))[0] / "eval" / PRE_RL).datasets:
+    for dataset in read_evaluation(next(iter(arms.values()))[0] / "eval").datasets:
         header = ["init", "seeds", f"{dataset} (%)", f"against {REFERENCE}", "p (Holm)", "over runs", "greedy (%)"]
         tables.append(table(header, accuracies(arms, dataset)))
     print("\n" + "\n\n".join([*tables, NOTE]))

@@ -43,7 +43,9 @@ def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
 
 def test_every_stage_ended(arm):
     _, run = arm
-    stages = json.loads((run.dir / "manifest.json").read_text())["stages"]
+    homes = (run.root, run.sft_home, run.rl_home, run.report)
+    manifests = (json.loads((home / "manifest.json").read_text())["stages"] for home in homes)
+    stages = {name: record for manifest in manifests for name, record in manifest.items()}
     assert {"base", "data", "sft", "export_sft", "rl", "export_rl", "evaluate_post_rl", "report"} <= stages.keys()
     assert {stage["status"] for stage in stages.values()} == {"done"}
     assert len(read(run.sft / "metrics.jsonl")) == run.recipe.sft.steps

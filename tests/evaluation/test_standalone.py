@@ -20,7 +20,7 @@ def job_of(command):
 
 
 def test_a_checkpoint_of_a_run_knows_its_recipe(recipe, tmp_path):
-    folder = tmp_path / "runs" / "tiny" / "vcore-grpo" / "seed0"
+    folder = tmp_path / "runs" / "tiny" / "vcore" / "seed0" / "grpo"
     (folder / "rl" / "hf").mkdir(parents=True)
     save(recipe, folder / "recipe.yaml")
     assert recipe_of(folder / "rl" / "hf") == recipe
@@ -28,8 +28,8 @@ def test_a_checkpoint_of_a_run_knows_its_recipe(recipe, tmp_path):
 
 
 def test_checkpoints_do_not_share_a_folder_of_results(recipe, tmp_path):
-    places = [tmp_path / "runs" / "tiny" / arm / "seed0" / "rl" / "hf" for arm in ("a", "b")]
-    assert [output_of(place, recipe).name for place in places] == ["tiny-a-seed0-rl-hf", "tiny-b-seed0-rl-hf"]
+    places = [tmp_path / "runs" / "tiny" / arm / "seed0" / "grpo" / "rl" / "hf" for arm in ("a", "b")]
+    assert [output_of(place, recipe).name for place in places] == ["tiny-a-seed0-grpo-rl-hf", "tiny-b-seed0-grpo-rl-hf"]
 
 
 def test_the_recipes_data_sets_are_the_default(recipe, tmp_path):
@@ -49,14 +49,14 @@ def test_a_parquet_file_is_a_data_set(recipe, tmp_path):
 
 
 def test_a_run_s_checkpoint_is_evaluated_with_its_own_decoding(recipe, tmp_path):
-    folder = tmp_path / "runs" / "tiny" / "vcore-grpo" / "seed0"
+    folder = tmp_path / "runs" / "tiny" / "vcore" / "seed0" / "grpo"
     (folder / "rl" / "hf").mkdir(parents=True)
     recipe.evaluation.num_samples = 7
     save(recipe, folder / "recipe.yaml")
     pq.write_table(pa.table({"prompt": ["1"]}), tmp_path / "mine.parquet")
     results, command = asked_of(folder / "rl" / "hf", [str(tmp_path / "mine.parquet")], None, None)
     assert job_of(command)["sampling"]["num_samples"] == 7
-    assert str(results) == f"{tmp_path}/runs/evaluations/tiny-vcore-grpo-seed0-rl-hf"
+    assert str(results) == f"{tmp_path}/runs/evaluations/tiny-vcore-seed0-grpo-rl-hf"
     assert command.argv[-1] == f"{results}/job.json"
 
 

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from vcore_verl.config.recipe import Recipe, load, read
+from vcore_verl.config.recipe import ROOT, Recipe, load, read
 from vcore_verl.pipeline.pipeline import Pipeline
 from vcore_verl.pipeline.stages import Stage, dependencies, stages
 from vcore_verl.runs import lock
@@ -57,18 +59,10 @@ def three_stages(recipe: Recipe) -> list[Stage]:
     run = Run(recipe)
     base, sft = (run.base / "result",), (run.sft / "result",)
     return [
-        stage("base", run.base, recipe.base.steps // 10, keys=("base",), shared=True),
-        stage("sft", run.sft, recipe.sft.steps, keys=("sft",), inputs=base, after=("base",), before_rl=True),
-        stage("rl", run.rl, recipe.rl.steps, keys=("rl",), inputs=sft, after=("sft",)),
+        stage("base", run.base, recipe.base.steps // 10, keys=("base",), home=run.root),
+        stage("sft", run.sft, recipe.sft.steps, keys=("sft",), inputs=base, after=("base",), home=run.sft_home),
+        stage("rl", run.rl, recipe.rl.steps, keys=("rl",), inputs=sft, after=("sft",), home=run.rl_home),
     ]
-
-
-def four_stages(recipe: Recipe) -> list[Stage]:
-    """base -> sft -> export -> rl, where the export lies in SFT's folder."""
-    run = Run(recipe)
-    base, sft, rl = three_stages(recipe)
-    more = {"inputs": (run.sft / "result",), "after": ("sft",), "before_rl": True}
-    return [base, sft, stage("export", run.sft_hf, "exported", **more), replace(rl, after=("export",))]
 
 
 @pytest.fixture
@@ -131,11 +125,11 @@ def test_a_stage_that_comes_out_the_same_leaves_those_after_it(here):
 def test_a_former_result_is_kept_aside(here):
     run()
     lines = run("sft.steps=41")
-    assert "[2/3] sft: its former result is kept in runs/tiny/vcore-grpo/seed0/stale/sft-1" in lines
+    assert "[2/3] sft: its former result is kept in runs/tiny/vcore/seed0/stale/sft-1" in lines
     run("sft.steps=42")
-    kept = Path("runs/tiny/vcore-grpo/seed0/stale")
+    kept = Path("runs/tiny/vcore/seed0/stale")
     assert {path.name: (path / "result").read_text() for path in kept.glob("sft-*")} == {"sft-1": "40", "sft-2": "41"}
-    assert Path("runs/tiny/vcore-grpo/seed0/sft/result").read_text() == "42"
+    assert Path("runs/tiny/vcore/seed0/sft/result").read_text() == "42"
 
 
 def test_a_failed_stage_resumes_where_it_was_with_its_files(here):
@@ -147,12 +141,12 @@ def test_a_failed_stage_resumes_where_it_was_with_its_files(here):
         "base failed: exit code 1",
         "RuntimeError: out of luck",
         "at <string>:9",
-        "log: runs/tiny/vcore-grpo/seed0/logs/attempt_1/base.log",
+        "log: runs/tiny/vcore/seed0/grpo/logs/attempt_1/base.log",
     ]
     lines = run()
     assert "[1/3] base: base (continues where it was stopped)" in lines
     assert len(Path("runs/tiny/base/metrics.jsonl").read_text().splitlines()) == 2
-    assert Path("runs/tiny/vcore-grpo/seed0/logs/latest").readlink() == Path("attempt_2")
+    assert Path("runs/tiny/vcore/seed0/grpo/logs/latest").readlink() == Path("attempt_2")
 
 
 def test_a_failed_stage_starts_over_when_the_recipe_changed_meanwhile(here):
@@ -175,11 +169,11 @@ def test_a_process_that_exits_0_without_its_result_is_a_failure(here):
 
 def test_a_result_that_was_lost_or_altered_is_made_again(here):
     run()
-    Path("runs/tiny/vcore-grpo/seed0/rl/result").unlink()
-    Path("runs/tiny/vcore-grpo/seed0/sft/result").write_text("tampered")
+    Path("runs/tiny/vcore/seed0/grpo/rl/result").unlink()
+    Path("runs/tiny/vcore/seed0/sft/result").write_text("tampered")
     lines = run()
     assert "[2/3] sft: sft (its result is not as it was left: result changed)" in lines
-    assert "[3/3] rl: rl (runs/tiny/vcore-grpo/seed0/rl/result is missing)" in lines
+    assert "[3/3] rl: rl (runs/tiny/vcore/seed0/grpo/rl/result is missing)" in lines
 
 
 def test_fresh_runs_everything_again(here):
@@ -192,8 +186,12 @@ def test_shared_stages_are_not_made_again_for_another_arm_or_seed(here):
     run()
     assert ran(run("init=dft")) == ["sft", "rl"]
     assert ran(run("seed=1")) == ["sft", "rl"]
-    own = json.loads(Path("runs/tiny/dft-grpo/seed0/manifest.json").read_text())
-    assert list(own["stages"]) == ["base", "sft", "rl"]
+    homes = ("runs/tiny", "runs/tiny/dft/seed0", "runs/tiny/dft/seed0/grpo")
+    assert [list(json.loads(Path(f"{home}/manifest.json").read_text())["stages"]) for home in homes] == [
+        ["base"],
+        ["sft"],
+        ["rl"],
+    ]
 
 
 def test_a_plan_changes_nothing_and_says_what_would_follow(here):
@@ -207,73 +205,68 @@ def test_a_plan_changes_nothing_and_says_what_would_follow(here):
     assert sorted(here.rglob("*")) == before
 
 
-def test_sft_is_taken_over_from_a_run_that_differs_in_rl_alone(here):
-    run(build=four_stages)
-    assert actions("rl=dapo", build=four_stages) == ["skip", "take", "take", "run"]
-    lines = run("rl=dapo", build=four_stages)
-    assert ran(lines) == ["rl"]
-    assert lines[1].startswith("[2/4] sft: taken from runs/tiny/vcore-grpo/seed0, where it took 0:0")
-    taken, origin = Path("runs/tiny/vcore-dapo/seed0/sft"), Path("runs/tiny/vcore-grpo/seed0/sft")
-    files = [file.relative_to(taken) for file in sorted(taken.rglob("*")) if file.is_file()]
-    assert files == [Path(name) for name in ("hf/metrics.jsonl", "hf/result", "metrics.jsonl", "result")]
-    assert all((taken / file).samefile(origin / file) for file in files)
-    assert actions("rl=dapo", build=four_stages) == ["skip"] * 4
-
-
-def test_what_was_taken_over_stays_when_its_origin_runs_anew(here):
+def test_rl_runs_start_from_one_sft(here):
     run()
-    run("rl=dapo")
-    run("sft.steps=41")
-    assert Path("runs/tiny/vcore-dapo/seed0/sft/result").read_text() == "40"
-    assert ran(run("rl=dapo")) == []
-    assert ran(run("rl=dapo", "sft.steps=41")) == ["rl"]
+    lines = run("rl=dapo")
+    assert ran(lines) == ["rl"]
+    assert lines[1].startswith("[2/3] sft: skipped: done before in 0:0")
+    assert ran(run("rl=dapo", "sft.steps=41")) == ["sft", "rl"]
+    assert ran(run("sft.steps=41")) == ["rl"]
 
 
-@pytest.mark.parametrize("difference", ["init=dft", "seed=1", "sft.steps=41", "variant=again"])
-def test_nothing_is_taken_over_from_a_run_that_differs_before_rl(difference, here):
+@pytest.mark.parametrize("difference", ["init=dft", "seed=1", "variant=again"])
+def test_another_sft_is_a_run_of_its_own(difference, here):
     run()
     assert ran(run("rl=dapo", difference)) == ["sft", "rl"]
+    assert ran(run("rl=dapo")) == ["rl"]
 
 
-def test_nothing_is_taken_over_that_is_unfinished_or_not_as_it_was_left_or_under_fresh(here):
+SLOW_RL = """
+import sys
+from test_pipeline import pipeline
+instance, output = pipeline(*sys.argv[1:])
+instance.execute()
+print(output.getvalue())
+"""
+
+
+def test_two_rl_runs_use_one_sft_at_the_same_time_and_make_it_once(here):
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}"}
+    runs = [
+        subprocess.Popen([sys.executable, "-c", SLOW_RL, rl], env=environment, stdout=subprocess.PIPE, text=True)
+        for rl in ("rl=grpo", "rl=dapo")
+    ]
+    said = [process.communicate(timeout=300)[0].splitlines() for process in runs]
+    assert [process.returncode for process in runs] == [0, 0]
+    assert sorted(len(ran(lines)) for lines in said) == [1, 3]
+    assert len(Path("runs/tiny/vcore/seed0/sft/metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_sft_is_read_by_others_while_rl_runs_and_not_changed(here):
     run()
-    Path("runs/tiny/vcore-grpo/seed0/sft/result").write_text("altered")
-    assert actions("rl=dapo") == ["skip", "run", "run"]
-    Path("runs/tiny/vcore-grpo/seed0/sft/result").write_text("40")
-    assert actions("rl=dapo") == ["skip", "take", "run"]
-    assert ran(run("rl=dapo", fresh=True)) == ["base", "sft", "rl"]
-    Path("fail").touch()
-    with pytest.raises(StageFailed):
-        run("init=sft")
-    assert ran(run("init=sft", "rl=dapo")) == ["sft", "rl"]
-
-
-def test_the_manifest_of_a_run_that_took_over_names_the_origin_and_counts_no_time(here):
-    run()
-    instance, _ = pipeline("rl=dapo")
-    instance.execute()
-    manifest = instance.manifests[False]
-    assert manifest.stages["sft"]["taken_from"] == "runs/tiny/vcore-grpo/seed0"
-    assert manifest.stages["sft"]["seconds"] > 0
-    assert manifest.seconds("sft") == 0
+    with lock.shared(Path("runs/tiny/vcore/seed0/.lock"), lambda: None) as reader:
+        reader.read()
+        assert ran(run("rl=dapo")) == ["rl"]
+        with pytest.raises(lock.Locked), lock.exclusive(Path("runs/tiny/vcore/seed0/.lock")):
+            pass
 
 
 def test_the_manifest_records_what_a_stage_followed_from(here):
     run()
-    record = json.loads(Path("runs/tiny/vcore-grpo/seed0/manifest.json").read_text())["stages"]["sft"]
+    record = json.loads(Path("runs/tiny/vcore/seed0/manifest.json").read_text())["stages"]["sft"]
     assert record["status"] == "done"
     assert record["depends"]["sft.steps"] == 40
     assert "sft.save_every" not in record["depends"]
     assert len(record["depends"]["base/result"]) == len(record["artefacts"]["result"]) == 64
     assert len(record["fingerprint"]) == 16
     assert record["seconds"] > 0
-    assert read(Path("runs/tiny/vcore-grpo/seed0/recipe.yaml")) == load("tiny", list(STEPS))
+    assert read(Path("runs/tiny/vcore/seed0/recipe.yaml")) == load("tiny", list(STEPS))
 
 
 def test_two_pipelines_do_not_write_one_run(here):
-    with lock.exclusive(Path("runs/tiny/vcore-grpo/seed0/.lock")):
+    with lock.exclusive(Path("runs/tiny/vcore/seed0/grpo/.lock")):
         instance, _ = pipeline()
-        with pytest.raises(lock.Locked, match=r"another pipeline .* is writing runs/tiny/vcore-grpo/seed0"):
+        with pytest.raises(lock.Locked, match=r"another pipeline .* is writing runs/tiny/vcore/seed0/grpo"):
             instance.execute()
     assert ran(run()) == ["base", "sft", "rl"]
 
@@ -314,7 +307,9 @@ def test_nothing_before_rl_depends_on_rl(recipe_name, rl, here):
         recipe = load(recipe_name, ["hardware.device=cpu", *overrides])
         place, digests = Run(recipe), Digests(here / "digests.json")
         return {
-            item.name: dependencies(item, recipe, place, digests) for item in stages(recipe, place) if item.before_rl
+            item.name: dependencies(item, recipe, place, digests)
+            for item in stages(recipe, place)
+            if item.home == place.sft_home
         }
 
     assert list(followed()) == ["sft", "export_sft", "evaluate_pre_rl"]

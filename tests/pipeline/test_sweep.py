@@ -38,10 +38,10 @@ result.write_text("done")
 
 def small_stages(recipe: Recipe) -> list[Stage]:
     run = Run(recipe)
-    return [stage("base", run.base, shared=True), stage("sft", run.sft, after=("base",), before_rl=True)]
+    return [stage("base", run.root, run.base), stage("sft", run.sft_home, run.sft, after=("base",))]
 
 
-def stage(name: str, folder: Path, **more) -> Stage:
+def stage(name: str, home: Path, folder: Path, **more) -> Stage:
     result = folder / "result"
 
     def verify() -> None:
@@ -49,7 +49,7 @@ def stage(name: str, folder: Path, **more) -> Stage:
             raise ArtefactError(f"{result} is missing")
 
     command = Command([sys.executable, "-c", PROGRAM, str(result)], {}, folder / "metrics.jsonl", 1, "step")
-    return Stage(name, name, folder, (result,), lambda: command, verify, **more)
+    return Stage(name, name, home, folder, (result,), lambda: command, verify, **more)
 
 
 def planned(*words: str, console: Console | None = None):
@@ -166,7 +166,7 @@ def test_finished_arms_are_skipped_with_a_line_each(here):
     words = ("inits=sft,dft",)
     lines, failed, _ = run(*words)
     assert failed == []
-    assert lines[0].startswith("arm 1/2 sft-grpo seed 0: running; log: runs/tiny/sft-grpo/seed0/logs/arm.log")
+    assert lines[0].startswith("arm 1/2 sft-grpo seed 0: running; log: runs/tiny/sft/seed0/grpo/logs/arm.log")
     assert lines[1].startswith("arm 1/2 sft-grpo seed 0: done in ")
     assert "left for 1 of the arms" in lines[2]
     lines, _, _ = run(*words)
@@ -177,7 +177,7 @@ def test_finished_arms_are_skipped_with_a_line_each(here):
 
 
 @pytest.mark.slow
-def test_the_plan_names_the_run_that_sft_is_taken_over_from(here):
+def test_the_plan_has_the_sft_of_several_arms_once(here):
     run("inits=sft")
     output = io.StringIO()
     print_plan(small("inits=sft,dft", "rls=grpo,dapo"), Console(file=output, width=200))
@@ -186,14 +186,14 @@ def test_the_plan_names_the_run_that_sft_is_taken_over_from(here):
         "shared by all": "nothing: done before",
         "sft-grpo seed 0": "nothing: done before",
         "dft-grpo seed 0": "sft",
-        "sft-dapo seed 0": "(before RL as in runs/tiny/sft-grpo/seed0)",
-        "dft-dapo seed 0": "sft",
+        "sft-dapo seed 0": "nothing: done before",
+        "dft-dapo seed 0": "nothing: in an arm above",
     }
 
 
 @pytest.mark.slow
 def test_an_arm_that_fails_does_not_keep_the_others_from_running(here):
-    Path("fail").write_text("dft-grpo")
+    Path("fail").write_text("/dft/")
     words = ("inits=dft,sft", "seeds=0,1")
     lines, failed, reasons = run(*words)
     assert failed == ["dft-grpo seed 0", "dft-grpo seed 1"]
@@ -201,10 +201,10 @@ def test_an_arm_that_fails_does_not_keep_the_others_from_running(here):
         "sft failed: exit code 1",
         "RuntimeError: out of luck",
         "at <string>:7",
-        "log: runs/tiny/dft-grpo/seed0/logs/attempt_1/sft.log",
+        "log: runs/tiny/dft/seed0/logs/attempt_1/sft.log",
     ]
     assert any(line.endswith("(sft failed: exit code 1)") for line in lines)
-    assert all(Path(f"runs/tiny/sft-grpo/seed{seed}/sft/result").exists() for seed in (0, 1))
+    assert all(Path(f"runs/tiny/sft/seed{seed}/sft/result").exists() for seed in (0, 1))
     assert "no report yet; log: runs/tiny/report.log" in lines
     Path("fail").unlink()
     lines, failed, _ = run(*words)
@@ -217,7 +217,7 @@ def test_a_failure_that_says_nothing_is_told_by_how_it_ended(here):
     killed = replace(arm, argv=[sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
     (failure,) = run_all([killed], Console(file=io.StringIO()))
     assert failure.reason == (
-        "ended by SIGKILL; the usual reason is that memory ran out\nlog: runs/tiny/sft-grpo/seed0/logs/arm.log"
+        "ended by SIGKILL; the usual reason is that memory ran out\nlog: runs/tiny/sft/seed0/grpo/logs/arm.log"
     )
 
 
@@ -225,7 +225,7 @@ def test_a_failure_that_says_nothing_is_told_by_how_it_ended(here):
 def test_hours_count_every_arm_and_once_what_they_share(here):
     run("inits=sft,dft")
     planned_arms = small("inits=sft,dft")
-    shared = planned_arms[0].pipeline.manifests[True].seconds("base")
+    shared = planned_arms[0].pipeline.seconds(planned_arms[0].pipeline.stages[0])
     assert total_seconds(planned_arms) == pytest.approx(shared + sum(arm.seconds() for arm in planned_arms))
     assert shared > 0
 
@@ -233,7 +233,7 @@ def test_hours_count_every_arm_and_once_what_they_share(here):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_comparison_names_the_arms_left_and_leaves_no_process(number, here):
-    Path("slow").write_text("dft-grpo/seed0/sft")
+    Path("slow").write_text("dft/seed0/sft")
     words = ("inits=sft,dft,random",)
     launcher = subprocess.Popen(
         [sys.executable, __file__, "--all", *words],
@@ -242,7 +242,7 @@ def test_a_stopped_comparison_names_the_arms_left_and_leaves_no_process(number, 
         stderr=subprocess.PIPE,
         text=True,
     )
-    slow = Path("runs/tiny/dft-grpo/seed0/logs/latest/sft.log")
+    slow = Path("runs/tiny/dft/seed0/logs/latest/sft.log")
     deadline = time.monotonic() + 300
     while not slow.exists():
         assert time.monotonic() < deadline and launcher.poll() is None

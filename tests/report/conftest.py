@@ -15,7 +15,9 @@ SAMPLING = Sampling(num_samples=4, temperature=1.0, top_p=1.0, max_tokens=64, se
 DATASETS = ("in_domain", "out_of_domain")
 
 
-def write_evaluation(folder, accuracy, *, num_prompts=40, sampling=SAMPLING, question="{i}+{i}=?", datasets=DATASETS):
+def write_evaluation(
+    folder, accuracy, *, stage="base", num_prompts=40, sampling=SAMPLING, question="{i}+{i}=?", datasets=DATASETS
+):
     """One evaluation in which prompt i is solved with a chance of about `accuracy`."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(int(1000 * accuracy))
@@ -44,7 +46,7 @@ def write_evaluation(folder, accuracy, *, num_prompts=40, sampling=SAMPLING, que
                 num_tokens=int(rng.integers(5, 50)),
             )
             graded.append(Graded(request.prompt, response, float(correct), "correct" if correct else "wrong", answer))
-    job = Job(folder.name, "checkpoint", dict.fromkeys(datasets, ""), sampling, "float32", "cpu", 1)
+    job = Job(stage, "checkpoint", dict.fromkeys(datasets, ""), sampling, "float32", "cpu", 1)
     write_results(folder, job, "sha", graded)
 
 
@@ -69,16 +71,17 @@ def base(tmp_path):
 
 @pytest.fixture
 def arm(base):
-    """Adds a run to it."""
+    """Adds a run to it, with its SFT unless that is there; the folder of its last training."""
 
     def add(init, rl, pre=0.4, post=0.8, seed=0, **kwargs):
-        folder = base / f"{init}-{rl}" / f"seed{seed}"
-        if init != "none":
-            write_evaluation(folder / "eval" / "pre_rl", pre, **kwargs)
-            write_metrics(folder / "sft", "train/plain_loss")
-        if rl != "none":
-            write_evaluation(folder / "eval" / "post_rl", post, **kwargs)
-            write_metrics(folder / "rl", "critic/score/mean")
-        return folder
+        home = base / init / f"seed{seed}"
+        if init != "none" and not home.exists():
+            write_evaluation(home / "eval", pre, stage="pre_rl", **kwargs)
+            write_metrics(home / "sft", "train/plain_loss")
+        if rl == "none":
+            return home
+        write_evaluation(home / rl / "eval", post, stage="post_rl", **kwargs)
+        write_metrics(home / rl / "rl", "critic/score/mean")
+        return home / rl
 
     return add

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from vcore_verl.config.recipe import load, save
 from vcore_verl.report.collect import collect
 from vcore_verl.report.scores import ReportError
 
@@ -12,20 +13,29 @@ def reasons(root):
 
 
 def test_matching_runs_are_collected(base, arm):
-    arm("vcore", "grpo")
-    arm("vcore", "grpo", seed=1)
-    arm("sft", "none")
-    arm("none", "grpo")
-    arm("iw_sft", "dapo")
+    for init, rl, seed in (("vcore", "grpo", 0), ("vcore", "grpo", 1), ("none", "grpo", 0), ("iw_sft", "dapo", 0)):
+        arm(init, rl, seed=seed)
     runs, excluded = reasons(base)
     assert not excluded
-    assert runs == [
-        ("iw_sft", "dapo", 0),
-        ("none", "grpo", 0),
-        ("sft", "none", 0),
-        ("vcore", "grpo", 0),
-        ("vcore", "grpo", 1),
-    ]
+    assert runs == [("iw_sft", "dapo", 0), ("none", "grpo", 0), ("vcore", "grpo", 0), ("vcore", "grpo", 1)]
+
+
+def test_sft_has_a_line_of_its_own_where_a_run_has_no_rl(base, arm):
+    arm("vcore", "grpo")
+    arm("sft", "none")
+    assert reasons(base)[0] == [("vcore", "grpo", 0), ("sft", "none", 0), ("vcore", "none", 0)]
+
+
+def test_runs_of_the_former_layout_are_named_with_what_moves_them(base, arm):
+    arm("vcore", "grpo")
+    former = base / "sft-grpo" / "seed0"
+    former.mkdir(parents=True)
+    save(load("tiny", ["init=sft"]), former / "recipe.yaml")
+    runs, excluded = reasons(base)
+    assert runs == [("vcore", "grpo", 0)]
+    assert excluded == {
+        "tiny": f"sft-grpo/seed0 in {base} have the former layout; `python -m vcore_verl migrate {base}` moves them"
+    }
 
 
 def test_rl_from_the_base_model_is_measured_against_it(base, arm):
@@ -34,8 +44,8 @@ def test_rl_from_the_base_model_is_measured_against_it(base, arm):
     assert collection.runs[0].pre is collection.base
 
 
-def change(folder, stage, update):
-    path = folder / "eval" / stage / "results.json"
+def change(folder, update):
+    path = folder / "eval" / "results.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | update))
 
 
@@ -52,11 +62,11 @@ def change(folder, stage, update):
 )
 def test_a_run_that_cannot_be_compared_is_left_out_by_name(base, arm, update, reason):
     arm("sft", "grpo")
-    change(arm("vcore", "grpo"), "post_rl", update)
+    change(arm("vcore", "grpo"), update)
     runs, excluded = reasons(base)
     assert runs == [("sft", "grpo", 0)]
-    assert list(excluded) == ["vcore-grpo/seed0"]
-    assert reason in excluded["vcore-grpo/seed0"]
+    assert list(excluded) == ["vcore/seed0/grpo"]
+    assert reason in excluded["vcore/seed0/grpo"]
 
 
 @pytest.mark.parametrize(
@@ -71,27 +81,27 @@ def test_other_prompts_are_never_compared(base, arm, kwargs, reason):
     arm("vcore", "grpo", **kwargs)
     runs, excluded = reasons(base)
     assert runs == []
-    assert reason in excluded["vcore-grpo/seed0"]
+    assert reason in excluded["vcore/seed0/grpo"]
 
 
 def test_other_decoding_is_never_compared(base, arm, evaluation):
     folder = arm("vcore", "none")
-    sampling = json.loads((folder / "eval" / "pre_rl" / "results.json").read_text())["sampling"]
-    change(folder, "pre_rl", {"sampling": sampling | {"temperature": 0.6}})
-    assert "another decoding" in reasons(base)[1]["vcore-none/seed0"]
+    sampling = json.loads((folder / "eval" / "results.json").read_text())["sampling"]
+    change(folder, {"sampling": sampling | {"temperature": 0.6}})
+    assert "another decoding" in reasons(base)[1]["vcore/seed0"]
 
 
 def test_an_unfinished_run_is_left_out_by_name(base, arm):
     folder = arm("vcore", "grpo")
-    (folder / "eval" / "post_rl" / "results.json").unlink()
-    assert "did not finish" in reasons(base)[1]["vcore-grpo/seed0"]
+    (folder / "eval" / "results.json").unlink()
+    assert "did not finish" in reasons(base)[1]["vcore/seed0/grpo"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
 def test_malformed_results_are_left_out_by_name(base, arm, content):
     folder = arm("vcore", "grpo")
-    (folder / "eval" / "post_rl" / "results.json").write_text(content)
-    assert "results.json" in reasons(base)[1]["vcore-grpo/seed0"]
+    (folder / "eval" / "results.json").write_text(content)
+    assert "results.json" in reasons(base)[1]["vcore/seed0/grpo"]
 
 
 def test_without_any_evaluation_there_is_nothing_to_report(tmp_path):
@@ -106,4 +116,4 @@ def test_without_the_base_model_runs_are_compared_with_each_other(base, arm):
         path.unlink() if path.is_file() else path.rmdir()
     runs, excluded = reasons(base)
     assert runs == [("sft", "grpo", 0)]
-    assert list(excluded) == ["vcore-grpo/seed0"]
+    assert list(excluded) == ["vcore/seed0/grpo"]

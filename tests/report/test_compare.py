@@ -33,8 +33,8 @@ def test_every_number_equals_one_recomputed_from_the_parquet(base, arm):
         figures = found["datasets"][dataset]
         places = {
             "base": base / "base" / "eval",
-            "pre": folder / "eval" / "pre_rl",
-            "post": folder / "eval" / "post_rl",
+            "pre": folder.parent / "eval",
+            "post": folder / "eval",
         }
         means = {}
         for stage, place in places.items():
@@ -60,8 +60,7 @@ def test_seeds_are_averaged_by_prompt_and_their_spread_is_kept_apart(base, arm):
     folders = [arm("vcore", "grpo", pre=0.4 + 0.01 * seed, post=0.7 + 0.05 * seed, seed=seed) for seed in range(3)]
     figures = written(base)["arms"][0]["datasets"]["in_domain"]
     gains = [
-        frame(folder / "eval" / "post_rl", "in_domain").score.mean()
-        - frame(folder / "eval" / "pre_rl", "in_domain").score.mean()
+        frame(folder / "eval", "in_domain").score.mean() - frame(folder.parent / "eval", "in_domain").score.mean()
         for folder in folders
     ]
     assert figures["delta"]["by_seed"] == pytest.approx(gains)
@@ -73,9 +72,7 @@ def test_initialisers_are_compared_with_sft_and_corrected(base, arm):
     folders = {init: arm(init, "grpo", post=post) for init, post in (("dft", 0.6), ("sft", 0.5), ("vcore", 0.9))}
     pairs = [pair for pair in written(base)["pairwise"] if pair["dataset"] == "in_domain"]
     assert [(pair["init"], pair["reference"]) for pair in pairs] == [("dft", "sft"), ("vcore", "sft")]
-    means = {
-        i: frame(f / "eval" / "post_rl", "in_domain").groupby("prompt_id").score.mean() for i, f in folders.items()
-    }
+    means = {i: frame(f / "eval", "in_domain").groupby("prompt_id").score.mean() for i, f in folders.items()}
     raw = [stats.ttest_rel(means[init], means["sft"]).pvalue for init in ("dft", "vcore")]
     assert [pair["p"] for pair in pairs] == pytest.approx(raw)
     smallest, largest = sorted(range(2), key=lambda index: raw[index])
@@ -92,7 +89,7 @@ def test_greedy_answers_are_compared_too(base, arm, seeds):
     }
     pair = in_domain_pair(base)
     dft, sft = (
-        np.array([frame(folder / "eval" / "post_rl", "in_domain", "greedy").score for folder in folders[init]])
+        np.array([frame(folder / "eval", "in_domain", "greedy").score for folder in folders[init]])
         for init in ("dft", "sft")
     )
     means = (dft.mean(axis=1), sft.mean(axis=1))
@@ -141,8 +138,7 @@ def test_over_seeds_initialisers_are_compared_by_welch_and_corrected(base, arm):
     }
     pairs = [pair for pair in written(base)["pairwise"] if pair["dataset"] == "in_domain"]
     means = {
-        init: [frame(folder / "eval" / "post_rl", "in_domain").score.mean() for folder in seeds]
-        for init, seeds in folders.items()
+        init: [frame(folder / "eval", "in_domain").score.mean() for folder in seeds] for init, seeds in folders.items()
     }
     tests = [stats.ttest_ind(means[init], means["sft"], equal_var=False) for init in ("dft", "vcore")]
     for pair, test in zip(pairs, tests, strict=True):

@@ -139,5 +139,5 @@ def test_what_is_left_out_is_said(base, arm):
     arm("vcore", "grpo")
     arm("dft", "grpo", num_prompts=30)
     write_report(base)
-    assert "`dft-grpo/seed0`: pre_rl has other prompts" in (base / "report" / "report.md").read_text()
-    assert "left out: dft-grpo/seed0" in shown(base)
+    assert "`dft/seed0/grpo`: pre_rl has other prompts" in (base / "report" / "report.md").read_text()
+    assert "left out: dft/seed0/grpo" in shown(base)

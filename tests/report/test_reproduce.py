@@ -20,8 +20,9 @@ def trained(arm):
             "sft": {"seed": seed, "init.kl_budget": init, "sft.steps": recipe.sft.steps, "base/hf": base},
             "rl": {"seed": seed, "rl.clip_high": recipe.rl.clip_high, "sft/hf": str(seed) * 64},
         }
-        stages = {name: {"seconds": 1.0, "depends": found} for name, found in depends.items()}
-        (folder / "manifest.json").write_text(json.dumps({"stages": stages}))
+        for home, stage in ((folder.parent, "sft"), (folder, "rl")):
+            stages = {stage: {"seconds": 1.0, "depends": depends[stage]}}
+            (home / "manifest.json").write_text(json.dumps({"stages": stages}))
 
     return add
 
@@ -57,7 +58,7 @@ def test_a_variant_is_a_setting_of_the_command(base, trained):
 
 def test_a_setting_that_is_newer_than_the_run_is_not_one_of_its_own(base, trained):
     trained("vcore", "grpo")
-    path = base / "vcore-grpo" / "seed0" / "recipe.yaml"
+    path = base / "vcore" / "seed0" / "grpo" / "recipe.yaml"
     path.write_text("".join(line for line in path.read_text().splitlines(True) if "stall_minutes" not in line))
     assert commands("tiny", collect(base).runs) == ["bash scripts/sft_then_grpo.sh tiny init=vcore rl=grpo seed=0"]
 
@@ -74,7 +75,7 @@ def test_runs_that_were_not_trained_like_the_others_are_named(base, trained):
     assert trained_differently(collect(base).runs) == []
     trained("random", "grpo", "sft.steps=7", base="b" * 64)
     assert trained_differently(collect(base).runs) == [
-        "random-grpo/seed0: sft.steps=7 (others 100), another base/hf",
+        "random/seed0/grpo: sft.steps=7 (others 100), another base/hf",
     ]
     write_report(base)
-    assert "- random-grpo/seed0: sft.steps=7" in (base / "report" / "report.md").read_text()
+    assert "- random/seed0/grpo: sft.steps=7" in (base / "report" / "report.md").read_text()

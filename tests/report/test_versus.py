@@ -33,8 +33,8 @@ def test_a_run_stands_for_its_last_evaluation_and_long_paths_fit_a_narrow_termin
     text = console.file.getvalue()
     assert [line.split()[0] for line in text.splitlines() if re.search(r"\d\.\d", line)] == 2 * [
         "base",
-        "sft-none/seed0",
-        "vcore-grpo/seed0",
+        "sft/seed0",
+        "vcore/seed0/grpo",
     ]
     assert max(map(len, text.splitlines())) <= 80
 

@@ -9,7 +9,7 @@ from vcore_verl.runs.model_card import write_card
 
 @pytest.fixture
 def run(tmp_path):
-    folder = tmp_path / "tiny" / "vcore-grpo" / "seed0"
+    folder = tmp_path / "tiny" / "vcore" / "seed0" / "grpo"
     for stage in ("sft", "rl"):
         (folder / stage / "hf").mkdir(parents=True)
         (folder / stage / "hf" / "config.json").write_text("{}")
@@ -33,7 +33,7 @@ def test_the_card_says_how_the_checkpoint_was_made(run):
     assert "RL algorithm" not in sft
     assert "# tiny: builtin:arithmetic after SFT with vcore and RL with grpo\n" in rl
     assert "| RL | 15 steps of 64 prompts, 4 responses each, learning rate 0.0001, all parameters |" in rl
-    assert "they will stand in `eval/post_rl/results.json`" in rl
+    assert "they will stand in `eval/results.json`" in rl
     assert rl.endswith("verl 0.9.1, commit 0a1b\n")
 
 

@@ -41,6 +41,9 @@ def add_verbs(verbs: Any) -> None:
         "--output", type=Path, metavar="FILE", help="the page; weights.html in the first RUN unless given"
     )
 
+    verb = add_verb(verbs, "migrate", migrate)
+    verb.add_argument("runs", type=Path, metavar="RUNS", help="runs/<recipe>, or runs for all recipes")
+
     verb = add_verb(verbs, "eval", evaluate)
     help_ = "directory in Hugging Face format, or hub id; or the folder of a finished evaluation"
     verb.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=help_)
@@ -99,6 +102,16 @@ def view_weights(args: argparse.Namespace) -> int:
     with console.status("weighing tokens"):
         show_weights(args.runs, args.at, args.examples, args.measured, output)
     say(f"page: {output}")
+    return 0
+
+
+def migrate(args: argparse.Namespace) -> int:
+    """move runs of a former version to where runs lie now; deletes nothing"""
+    from vcore_verl.runs.migrate import migrate as move
+
+    lines = [line for root in (args.runs, *sorted(args.runs.glob("*"))) for line in move(root)]
+    for line in lines or [f"{args.runs}: no run has the former layout"]:
+        say(line)
     return 0
 
 

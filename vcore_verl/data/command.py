@@ -12,7 +12,7 @@ from vcore_verl.cpu import cpu_environment
 from vcore_verl.data import funnel, sources
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.data.published import SAMPLES, mirror_folder
-from vcore_verl.runs.layout import ArtefactError, Run
+from vcore_verl.runs.layout import RECIPE, ArtefactError, Run
 from vcore_verl.runs.metrics_file import last_step
 from vcore_verl.runtime.process import Command
 
@@ -120,5 +120,5 @@ def print_funnels(run: Run, console: Console) -> None:
 
 
 def _command(package: str, verb: str, run: Run, progress: Path, total: int, unit: str) -> Command:
-    argv = [sys.executable, "-m", f"vcore_verl.{package}", verb, str(run.dir / "recipe.yaml")]
+    argv = [sys.executable, "-m", f"vcore_verl.{package}", verb, str(run.root / RECIPE)]
     return Command(argv=argv, env=cpu_environment(), progress=progress, total=total, unit=unit)

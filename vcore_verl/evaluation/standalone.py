@@ -42,8 +42,9 @@ def recipe_of(checkpoint: Path) -> Recipe | None:
 
 
 def output_of(checkpoint: Path, recipe: Recipe) -> Path:
-    """Where the evaluation goes: `runs/evaluations/<the last parts of the checkpoint's path>`."""
-    parts = [part for part in checkpoint.resolve().parts[-5:] if part not in ("/", Path(recipe.output_dir).name)]
+    """Where the evaluation goes: `runs/evaluations/<the checkpoint's path below runs, or the last parts of it>`."""
+    root, place = Path(recipe.output_dir).resolve(), checkpoint.resolve()
+    parts = place.relative_to(root).parts if place.is_relative_to(root) else place.parts[1:][-5:]
     return Path(recipe.output_dir) / "evaluations" / "-".join(parts)
 
 

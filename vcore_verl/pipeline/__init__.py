@@ -2,7 +2,6 @@
 
 - `stages`     what each stage runs and what it depends on
 - `pipeline`   skips, resumes or reruns them
-- `takeover`   reuses SFT that another run has finished
 - `export`     a training checkpoint in Hugging Face format
 - `proof`      that an export is the trained model
 - `tracking`   evaluation results for experiment trackers

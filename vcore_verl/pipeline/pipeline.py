@@ -1,51 +1,53 @@
-"""Runs the stages of a recipe: skips what is done, resumes what was killed, runs anew what a change affects.
+"""Runs the stages of a recipe: skips what is done, resumes what was killed, reruns what a change affects.
 
-SFT that a run with other RL has done from the same things is taken over (`takeover`).
+Stages lie in homes, from what all runs of a recipe share (base model, data) over an SFT run to an RL run that starts
+from it. Runs that share a home make it once and use it at the same time, under a lock.
 
-What a stage left behind when it must run anew is moved to `stale/<stage>-<n>` beside the manifest, at the moment the
-stage starts, and never deleted: it may be a week of GPU time, and the change that made it stale a slip of the keyboard.
+What a stage left behind when it must run again is moved to `stale/<stage>-<n>` in its home, at the moment the stage
+starts, and never deleted: it may be a week of GPU time, and the change that made it stale a slip of the keyboard.
 Imports no torch.
 """
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
+from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import Recipe, save
-from vcore_verl.pipeline import takeover
 from vcore_verl.pipeline.stages import Stage, dependencies, stages
-from vcore_verl.pipeline.takeover import Source
 from vcore_verl.preflight.estimate.allowance import preparation_seconds, stall_seconds
 from vcore_verl.runs import lock
 from vcore_verl.runs.hashing import Digests
-from vcore_verl.runs.layout import ArtefactError, Run
+from vcore_verl.runs.layout import MANIFEST, RECIPE, ArtefactError, Run
 from vcore_verl.runs.manifest import Manifest
+from vcore_verl.runs.migrate import former_runs_line
 from vcore_verl.runtime import process
 from vcore_verl.runtime.process import Command, StageFailed
 from vcore_verl.runtime.progress import duration, shown
 
-MAX_CHANGES = 3  # named in the reason for a stage to run anew
+MAX_CHANGES = 3  # named in the reason for a stage to run again
 
 
 @dataclass(frozen=True)
 class Step:
-    """What is to happen to a stage, and why.
-
-    `skip`, `resume`, `run` (never ran), `rerun` (its result is stale), or `take` over the result of another run.
-    """
+    """What is to happen to a stage, and why: `skip`, `resume`, `run` (never ran), or `rerun` (its result is stale)."""
 
     stage: Stage
     action: str
     reason: str
-    source: Source | None = None
 
 
 class Pipeline:
-    """One run of one recipe, whose `hardware.device` is resolved. Raises `RecipeError` where a stage refuses it."""
+    """One run of one recipe, whose `hardware.device` is resolved.
+
+    Raises `RecipeError` where a stage refuses the recipe, `InputError` where its runs lie as in a former version.
+    """
 
     def __init__(self, recipe: Recipe, console: Console, stage_list: list[Stage] | None = None) -> None:
         self.recipe = recipe
@@ -53,75 +55,79 @@ class Pipeline:
         self.console = console
         self.stages = stages(recipe, self.run_dir) if stage_list is None else stage_list
         for stage in self.stages:
-            stage.command()  # each checks the recipe: all mistakes are told before the first stage runs
+            stage.command()  # each checks the recipe: all mistakes are reported before the first stage runs
+        if line := former_runs_line(self.run_dir.root):
+            raise InputError(line)
         self.digests = Digests(self.run_dir.root / ".digests.json")
-        self.manifests = {shared: Manifest(self._home(shared) / "manifest.json") for shared in (True, False)}
-        self.log_dir: Path | None = None
+        self.manifests: dict[Path, Manifest] = {}
+        self.log_dirs: dict[Path, Path] = {}
 
     def plan(self, fresh: bool = False) -> list[Step]:
         """What `execute` would do now; changes nothing. A stage after one that runs follows it."""
+        self.manifests.clear()
         steps: list[Step] = []
         for stage in self.stages:
-            step = Step(stage, "rerun", "--fresh") if fresh else self._decide_or_take(stage)
-            before = [other for other in steps if other.stage.name in stage.after]
-            moving = [other.stage.name for other in before if other.action not in ("skip", "take")]
-            if step.action in ("skip", "take") and moving:
+            step = Step(stage, "rerun", "--fresh") if fresh else self._decide(stage)
+            moving = [s.stage.name for s in steps if s.stage.name in stage.after and s.action != "skip"]
+            if step.action == "skip" and moving:
                 step = Step(stage, "rerun", f"if {' or '.join(moving)} changes its input")
             steps.append(step)
         return steps
 
     def execute(self, fresh: bool = False) -> None:
-        """Bring every stage up to date.
+        """Bring every stage up to date, home after home.
 
         Raises `StageFailed` when a stage fails or leaves a result that does not verify, `Locked` when another process
-        writes the same run. Shared stages are made under a lock of the recipe, which is kept while they are read.
+        writes the same RL run. A shared home is locked for writing while its stages run, and for reading until the end.
         """
-        with lock.exclusive(self._home(False) / ".lock"):
-            save(self.recipe, self.run_dir.dir / "recipe.yaml")
-            if fresh:
-                self._forget_all()
-            with lock.shared(self._home(True) / ".lock", self._say_waiting) as base_lock:
-                self._make_shared(base_lock)
-                for stage in self.stages:
-                    if not stage.shared:
-                        self._bring_up_to_date(stage, fresh)
-            self._copy_shared_records()
+        homes = dict.fromkeys(stage.home for stage in self.stages)
+        with ExitStack() as held:
+            if self.run_dir.rl_home in homes:
+                held.enter_context(lock.exclusive(self.run_dir.rl_home / ".lock"))
+            for home in homes:
+                if home == self.run_dir.rl_home:
+                    self._bring_up_to_date(home, fresh)
+                else:
+                    waiting = partial(self._say_waiting, home)
+                    self._share(home, held.enter_context(lock.shared(home / ".lock", waiting)), fresh)
 
-    def _forget_all(self) -> None:
-        for stage in self.stages:
-            self._manifest(stage).forget(stage.name)
+    def seconds(self, stage: Stage) -> float:
+        """What `stage` took so far, all attempts together."""
+        return Manifest(stage.home / MANIFEST).seconds(stage.name)
 
-    def _make_shared(self, base_lock: lock.Shared) -> None:
-        """Bring the stages that all runs share up to date, and keep others from changing them while this run lasts."""
-        shared = [stage for stage in self.stages if stage.shared]
+    def _share(self, home: Path, hold: lock.Shared, fresh: bool) -> None:
+        """Bring the stages of a shared home up to date, and keep others from changing them while this run lasts."""
         made = False
         while True:  # flock gives up one kind of hold before it takes the other, so look again after each change
-            base_lock.read()
-            self._reread_shared()
-            if all(self._decide(stage).action == "skip" for stage in shared):
+            hold.read()
+            self.manifests.pop(home, None)
+            if not fresh and all(self._decide(stage).action == "skip" for stage in self._stages_of(home)):
                 break
-            base_lock.write()
-            self._reread_shared()
-            for stage in shared:
-                self._bring_up_to_date(stage)
-            made = True
+            hold.write()
+            self._bring_up_to_date(home, fresh)
+            made, fresh = True, False
         if not made:
-            for stage in shared:
-                self._bring_up_to_date(stage)
+            self._bring_up_to_date(home, fresh)
 
-    def _bring_up_to_date(self, stage: Stage, fresh: bool = False) -> None:
-        step = self._decide(stage) if fresh else self._decide_or_take(stage)
-        if step.action == "skip":
-            self._say(stage, f"[dim]skipped: {step.reason}[/dim]")
-            return
-        if step.action != "take":
-            self._say(stage, f"{stage.purpose} [dim]({step.reason})[/dim]")
+    def _bring_up_to_date(self, home: Path, fresh: bool) -> None:
+        self.manifests.pop(home, None)  # another run may have written it meanwhile
+        for stage in self._stages_of(home):
+            if fresh:
+                self._manifest(stage).forget(stage.name)
+        for stage in self._stages_of(home):
+            step = self._decide(stage)
+            if step.action == "skip":
+                self._say(stage, f"[dim]skipped: {step.reason}[/dim]")
+            else:
+                self._carry_out(step)
+
+    def _carry_out(self, step: Step) -> None:
+        stage, manifest = step.stage, self._manifest(step.stage)
+        self._say(stage, f"{stage.purpose} [dim]({step.reason})[/dim]")
         if step.action != "resume" and stage.keep:
             self._move_aside(stage)
-        if step.source is not None:
-            self._take(stage, step.source)
-            return
-        manifest = self._manifest(stage)
+        if stage.home != self.run_dir.report:  # it belongs to no one recipe
+            save(self.recipe, stage.home / RECIPE)
         manifest.start(stage.name, self._depends(stage))
         seconds = self._run(stage, stage.command())
         try:
@@ -145,21 +151,6 @@ class Pipeline:
             reason = ", ".join(str(error).splitlines())
             self._say(stage, f"[yellow]warning:[/yellow] not in the trackers: {escape(reason)}")
 
-    def _take(self, stage: Stage, source: Source) -> None:
-        takeover.link(stage, source, self.run_dir, [other.folder for other in self.stages if other is not stage])
-        self._manifest(stage).take(stage.name, source.record, str(source.folder))
-        self.digests.save()
-        seconds = duration(source.record["seconds"])
-        self._say(stage, f"[green]taken[/green] from {source.folder}, where it took {seconds}")
-
-    def _decide_or_take(self, stage: Stage) -> Step:
-        step = self._decide(stage)
-        if step.action in ("run", "rerun"):
-            source = takeover.find(stage, self._depends(stage), self.run_dir, self.digests)
-            if source is not None:
-                return Step(stage, "take", f"from {source.folder}", source)
-        return step
-
     def _decide(self, stage: Stage) -> Step:
         record = self._manifest(stage).stages.get(stage.name)
         depends = self._depends(stage)
@@ -175,8 +166,7 @@ class Pipeline:
             return Step(stage, "rerun", str(error))
         if changes := _changes(record["artefacts"], self._artefacts(stage)):
             return Step(stage, "rerun", f"its result is not as it was left: {changes}")
-        where = f" by {record['taken_from']}" if "taken_from" in record else ""
-        return Step(stage, "skip", f"done before{where} in {duration(record['seconds'])}")
+        return Step(stage, "skip", f"done before in {duration(record['seconds'])}")
 
     def _depends(self, stage: Stage) -> dict[str, Any]:
         return dependencies(stage, self.recipe, self.run_dir, self.digests)
@@ -206,38 +196,35 @@ class Pipeline:
     def _move_aside(self, stage: Stage) -> None:
         if not stage.folder.exists():
             return
-        stale = self._home(stage.shared) / "stale"
+        stale = stage.home / "stale"
         stale.mkdir(exist_ok=True)
         target = stale / f"{stage.name}-{_next_number(stale, stage.name + '-')}"
         stage.folder.rename(target)
         self._say(stage, f"[dim]its former result is kept in {target}[/dim]")
 
     def _log(self, stage: Stage) -> Path:
-        """The stage's log in this attempt's directory, which is made when the first stage really starts."""
-        if self.log_dir is None:
-            logs = self.run_dir.logs
+        """The stage's log in this attempt's directory, which is made when the first stage of the home really starts.
+
+        SFT and RL runs hold their own; the logs of what is shared beyond them lie in the run that made it.
+        """
+        home = stage.home if stage.home in (self.run_dir.sft_home, self.run_dir.rl_home) else self.run_dir.dir
+        if home not in self.log_dirs:
+            logs = home / "logs"
             logs.mkdir(parents=True, exist_ok=True)
-            self.log_dir = logs / f"attempt_{_next_number(logs, 'attempt_')}"
-            self.log_dir.mkdir()
+            self.log_dirs[home] = logs / f"attempt_{_next_number(logs, 'attempt_')}"
+            self.log_dirs[home].mkdir()
             latest = logs / "latest"
             latest.unlink(missing_ok=True)
-            latest.symlink_to(self.log_dir.name)
-        return self.log_dir / f"{stage.name}.log"
+            latest.symlink_to(self.log_dirs[home].name)
+        return self.log_dirs[home] / f"{stage.name}.log"
 
-    def _home(self, shared: bool) -> Path:
-        return self.run_dir.root if shared else self.run_dir.dir
+    def _stages_of(self, home: Path) -> list[Stage]:
+        return [stage for stage in self.stages if stage.home == home]
 
     def _manifest(self, stage: Stage) -> Manifest:
-        return self.manifests[stage.shared]
-
-    def _reread_shared(self) -> None:
-        self.manifests[True] = Manifest(self._home(True) / "manifest.json")
-
-    def _copy_shared_records(self) -> None:
-        """So that a run's own manifest tells the whole of it."""
-        own, common = self.manifests[False], self.manifests[True].stages
-        own.stages = common | {name: record for name, record in own.stages.items() if name not in common}
-        own.save()
+        if stage.home not in self.manifests:
+            self.manifests[stage.home] = Manifest(stage.home / MANIFEST)
+        return self.manifests[stage.home]
 
     def _title(self, stage: Stage) -> str:
         return f"[{self.stages.index(stage) + 1}/{len(self.stages)}] {stage.name}"
@@ -245,8 +232,8 @@ class Pipeline:
     def _say(self, stage: Stage, text: str) -> None:
         self.console.print(f"{escape(self._title(stage))}: {text}", highlight=False, soft_wrap=True)
 
-    def _say_waiting(self) -> None:
-        self.console.print(f"waiting for another run that is using {self.run_dir.base} and {self.run_dir.data} ...")
+    def _say_waiting(self, home: Path) -> None:
+        self.console.print(f"waiting for another run that is using {home} ...", highlight=False, soft_wrap=True)
 
 
 def without_report(recipe: Recipe) -> list[Stage]:

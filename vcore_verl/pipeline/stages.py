@@ -43,13 +43,13 @@ class Stage:
 
     `keys` are recipe keys or sections; `inputs` may hold wildcards; `after` names the stages that make the inputs.
     `verify` raises `ArtefactError` unless the result is whole; `warnings` says what is whole but dubious, and
-    `tracking` logs what is done, which may fail. A `shared`
-    stage belongs to all runs of the recipe; one that lies `before_rl` may take its result over from a run that differs
-    in RL alone; the former result of one that has nothing to `keep` is overwritten.
+    `tracking` logs what is done, which may fail. The record lies in `home`, and all runs below it share the result. The
+    former result of a stage that has nothing to `keep` is overwritten.
     """
 
     name: str
     purpose: str
+    home: Path
     folder: Path
     artefacts: tuple[Path, ...]
     command: Callable[[], Command]
@@ -58,8 +58,6 @@ class Stage:
     packages: tuple[str, ...] = ()
     inputs: tuple[Path, ...] = ()
     after: tuple[str, ...] = ()
-    shared: bool = False
-    before_rl: bool = False
     keep: bool = True
     warnings: Callable[[], list[str]] = list
     tracking: Callable[[], Command] | None = None
@@ -88,8 +86,9 @@ def dependencies(stage: Stage, recipe: Recipe, run: Run, digests: Digests) -> di
 
 
 def input_name(path: Path, run: Run) -> str:
-    """A file of the run itself has one name in all runs, so that they can tell that their results are the same."""
-    return os.path.relpath(path, run.dir if path.is_relative_to(run.dir) else run.root)
+    """The path from the innermost of the run's folders that it lies in."""
+    homes = [home for home in (run.rl_home, run.sft_home) if path.is_relative_to(home)]
+    return os.path.relpath(path, homes[0] if homes else run.root)
 
 
 def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
@@ -98,17 +97,18 @@ def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
         yield Stage(
             name="base",
             purpose="make the built-in base model" if builtin else "fetch the base model",
+            home=run.root,
             folder=run.base,
             artefacts=(run.base_hf,),
             command=partial(base_command, recipe, run),
             verify=partial(verify_base, recipe, run),
             keys=("base", "model.path", "model.dtype") if builtin else ("model.path",),
             packages=("torch", "transformers") if builtin else (),
-            shared=True,
         )
     yield Stage(
         name="data",
         purpose="prepare training and test sets",
+        home=run.root,
         folder=run.data,
         artefacts=(run.data / "*.parquet",),
         command=partial(data_command, recipe, run),
@@ -116,7 +116,6 @@ def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
         # Lengths are counted with the model's tokenizer, and training leaves out what is evaluated on.
         keys=("data", "model.path", "evaluation.datasets", "evaluation.max_prompts"),
         inputs=tuple(local_sources(recipe)),
-        shared=True,
     )
     yield _evaluation(recipe, run, "base")
 
@@ -127,6 +126,7 @@ def _sft(recipe: Recipe, run: Run) -> Iterator[Stage]:
     yield Stage(
         name="sft",
         purpose=f"supervised fine-tuning with {recipe.init.name}",
+        home=run.sft_home,
         folder=run.sft,
         artefacts=(run.sft / "metrics.jsonl",),
         command=partial(sft_command, recipe, run),
@@ -135,9 +135,8 @@ def _sft(recipe: Recipe, run: Run) -> Iterator[Stage]:
         packages=("verl", "torch", "transformers"),
         inputs=(run.sft_start, run.data / "sft.parquet"),
         after=("base", "data"),
-        before_rl=True,
     )
-    yield _export(recipe, run, "sft", run.sft, run.sft_hf)
+    yield _export(recipe, run, "sft")
     yield _evaluation(recipe, run, "pre_rl")
 
 
@@ -147,6 +146,7 @@ def _rl(recipe: Recipe, run: Run) -> Iterator[Stage]:
     yield Stage(
         name="rl",
         purpose=f"reinforcement learning with {recipe.rl.name}",
+        home=run.rl_home,
         folder=run.rl,
         artefacts=(run.rl / "metrics.jsonl",),
         command=partial(rl_command, recipe, run),
@@ -157,14 +157,19 @@ def _rl(recipe: Recipe, run: Run) -> Iterator[Stage]:
         inputs=(run.rl_start, run.data / "rl.parquet"),
         after=("base", "data", "export_sft"),
     )
-    yield _export(recipe, run, "rl", run.rl, run.rl_hf)
+    yield _export(recipe, run, "rl")
     yield _evaluation(recipe, run, "post_rl")
 
 
-def _export(recipe: Recipe, run: Run, stage: str, training: Path, target: Path) -> Stage:
+def _export(recipe: Recipe, run: Run, stage: str) -> Stage:
+    home, training, target = {
+        "sft": (run.sft_home, run.sft, run.sft_hf),
+        "rl": (run.rl_home, run.rl, run.rl_hf),
+    }[stage]
     return Stage(
         name=f"export_{stage}",
         purpose=f"export the {stage.upper()} checkpoint and reload it",
+        home=home,
         folder=target,
         artefacts=(target,),
         command=partial(export_command, recipe, run, stage),
@@ -174,20 +179,20 @@ def _export(recipe: Recipe, run: Run, stage: str, training: Path, target: Path) 
         packages=("torch", "transformers"),
         inputs=(training / "metrics.jsonl",),  # stands for the training, whose checkpoints are too large to hash
         after=(stage,),
-        before_rl=stage == "sft",
     )
 
 
 def _evaluation(recipe: Recipe, run: Run, stage: Any) -> Stage:
     """The stage that evaluates the base model, or the checkpoint before or after RL."""
-    checkpoint, folder, purpose, after = {
-        "base": (run.base_hf, run.eval_base, "evaluate the base model", "base"),
-        "pre_rl": (run.sft_hf, run.eval_pre, "evaluate before RL", "export_sft"),
-        "post_rl": (run.rl_hf, run.eval_post, "evaluate after RL", "export_rl"),
+    home, checkpoint, folder, purpose, after = {
+        "base": (run.root, run.base_hf, run.eval_base, "evaluate the base model", "base"),
+        "pre_rl": (run.sft_home, run.sft_hf, run.eval_pre, "evaluate before RL", "export_sft"),
+        "post_rl": (run.rl_home, run.rl_hf, run.eval_post, "evaluate after RL", "export_rl"),
     }[stage]
     return Stage(
         name=f"evaluate_{stage}",
         purpose=purpose,
+        home=home,
         folder=folder,
         artefacts=(folder / "results.json", folder / "samples.parquet"),
         command=partial(evaluate_command, recipe, run, stage),
@@ -196,8 +201,6 @@ def _evaluation(recipe: Recipe, run: Run, stage: Any) -> Stage:
         packages=("vllm", "math-verify"),
         inputs=(checkpoint, *(run.data / f"{name}.parquet" for name in recipe.evaluation.datasets)),
         after=(after, "data", "base"),
-        shared=stage == "base",
-        before_rl=stage == "pre_rl",
         tracking=partial(tracking_command, recipe, run, folder) if recipe.tracking else None,
     )
 
@@ -216,11 +219,16 @@ def _report(run: Run) -> Stage:
     return Stage(
         name="report",
         purpose="compare all runs of the recipe",
+        home=run.report,
         folder=run.report,
         artefacts=(written,),
         command=command,
         verify=verify,
-        inputs=(run.eval_base / "results.json", run.root / "*" / "seed*" / "eval" / "*" / "results.json"),
+        inputs=(
+            run.eval_base / "results.json",
+            run.root / "*" / "seed*" / "eval" / "results.json",
+            run.root / "*" / "seed*" / "*" / "eval" / "results.json",
+        ),
         after=("evaluate_base", "evaluate_pre_rl", "evaluate_post_rl"),
         keep=False,
     )

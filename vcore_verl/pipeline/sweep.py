@@ -23,7 +23,6 @@ from vcore_verl.config import verl_keys
 from vcore_verl.config.recipe import Recipe, RecipeError, load
 from vcore_verl.pipeline.pipeline import Pipeline, Step, without_report
 from vcore_verl.runs import tracking
-from vcore_verl.runs.manifest import Manifest
 from vcore_verl.runtime import guard, hardware, process
 from vcore_verl.runtime.diagnose import cause
 from vcore_verl.runtime.progress import duration
@@ -52,16 +51,19 @@ class Arm:
     @property
     def log(self) -> Path:
         """What the arm's command printed; the stages' own logs lie beside it."""
-        return self.pipeline.run_dir.logs / "arm.log"
+        return self.pipeline.run_dir.dir / "logs" / "arm.log"
 
     def missing(self) -> list[Step]:
-        """The stages that have to run, or to be taken over."""
+        """The stages that have to run."""
         return [step for step in self.pipeline.plan() if step.action != "skip"]
 
     def seconds(self) -> float:
-        """What its own stages, not those that it shares, have taken so far, all attempts together."""
-        records = Manifest(self.pipeline.run_dir.dir / "manifest.json")
-        return sum(records.seconds(stage.name) for stage in self.pipeline.stages if not stage.shared)
+        """What its SFT and RL, with their evaluations, took so far, all attempts together."""
+        return sum(self.pipeline.seconds(stage) for stage in self.pipeline.stages if stage.home != self.root)
+
+    @property
+    def root(self) -> Path:
+        return self.pipeline.run_dir.root
 
 
 class Setting(NamedTuple):
@@ -154,13 +156,15 @@ def print_plan(planned: Sequence[Arm], console: Console) -> None:
     """What `run_all` would do."""
     table = Table("arm", "to run", box=None)
     missing = {arm.name: arm.missing() for arm in planned}
-    shared = dict.fromkeys(step.stage.name for steps in missing.values() for step in steps if step.stage.shared)
+    root = planned[0].root
+    shared = dict.fromkeys(step.stage.name for steps in missing.values() for step in steps if step.stage.home == root)
     table.add_row("shared by all", " ".join(shared) or "nothing: done before")
+    planned_folders: set[Path] = set()  # SFT is run by the first of the arms that start from it
     for name, steps in missing.items():
-        own = [step for step in steps if not step.stage.shared]
-        words = [step.stage.name for step in own if not step.source]
-        words += dict.fromkeys(f"(before RL as in {step.source.folder})" for step in own if step.source)
-        table.add_row(name, " ".join(words) or "nothing: done before")
+        own = [step.stage for step in steps if step.stage.home != root]
+        words = [stage.name for stage in own if stage.folder not in planned_folders]
+        planned_folders.update(stage.folder for stage in own)
+        table.add_row(name, " ".join(words) or f"nothing: {'in an arm above' if own else 'done before'}")
     console.print(table)
 
 
@@ -197,9 +201,9 @@ def run_all(planned: Sequence[Arm], console: Console) -> list[Failure]:
 
 
 def total_seconds(planned: Sequence[Arm]) -> float:
-    """What all arms have taken, and once what they share."""
-    shared = Manifest(planned[0].pipeline.run_dir.root / "manifest.json")
-    return sum(arm.seconds() for arm in planned) + sum(shared.seconds(name) for name in shared.stages)
+    """What all arms took, and once what they share."""
+    seconds = {stage.folder: arm.pipeline.seconds(stage) for arm in planned for stage in arm.pipeline.stages}
+    return sum(seconds.values())
 
 
 def _say(console: Console, title: str, markup: str, detail: str = "") -> None:
@@ -207,7 +211,7 @@ def _say(console: Console, title: str, markup: str, detail: str = "") -> None:
 
 
 def _time_left(done: Sequence[Arm], left: Sequence[Arm]) -> str:
-    """From what the arms that are done have taken."""
+    """From what the arms that are done took."""
     known = [seconds for arm in done if (seconds := arm.seconds()) > 0]
     if not known:
         return ""
@@ -265,7 +269,7 @@ def _reason(log: Path, start: int, code: int) -> str:
 
 def _report_so_far(arm: Arm, console: Console) -> None:
     """In a process of its own: hours of arms are still to come, whatever happens to a picture."""
-    root = arm.pipeline.run_dir.root
+    root = arm.root
     log = root / "report.log"
     with console.status("report"):
         code = _child([sys.executable, "-m", "vcore_verl", "report", str(root)], log, lambda line: None)

@@ -44,9 +44,9 @@ def write_report(root: Path, against: str = REFERENCE) -> None:
     """
     collection = collect(root, against)
     write(collection, compare(collection), root / "report")
-    for run in collection.runs:
-        for checkpoint in sorted(run.folder.glob("*/hf")):
-            write_card(checkpoint)
+    checkpoints = {home / stage / "hf" for run in collection.runs for stage, home in run.homes.items()}
+    for checkpoint in sorted(path for path in checkpoints if path.is_dir()):
+        write_card(checkpoint)
 
 
 def write(collection: Collection, comparison: Comparison, folder: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from vcore_verl.evaluation.results import RESULTS
 from vcore_verl.report.scores import Evaluation, ReportError, read_evaluation
+from vcore_verl.runs.layout import Place, places
+from vcore_verl.runs.migrate import former_runs_line
 
 # What evaluations have in common where they are compared, as results.json and as a person calls it.
 _SHARED = {
@@ -17,13 +19,15 @@ _SHARED = {
     "versions": "version of vLLM, torch, transformers or math-verify",
 }
 
-PRE_RL, POST_RL = "pre_rl", "post_rl"
 REFERENCE = "sft"  # the initialiser that the others are compared with, unless another one is asked for
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """One training run. `pre` is None where RL started from an unevaluated base model, `post` where rl=none."""
+    """One training run, as `runs.layout.Place` says where.
+
+    `pre` is None where RL started from an unevaluated base model, `post` where rl=none.
+    """
 
     folder: Path
     init: str
@@ -35,6 +39,16 @@ class TrainedRun:
     @property
     def final(self) -> Evaluation | None:
         return self.pre if self.rl == "none" else self.post
+
+    @property
+    def name(self) -> str:
+        """`vcore/seed0/grpo`, as its folder below runs/<recipe>."""
+        return f"{self.init}/seed{self.seed}" + ("" if self.rl == "none" else f"/{self.rl}")
+
+    @property
+    def homes(self) -> dict[str, Path]:
+        """Stage ("sft", "rl") -> the folder that its results and record lie in."""
+        return {"sft": self.folder} if self.rl == "none" else {"sft": self.folder.parent, "rl": self.folder}
 
 
 @dataclass(frozen=True)
@@ -82,7 +96,7 @@ def collect(root: Path, against: str = REFERENCE) -> Collection:
     Raises `ReportError` where there is nothing to report on, and where no run is there to compare with of the
     initialiser that `against` names. Everything else that is wrong excludes a run, by name.
     """
-    collection = collect_runs(root.name, root / "base" / "eval", sorted(root.glob("*-*/seed*")), root)
+    collection = collect_runs(root.name, root / "base" / "eval", _arms(places(root)), root)
     found = dict.fromkeys(init for _, init in collection.arms)
     if against != REFERENCE and against not in found:
         raise ReportError(f"no run below {root} starts from {against}; there are {', '.join(found)}")
@@ -90,17 +104,27 @@ def collect(root: Path, against: str = REFERENCE) -> Collection:
     return collection
 
 
-def collect_runs(name: str, base_folder: Path, run_folders: Iterable[Path], root: Path) -> Collection:
-    """The evaluations of `run_folders`, each `<init>-<rl>/seed<k>`, against the base model's in `base_folder`."""
+def _arms(found: list[Place]) -> list[Place]:
+    """What a report has a line for: the RL runs; and SFT alone, of all seeds, where an SFT run has no RL below it."""
+    trained = [place for place in found if place.rl != "none"]
+    started = {place.folder.parent for place in trained}
+    alone = [place for place in found if place.rl == "none"]
+    return trained + (alone if any(place.folder not in started for place in alone) else [])
+
+
+def collect_runs(name: str, base_folder: Path, runs: Iterable[Place], root: Path) -> Collection:
+    """The evaluations of `runs` against the base model's in `base_folder`."""
     collection = Collection(name, None)
+    if line := former_runs_line(root):
+        collection.excluded.append(Excluded(root.name, line))
     if (base_folder / RESULTS).is_file():
         collection.base = read_evaluation(base_folder)
     candidates: list[TrainedRun] = []
-    for folder in run_folders:
+    for place in runs:
         try:
-            candidates.append(_read_run(folder, collection.base))
+            candidates.append(_read_run(place, collection.base))
         except ReportError as error:
-            collection.excluded.append(Excluded(_name(folder, root), str(error)))
+            collection.excluded.append(Excluded(_name(place.folder, root), str(error)))
     for run in candidates:
         expected = collection.reference if collection.base or collection.runs else run.final
         reason = next(filter(None, (mismatch(evaluation, expected) for evaluation in (run.pre, run.post))), None)
@@ -114,12 +138,11 @@ def collect_runs(name: str, base_folder: Path, run_folders: Iterable[Path], root
     return collection
 
 
-def _read_run(folder: Path, base: Evaluation | None) -> TrainedRun:
-    init, _, rl = folder.parent.name.rpartition("-")
-    evaluations = folder / "eval"
-    pre = base if init == "none" and not (evaluations / PRE_RL).exists() else read_evaluation(evaluations / PRE_RL)
-    post = None if rl == "none" else read_evaluation(evaluations / POST_RL)
-    return TrainedRun(folder, init, rl, int(folder.name.removeprefix("seed")), pre, post)
+def _read_run(place: Place, base: Evaluation | None) -> TrainedRun:
+    sft = place.folder if place.rl == "none" else place.folder.parent
+    pre = base if place.init == "none" else read_evaluation(sft / "eval")
+    post = None if place.rl == "none" else read_evaluation(place.folder / "eval")
+    return TrainedRun(place.folder, place.init, place.rl, place.seed, pre, post)
 
 
 def _name(folder: Path, root: Path) -> str:
@@ -133,12 +156,12 @@ def mismatch(evaluation: Evaluation | None, reference: Evaluation | None) -> str
     found, expected = evaluation.results, reference.results
     for key, what in _SHARED.items():
         if found.get(key) != expected.get(key):
-            return f"{evaluation.folder.name} has another {what} than {reference.folder}"
+            return f"{found['stage']} has another {what} than {reference.folder}"
     if set(found["datasets"]) != set(expected["datasets"]):
-        return f"{evaluation.folder.name} covers {_names(found)}, {reference.folder} covers {_names(expected)}"
+        return f"{found['stage']} covers {_names(found)}, {reference.folder} covers {_names(expected)}"
     for name, summary in found["datasets"].items():
         if summary.get("dataset_sha") != expected["datasets"][name].get("dataset_sha"):
-            found_in = f"{evaluation.folder.name} has other prompts, answers or chat template in '{name}'"
+            found_in = f"{found['stage']} has other prompts, answers or chat template in '{name}'"
             return f"{found_in} than {reference.folder}"
     return None
 

@@ -27,5 +27,7 @@ PANELS = (
 
 def curve(run: TrainedRun, panel: Panel) -> dict[int, float] | None:
     """Step -> value; None where the run has no such stage or did not log the quantity."""
-    lines = read(run.folder / panel.stage / "metrics.jsonl")
+    if panel.stage not in run.homes:
+        return None
+    lines = read(run.homes[panel.stage] / panel.stage / "metrics.jsonl")
     return {int(line["step"]): line[panel.key] for line in lines if panel.key in line} or None

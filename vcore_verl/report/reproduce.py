@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 
 from vcore_verl.config.recipe import RecipeError, load, read, settings
 from vcore_verl.report.collect import TrainedRun
-from vcore_verl.runs.manifest import Manifest
+from vcore_verl.report.provenance import training_records
+from vcore_verl.runs.layout import RECIPE
 
 _SHOWN = 3  # settings named of one run
 _DIGEST_CHARS = 64
@@ -39,7 +40,7 @@ def _command(recipe_name: str, inits: list[str], rl: str, seeds: tuple[int, ...]
 
 def _overrides(recipe_name: str, run: TrainedRun) -> tuple[str, ...]:
     """What the run's recipe.yaml says otherwise than the recipe does now; () of a run made elsewhere."""
-    path = run.folder / "recipe.yaml"
+    path = run.folder / RECIPE
     if not path.is_file():
         return ()
     init = run.init.partition("+")[0]
@@ -70,27 +71,26 @@ def trained_differently(runs: Iterable[TrainedRun]) -> list[str]:
 
     The initialiser's own settings are compared within the initialiser, those of RL within the algorithm.
     """
-    depends = {run.folder: _depends(run) for run in runs}
+    depends = {run.name: _depends(run) for run in runs}
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for found in depends.values():
         for key, value in found.items():
             counts[key][value] += 1
     usual = {key: counter.most_common(1)[0][0] for key, counter in counts.items()}
     lines = []
-    for folder, found in depends.items():
+    for name, found in depends.items():
         odd = [_odd(key[1], value, usual[key]) for key, value in found.items() if value != usual[key]]
         if odd:
             more = [f"and {len(odd) - _SHOWN} more"] if len(odd) > _SHOWN else []
-            lines.append(f"{folder.parent.name}/{folder.name}: {', '.join(odd[:_SHOWN] + more)}")
+            lines.append(f"{name}: {', '.join(odd[:_SHOWN] + more)}")
     return lines
 
 
 def _depends(run: TrainedRun) -> dict[tuple[str, str], str]:
     """(with whom it is compared, name) -> value, of all that the training followed from but its own former stage."""
-    stages = Manifest(run.folder / "manifest.json").stages
     found: dict[tuple[str, str], str] = {}
-    for stage in ("sft", "rl"):
-        for name, value in stages.get(stage, {}).get("depends", {}).items():
+    for record in training_records(run).values():
+        for name, value in record.get("depends", {}).items():
             if name != "seed" and not name.startswith("sft/"):
                 peers = {"init": run.init, "rl": run.rl}.get(name.partition(".")[0], "all")
                 found[peers, name] = str(value)

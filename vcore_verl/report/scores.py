@@ -65,7 +65,7 @@ def _read_results(path: Path) -> dict[str, Any]:
         raise ReportError(f"{path} is not JSON: {error}") from error
     if not isinstance(results, dict) or results.get("schema_version") != SCHEMA_VERSION:
         raise ReportError(f"{path} is not an evaluation of schema version {SCHEMA_VERSION}")
-    missing = {"sampling", "grader_version", "samples_sha256", "datasets"} - set(results)
+    missing = {"stage", "sampling", "grader_version", "samples_sha256", "datasets"} - set(results)
     if missing:
         raise ReportError(f"{path} lacks {', '.join(sorted(missing))}")
     return results

@@ -179,11 +179,8 @@ def cost_table(comparison: Comparison) -> Table | None:
         cost = arm.provenance
         minutes = (f"{cost.sft_seconds / 60:.1f}", f"{cost.rl_seconds / 60:.1f}")
         lines.append((arm.name, *minutes, f"{cost.ranks} ({cost.device})", f"{cost.device_hours:.2f}"))
-    costs = [(arm.provenance, len(arm.seeds)) for arm in comparison.arms]
-    total = sum((cost.device_hours - cost.taken_hours) * runs for cost, runs in costs)
-    taken = sum(cost.taken_hours * runs for cost, runs in costs)
     note = (
         "Training of one run, the mean over its seeds; device hours are wall-clock hours times ranks. All runs"
-        f" together: {total:.2f} device hours" + (", SFT that runs share counted once." if taken else ".")
+        f" together, SFT that several start from counted once: {comparison.device_hours:.2f} device hours."
     )
     return Table(header, lines, note) if any(arm.provenance.device_hours for arm in comparison.arms) else None

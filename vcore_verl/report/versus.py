@@ -11,7 +11,7 @@ from rich.text import Text
 
 from vcore_verl.evaluation.results import RESULTS
 from vcore_verl.evaluation.statistics import holm, mean_interval, paired_difference
-from vcore_verl.report.collect import POST_RL, PRE_RL, mismatch
+from vcore_verl.report.collect import mismatch
 from vcore_verl.report.scores import Evaluation, ReportError, read_evaluation
 from vcore_verl.report.wording import interval, p_value, points, signed_interval
 
@@ -19,7 +19,7 @@ _CAPTION = "Intervals and p: over prompts. They describe these checkpoints, not 
 
 
 def versus(places: Sequence[Path]) -> RenderableType:
-    """A table per data set; a place is an evaluation's folder, or a run's, which stands for its last evaluation.
+    """A table per data set; a place is an evaluation's folder, or that of the run that it evaluates.
 
     Raises `ReportError`, by name, for an evaluation that is unfinished or incomparable.
     """
@@ -34,8 +34,7 @@ def versus(places: Sequence[Path]) -> RenderableType:
 
 
 def _evaluation_of(place: Path) -> Path:
-    last = (place / "eval" / stage for stage in (POST_RL, PRE_RL, ""))
-    return place if (place / RESULTS).is_file() else next((item for item in last if (item / RESULTS).is_file()), place)
+    return place / "eval" if (place / "eval" / RESULTS).is_file() else place
 
 
 def _labels(places: Sequence[Path]) -> list[str]:

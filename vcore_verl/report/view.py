@@ -14,6 +14,7 @@ from rich.text import Text
 from vcore_verl.report.collect import Collection, collect
 from vcore_verl.report.scores import Answer, Asked, Evaluation, ReportError, read_responses
 from vcore_verl.report.transitions import Example, transitions, transitions_by_sft
+from vcore_verl.runs.layout import places
 
 _SHOWN_CHARS = 2000
 
@@ -33,7 +34,7 @@ def view(place: Path, prompt_id: str | None = None, every_sample: bool = False) 
 def _root(place: Path) -> Path:
     """runs/<recipe> of a path at or below it."""
     for candidate in (place, *place.resolve().parents):
-        if (candidate / "base" / "eval").is_dir() or any(candidate.glob("*-*/seed*/eval")):
+        if (candidate / "base" / "eval").is_dir() or places(candidate):
             return candidate
     raise ReportError(f"{place} is not in a directory of runs: give runs/<recipe>, or a run below it")
 

@@ -7,4 +7,5 @@
 - `metrics_file`   `metrics.jsonl`, one line a training step
 - `model_card`     the description of an exported checkpoint
 - `tracking`       names and places of what experiment trackers get
+- `migrate`        runs of the former layout
 """

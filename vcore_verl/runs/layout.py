@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from vcore_verl.config.recipe import Recipe
+
+RECIPE, MANIFEST = "recipe.yaml", "manifest.json"  # at each of the three levels
+SFT_FOLDERS = ("sft", "eval", "logs", "stale")  # of an SFT run; any other folder in it is an RL run
 
 
 class ArtefactError(RuntimeError):
@@ -12,10 +17,11 @@ class ArtefactError(RuntimeError):
 
 @dataclass(frozen=True)
 class Run:
-    """The run directory of one recipe, initialiser, RL algorithm and seed.
+    """The folders of one recipe, SFT objective, seed and RL algorithm.
 
-    `root` holds what all runs of a recipe share: base model, its evaluation, data, report. `dir` holds its own.
-    Paths are relative to the working directory where `recipe.output_dir` is.
+    Three levels: `root` holds what all runs of a recipe share (base model, data, report), `sft_home` below it one SFT
+    run, and `rl_home` below that an RL run that starts from it; others start from the same SFT. Paths are relative to
+    the working directory where `recipe.output_dir` is.
     """
 
     recipe: Recipe
@@ -23,6 +29,24 @@ class Run:
     @property
     def root(self) -> Path:
         return Path(self.recipe.output_dir) / self.recipe.name
+
+    @property
+    def arm(self) -> str:
+        """The SFT objective, with the variant of its settings."""
+        return f"{self.recipe.init.name}+{self.recipe.variant}" if self.recipe.variant else self.recipe.init.name
+
+    @property
+    def sft_home(self) -> Path:
+        return self.root / self.arm / f"seed{self.recipe.seed}"
+
+    @property
+    def rl_home(self) -> Path:
+        return self.sft_home / self.recipe.rl.name
+
+    @property
+    def dir(self) -> Path:
+        """Where the recipe's last training lies."""
+        return self.sft_home if self.recipe.rl.name == "none" else self.rl_home
 
     @property
     def base(self) -> Path:
@@ -39,19 +63,8 @@ class Run:
         return self.root / "data"
 
     @property
-    def dir(self) -> Path:
-        variant = f"+{self.recipe.variant}" if self.recipe.variant else ""
-        return self.root / f"{self.recipe.init.name}{variant}-{self.recipe.rl.name}" / f"seed{self.recipe.seed}"
-
-    @property
-    def siblings(self) -> list[Path]:
-        """Directories of the runs that differ from this one in RL alone."""
-        init = self.dir.parent.name.removesuffix(self.recipe.rl.name)
-        return [path for path in sorted(self.root.glob(f"{init}*/{self.dir.name}")) if path != self.dir]
-
-    @property
     def sft(self) -> Path:
-        return self.dir / "sft"
+        return self.sft_home / "sft"
 
     @property
     def sft_hf(self) -> Path:
@@ -68,7 +81,7 @@ class Run:
 
     @property
     def rl(self) -> Path:
-        return self.dir / "rl"
+        return self.rl_home / "rl"
 
     @property
     def rl_hf(self) -> Path:
@@ -89,16 +102,45 @@ class Run:
 
     @property
     def eval_pre(self) -> Path:
-        return self.dir / "eval" / "pre_rl"
+        return self.sft_home / "eval"
 
     @property
     def eval_post(self) -> Path:
-        return self.dir / "eval" / "post_rl"
-
-    @property
-    def logs(self) -> Path:
-        return self.dir / "logs"
+        return self.rl_home / "eval"
 
     @property
     def report(self) -> Path:
         return self.root / "report"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run lies below runs/<recipe>: `folder` is its `Run.dir`, `init` its `Run.arm`."""
+
+    folder: Path
+    init: str
+    rl: str
+    seed: int
+
+
+def places(root: Path) -> list[Place]:
+    """The runs below `root` = runs/<recipe>: SFT runs (rl "none"), and the RL runs below them."""
+    found = []
+    for home in sorted(path for path in root.glob("*/seed*") if path.name.removeprefix("seed").isdigit()):
+        if is_former(home):
+            continue
+        init, seed = home.parent.name, int(home.name.removeprefix("seed"))
+        if init != "none":
+            found.append(Place(home, init, "none", seed))
+        below = sorted(path for path in home.iterdir() if path.is_dir() and path.name not in SFT_FOLDERS)
+        found += [Place(path, init, path.name, seed) for path in below]
+    return found
+
+
+def is_former(folder: Path) -> bool:
+    """Whether `folder` is a run of the former layout, <init>[+<variant>]-<rl>/seed<k>, whose recipe says its name."""
+    if not (folder / RECIPE).is_file():
+        return False
+    recipe = OmegaConf.load(folder / RECIPE)
+    init, variant, rl = (OmegaConf.select(recipe, key) for key in ("init.name", "variant", "rl.name"))
+    return folder.parent.name == f"{init}{f'+{variant}' if variant else ''}-{rl}"

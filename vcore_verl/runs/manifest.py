@@ -21,7 +21,6 @@ class Manifest:
 
     A record is `{status: started | done, fingerprint, depends, git_commit, started, seconds, artefacts}`; `depends`
     maps everything the result follows from (recipe keys, package versions, digests of input files) to its value.
-    Where the result was taken over from another run, the record is that run's, with `taken_from` beside it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,14 +47,9 @@ class Manifest:
         self.stages[stage] |= {"status": "done", "artefacts": artefacts}
         self.save()
 
-    def take(self, stage: str, record: dict[str, Any], origin: str) -> None:
-        self.stages[stage] = record | {"taken_from": origin}
-        self.save()
-
     def seconds(self, stage: str) -> float:
-        """What this run spent on `stage`: nothing where it took the result over."""
-        record = self.stages.get(stage, {})
-        return 0.0 if "taken_from" in record else record.get("seconds", 0.0)
+        """What `stage` took so far, all attempts together."""
+        return self.stages.get(stage, {}).get("seconds", 0.0)
 
     def resumes(self, stage: str, depends: dict[str, Any]) -> bool:
         """Whether `stage` was begun and not finished, with these same dependencies."""

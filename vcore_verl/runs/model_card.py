@@ -10,12 +10,12 @@ from omegaconf import OmegaConf
 from vcore_verl.config.recipe import Recipe, RecipeError, read
 from vcore_verl.runs.hashing import MODEL_CARD, write_whole
 
-# Stage folder -> evaluation of its checkpoint, and what it is called.
-STAGES = {"sft": ("pre_rl", "after SFT"), "rl": ("post_rl", "after RL")}
+# Stage -> levels between its home and the recipe's folder, and what its checkpoint is called.
+STAGES = {"sft": (2, "after SFT"), "rl": (3, "after RL")}
 
 
 def write_card(checkpoint: Path) -> None:
-    """Write README.md into `checkpoint` = <run>/sft/hf or <run>/rl/hf, from what the run has left until now.
+    """Write README.md into `checkpoint` = <home>/sft/hf or <home>/rl/hf, from what the run has left until now.
 
     Written by the export, without results, and again by the report. Without a recipe that this version understands
     there is none, or the one that was written before.
@@ -74,12 +74,12 @@ def _settings(recipe: Recipe, stage: str) -> list[tuple[str, str]]:
 
 
 def _results(run: Path, stage: str) -> str:
-    evaluation, label = STAGES[stage]
-    path = run / "eval" / evaluation / "results.json"
+    levels, label = STAGES[stage]
+    path = run / "eval" / "results.json"
     if not path.is_file():
         return f"Not evaluated yet; they will stand in `{path.relative_to(run)}` of the run."
     results = json.loads(path.read_text())
-    base_path = run.parent.parent / "base" / "eval" / "results.json"
+    base_path = run.parents[levels - 1] / "base" / "eval" / "results.json"
     base = json.loads(base_path.read_text())["datasets"] if base_path.is_file() else {}
     rows = [
         (name, _accuracy(base.get(name)), _accuracy(summary), str(summary["num_prompts"]))

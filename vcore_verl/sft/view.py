@@ -140,7 +140,7 @@ def needs_history(recipe: Recipe) -> bool:
 
 def _check(directory: Path, at: str) -> None:
     if not (directory / "recipe.yaml").is_file():
-        raise RecipeError(f"{directory} is not a run: give runs/<recipe>/<init>-<rl>/seed<k>")
+        raise RecipeError(f"{directory} is not a run: give runs/<recipe>/<init>/seed<k>")
     run = Run(read(directory / "recipe.yaml"))
     if run.recipe.init.name == "none":
         raise RecipeError(f"{directory} has no SFT whose weights could be shown")
@@ -158,5 +158,5 @@ def _model(run: Run, at: str) -> Path:
 def _arms(directories: Sequence[Path], at: str, count: int) -> Iterator[tuple[str, list[WeightedExample]]]:
     for directory in directories:
         recipe = read(directory / "recipe.yaml")
-        arm = directory.resolve().parent.name
-        yield f"{arm.rpartition('-')[0]}, seed {recipe.seed}, {at} of SFT", weighted_examples(directory, at, count)
+        label = f"{Run(recipe).arm}, seed {recipe.seed}, {at} of SFT"
+        yield label, weighted_examples(directory, at, count)

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 from vcore_verl.builtin import base_model, tokenizer
 from vcore_verl.config.recipe import Base, load
 from vcore_verl.pipeline import export, proof
-from vcore_verl.runs.hashing import file_sha
+from vcore_verl.runs.hashing import Digests, file_sha
 from vcore_verl.runs.layout import ArtefactError, Run
 
 SMALL = Base(layers=2, hidden_size=32, heads=2, kv_heads=1, intermediate_size=64)
@@ -108,6 +108,24 @@ def test_training_that_diverged_is_refused(start, tmp_path):
     torch.save(tensors, tmp_path / "shards" / "model_world_size_1_rank_0.pt")
     with pytest.raises(ArtefactError, match=r"model\.norm\.weight that are not finite: training diverged"):
         export.export(tmp_path / "shards", start, tmp_path / "hf", "float32")
+
+
+def test_an_export_is_verified_by_remembered_hashes(tmp_path, monkeypatch):
+    recipe = load("tiny", [f"output_dir={tmp_path}"])
+    hf = Run(recipe).sft_hf
+    hf.mkdir(parents=True)
+    (hf / "model.safetensors").write_text("weights")
+    (hf / "export.json").write_text(
+        json.dumps({"update_kept": 1.0, "sha256": {"model.safetensors": file_sha(hf / "model.safetensors")}})
+    )
+    digests = Digests(tmp_path / "digests.json")
+    export.verify_export(recipe, Run(recipe), "sft", digests)
+    monkeypatch.setattr("vcore_verl.runs.hashing.file_sha", lambda path: pytest.fail(f"{path} is read again"))
+    export.verify_export(recipe, Run(recipe), "sft", digests)
+    monkeypatch.undo()
+    (hf / "model.safetensors").write_text("other weights")
+    with pytest.raises(ArtefactError, match="is not the file that was exported"):
+        export.verify_export(recipe, Run(recipe), "sft", digests)
 
 
 def test_a_directory_without_shards_is_refused(start, tmp_path):

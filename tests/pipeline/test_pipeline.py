@@ -60,7 +60,9 @@ def three_stages(recipe: Recipe) -> list[Stage]:
     base, sft = (run.base / "result",), (run.sft / "result",)
     return [
         stage("base", run.base, recipe.base.steps // 10, keys=("base",), home=run.root),
-        stage("sft", run.sft, recipe.sft.steps, keys=("sft",), inputs=base, after=("base",), home=run.sft_home),
+        stage(
+            "sft", run.sft, recipe.sft.steps, keys=("sft", "hardware"), inputs=base, after=("base",), home=run.sft_home
+        ),
         stage("rl", run.rl, recipe.rl.steps, keys=("rl",), inputs=sft, after=("sft",), home=run.rl_home),
     ]
 
@@ -115,6 +117,20 @@ def test_a_changed_key_reruns_the_stages_it_affects_and_says_why(here):
 def test_keys_that_change_no_result_rerun_nothing(here):
     run()
     assert ran(run("sft.save_every=7", "hardware.stall_minutes=3")) == []
+    assert ran(run("sft.verl.trainer.logger=[wandb]", "rl.verl.trainer.max_actor_ckpt_to_keep=1")) == []
+    assert ran(run("sft.verl.trainer.resume_mode=disable")) == ["sft"]
+
+
+def test_other_gpus_leave_what_is_finished_and_start_over_what_is_not(here):
+    run()
+    assert ran(run("gpus=4", "nodes=2")) == []
+    record = json.loads(Path("runs/tiny/vcore/seed0/manifest.json").read_text())["stages"]["sft"]
+    assert (record["depends"]["hardware.gpus"], record["depends"]["hardware.nodes"]) == (2, 1)
+    Path("runs/tiny/vcore/seed0/sft/result").unlink()
+    Path("fail").touch()
+    with pytest.raises(StageFailed):
+        run()
+    assert "[2/3] sft: sft (hardware.gpus was 2, is 4)" in run("gpus=4")
 
 
 def test_a_stage_that_comes_out_the_same_leaves_those_after_it(here):

@@ -21,10 +21,12 @@ def add_verbs(verbs: Any) -> None:
     """Add the verbs of this module to the parser."""
     verb = _add_verb(verbs, "run", run)
     verb.add_argument("--dry-run", action="store_true", help="print needs, stages and recipe, start nothing")
-    verb.add_argument("--fresh", action="store_true", help="run every stage anew; former results are kept aside")
+    verb.add_argument("--fresh", action="store_true", help="run every stage again; former results are kept aside")
     verb.add_argument("--no-report", action="store_true", help="leave out the report on all runs of the recipe")
+    _add_changed_code(verb)
     verb = _add_verb(verbs, "sweep", sweep, "inits=vcore,dft rls=grpo seeds=0,1, and keys with one or more values")
     verb.add_argument("--dry-run", action="store_true", help="print the arms and what is left to run, start nothing")
+    _add_changed_code(verb)
     _add_verb(verbs, "data", data)
     verb = _add_verb(verbs, "show", show)
     verb.add_argument("--all", action="store_true", help="print every setting, not only what differs from base.yaml")
@@ -35,18 +37,18 @@ def add_verbs(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """run a recipe: base, data, SFT, RL, evaluations, report"""
     recipe = _recipe(args)
-    from vcore_verl.pipeline.pipeline import Pipeline, without_report
+    from vcore_verl.pipeline.pipeline import Pipeline
 
+    pipeline = Pipeline(recipe, console, report=not args.no_report)
     if args.dry_run:
-        steps = Pipeline(recipe, console).plan(args.fresh)
+        steps = pipeline.plan(args.fresh, args.changed_code)
         _print_needs(recipe)
         _print_steps(steps)
         _print_difference(recipe)
-        _print_shortage(recipe)
+        _print_obstacles(recipe, steps)
         return 0
     hardware.check(recipe)
-    pipeline = Pipeline(recipe, console, without_report(recipe) if args.no_report else None)
-    pipeline.execute(args.fresh)
+    pipeline.execute(args.fresh, args.changed_code)
     if args.no_report:
         return 0
     from vcore_verl.report import terminal_summary
@@ -61,10 +63,10 @@ def sweep(args: argparse.Namespace) -> int:
     _require_recipe(args)
     from vcore_verl.pipeline.sweep import arms, print_plan, run_all, total_seconds
 
-    planned = arms(args.recipe, args.overrides, console)
+    planned = arms(args.recipe, args.overrides, console, args.changed_code)
     if args.dry_run:
         print_plan(planned, console)
-        _print_shortage(planned[0].recipe)
+        _print_obstacles(planned[0].recipe, [step for arm in planned for step in arm.plan()])
         return 0
     for arm in planned:
         hardware.check(arm.recipe)
@@ -149,6 +151,19 @@ def _add_verb(verbs: Any, name: str, call: Any, words: str = "") -> argparse.Arg
     return verb
 
 
+def _add_changed_code(verb: argparse.ArgumentParser) -> None:
+    answers = verb.add_mutually_exclusive_group()
+    for answer, what in (("rerun", "run these stages again"), ("keep", "keep their results, and record that")):
+        answers.add_argument(
+            f"--{answer}",
+            dest="changed_code",
+            action="store_const",
+            const=answer,
+            default="ask",
+            help=f"where only the code of finished stages has changed: {what}",
+        )
+
+
 def _require_recipe(args: argparse.Namespace) -> None:
     if args.recipe is None:
         raise RecipeError(f"which recipe? known recipes: {', '.join(names())}")
@@ -188,8 +203,11 @@ def _print_difference(recipe: Recipe) -> None:
     say(difference(recipe))
 
 
-def _print_shortage(recipe: Recipe) -> None:
-    if reason := hardware.obstacle(recipe):
+def _print_obstacles(recipe: Recipe, steps: "list[Step]") -> None:
+    from vcore_verl.pipeline.pipeline import CodeChanged
+
+    reasons = [hardware.obstacle(recipe), str(CodeChanged(steps)) if any(s.action == "ask" for s in steps) else None]
+    for reason in filter(None, reasons):
         say(f"would not start: {reason}", style="yellow")
 
 

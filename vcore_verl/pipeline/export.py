@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.data.rendering import end_of_sequence
-from vcore_verl.runs.hashing import file_sha
+from vcore_verl.runs.hashing import Digests, file_sha
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runs.model_card import write_card
 from vcore_verl.runtime.process import Command
@@ -49,7 +49,7 @@ def export_command(recipe: Recipe, run: Run, stage: str) -> Command:
     return Command(argv=argv, env={}, progress=target.parent / "export.jsonl", total=1, unit="checkpoint")
 
 
-def verify_export(recipe: Recipe, run: Run, stage: str) -> None:
+def verify_export(recipe: Recipe, run: Run, stage: str, digests: Digests) -> None:
     """Raise `ArtefactError` unless the exported files hash as recorded when the export had proved itself."""
     _, _, target = _places(recipe, run, stage)
     path = target / RECORD
@@ -59,7 +59,7 @@ def verify_export(recipe: Recipe, run: Run, stage: str) -> None:
     if "update_kept" not in record:
         raise ArtefactError(f"{path} does not say how much of the training was kept: an earlier version rounded it")
     for name, digest in record["sha256"].items():
-        if not (target / name).is_file() or file_sha(target / name) != digest:
+        if digests.of(target / name) != digest:
             raise ArtefactError(f"{target / name} is not the file that was exported")
 
 

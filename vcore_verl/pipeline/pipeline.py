@@ -9,6 +9,7 @@ Imports no torch.
 """
 
 import time
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,8 @@ from rich.markup import escape
 
 from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import Recipe, save
-from vcore_verl.pipeline.stages import Stage, dependencies, stages
+from vcore_verl.pipeline.code import changed_files
+from vcore_verl.pipeline.stages import UNTIL_FINISHED, Stage, dependencies, stages
 from vcore_verl.preflight.estimate.allowance import preparation_seconds, stall_seconds
 from vcore_verl.runs import lock
 from vcore_verl.runs.hashing import Digests
@@ -32,15 +34,31 @@ from vcore_verl.runtime.process import Command, StageFailed
 from vcore_verl.runtime.progress import duration, shown
 
 MAX_CHANGES = 3  # named in the reason for a stage to run again
+MOVING = ("resume", "run", "rerun")  # actions that change what a stage leaves
 
 
 @dataclass(frozen=True)
 class Step:
-    """What is to happen to a stage, and why: `skip`, `resume`, `run` (never ran), or `rerun` (its result is stale)."""
+    """What is to happen to a stage, and why.
+
+    `skip`, `resume`, `run` (never ran), `rerun` (its result is stale), `keep` (though code has changed), or `ask`.
+    """
 
     stage: Stage
     action: str
     reason: str
+
+
+class CodeChanged(InputError):
+    """Only the code of results has changed, and whether they still hold is for a person to say."""
+
+    def __init__(self, steps: Iterable[Step]) -> None:
+        asked = dict.fromkeys(f"  {s.stage.name} ({s.stage.folder}): {s.reason}" for s in steps if s.action == "ask")
+        lines = "\n".join(asked)
+        super().__init__(
+            f"code has changed since these results were made:\n{lines}\n"
+            "add --rerun to run these stages again, or --keep to keep their results, recorded as made by other code"
+        )
 
 
 class Pipeline:
@@ -49,37 +67,50 @@ class Pipeline:
     Raises `RecipeError` where a stage refuses the recipe, `InputError` where its runs lie as in a former version.
     """
 
-    def __init__(self, recipe: Recipe, console: Console, stage_list: list[Stage] | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, console: Console, stage_list: list[Stage] | None = None, report: bool = True
+    ) -> None:
         self.recipe = recipe
         self.run_dir = Run(recipe)
         self.console = console
-        self.stages = stages(recipe, self.run_dir) if stage_list is None else stage_list
+        self.digests = Digests(self.run_dir.root / ".digests.json")
+        if stage_list is None:
+            stage_list = [s for s in stages(recipe, self.run_dir, self.digests) if report or s.name != "report"]
+        self.stages = stage_list
         for stage in self.stages:
             stage.command()  # each checks the recipe: all mistakes are reported before the first stage runs
         if line := former_runs_line(self.run_dir.root):
             raise InputError(line)
-        self.digests = Digests(self.run_dir.root / ".digests.json")
+        self.changed_code = "ask"
         self.manifests: dict[Path, Manifest] = {}
         self.log_dirs: dict[Path, Path] = {}
 
-    def plan(self, fresh: bool = False) -> list[Step]:
-        """What `execute` would do now; changes nothing. A stage after one that runs follows it."""
+    def plan(self, fresh: bool = False, changed_code: str = "ask") -> list[Step]:
+        """What `execute` would do now; changes nothing. A stage after one that runs follows it.
+
+        Where only the code of a result has changed, `changed_code` says what follows: "ask", "rerun" or "keep".
+        """
+        self.changed_code = changed_code
         self.manifests.clear()
         steps: list[Step] = []
         for stage in self.stages:
             step = Step(stage, "rerun", "--fresh") if fresh else self._decide(stage)
-            moving = [s.stage.name for s in steps if s.stage.name in stage.after and s.action != "skip"]
-            if step.action == "skip" and moving:
+            moving = [s.stage.name for s in steps if s.stage.name in stage.after and s.action in MOVING]
+            if step.action not in MOVING and moving:
                 step = Step(stage, "rerun", f"if {' or '.join(moving)} changes its input")
             steps.append(step)
         return steps
 
-    def execute(self, fresh: bool = False) -> None:
+    def execute(self, fresh: bool = False, changed_code: str = "ask") -> None:
         """Bring every stage up to date, home after home.
 
         Raises `StageFailed` when a stage fails or leaves a result that does not verify, `Locked` when another process
-        writes the same RL run. A shared home is locked for writing while its stages run, and for reading until the end.
+        writes the same RL run, and `CodeChanged`, before anything starts, where `plan` has a stage to ask about. A
+        shared home is locked for writing while its stages run, and for reading until the end.
         """
+        steps = self.plan(fresh, changed_code)
+        if any(step.action == "ask" for step in steps):
+            raise CodeChanged(steps)
         homes = dict.fromkeys(stage.home for stage in self.stages)
         with ExitStack() as held:
             if self.run_dir.rl_home in homes:
@@ -115,20 +146,23 @@ class Pipeline:
             if fresh:
                 self._manifest(stage).forget(stage.name)
         for stage in self._stages_of(home):
-            step = self._decide(stage)
-            if step.action == "skip":
-                self._say(stage, f"[dim]skipped: {step.reason}[/dim]")
-            else:
-                self._carry_out(step)
+            self._carry_out(self._decide(stage))
 
     def _carry_out(self, step: Step) -> None:
         stage, manifest = step.stage, self._manifest(step.stage)
+        if step.action == "ask":
+            raise CodeChanged([step])
+        if step.action == "keep":
+            manifest.keep(stage.name, stage.code())
+        if step.action in ("skip", "keep"):
+            self._say(stage, f"[dim]{'skipped' if step.action == 'skip' else 'kept'}: {step.reason}[/dim]")
+            return
         self._say(stage, f"{stage.purpose} [dim]({step.reason})[/dim]")
         if step.action != "resume" and stage.keep:
             self._move_aside(stage)
         if stage.home != self.run_dir.report:  # it belongs to no one recipe
             save(self.recipe, stage.home / RECIPE)
-        manifest.start(stage.name, self._depends(stage))
+        manifest.start(stage.name, self._depends(stage), stage.code(), resumed=step.action == "resume")
         seconds = self._run(stage, stage.command())
         try:
             stage.verify()
@@ -153,20 +187,36 @@ class Pipeline:
 
     def _decide(self, stage: Stage) -> Step:
         record = self._manifest(stage).stages.get(stage.name)
-        depends = self._depends(stage)
         if record is None:
             return Step(stage, "run", "not run yet")
-        if changes := _changes(record["depends"], depends):
+        finished = record["status"] == "done"
+        if changes := _changes(record["depends"], self._depends(stage), without=UNTIL_FINISHED if finished else set()):
             return Step(stage, "rerun", changes)
-        if record["status"] != "done":
+        if finished and (fault := self._fault(stage, record)):
+            return Step(stage, "rerun", fault)
+        if "code" in record and (files := changed_files(record["code"], stage.code())):
+            return self._decide_on_code(stage, f"{_some(files)} changed", finished)
+        if not finished:
             return Step(stage, "resume", "continues where it was stopped")
+        made_by = " by other code" if "made_by" in record else ""
+        return Step(stage, "skip", f"done before{made_by} in {duration(record['seconds'])}")
+
+    def _decide_on_code(self, stage: Stage, reason: str, finished: bool) -> Step:
+        """What is made again at no cost is; of anything else a person has to say it."""
+        if not stage.keep or self.changed_code == "rerun":
+            return Step(stage, "rerun", reason)
+        if self.changed_code == "ask":
+            return Step(stage, "ask", reason)
+        return Step(stage, "keep", reason) if finished else Step(stage, "resume", f"continues, though {reason}")
+
+    def _fault(self, stage: Stage, record: dict[str, Any]) -> str:
+        """What is wrong with a finished stage's result; empty where nothing is."""
         try:
             stage.verify()
         except ArtefactError as error:
-            return Step(stage, "rerun", str(error))
-        if changes := _changes(record["artefacts"], self._artefacts(stage)):
-            return Step(stage, "rerun", f"its result is not as it was left: {changes}")
-        return Step(stage, "skip", f"done before in {duration(record['seconds'])}")
+            return str(error)
+        changes = _changes(record["artefacts"], self._artefacts(stage))
+        return f"its result is not as it was left: {changes}" if changes else ""
 
     def _depends(self, stage: Stage) -> dict[str, Any]:
         return dependencies(stage, self.recipe, self.run_dir, self.digests)
@@ -236,17 +286,15 @@ class Pipeline:
         self.console.print(f"waiting for another run that is using {home} ...", highlight=False, soft_wrap=True)
 
 
-def without_report(recipe: Recipe) -> list[Stage]:
-    """All stages but the report, which belongs to all runs of the recipe."""
-    return [stage for stage in stages(recipe, Run(recipe)) if stage.name != "report"]
-
-
-def _changes(old: dict[str, Any], new: dict[str, Any]) -> str:
+def _changes(old: dict[str, Any], new: dict[str, Any], without: Collection[str] = ()) -> str:
     """What differs, in words; empty where nothing does."""
-    changed = [key for key in old | new if old.get(key) != new.get(key)]
-    words = [_change(key, old.get(key), new.get(key)) for key in changed[:MAX_CHANGES]]
-    more = [f"and {len(changed) - MAX_CHANGES} more"] if len(changed) > MAX_CHANGES else []
-    return ", ".join(words + more)
+    changed = [key for key in old | new if old.get(key) != new.get(key) and key not in without]
+    return _some([_change(key, old.get(key), new.get(key)) for key in changed])
+
+
+def _some(words: list[str]) -> str:
+    more = [f"and {len(words) - MAX_CHANGES} more"] if len(words) > MAX_CHANGES else []
+    return ", ".join(words[:MAX_CHANGES] + more)
 
 
 def _change(key: str, old: Any, new: Any) -> str:

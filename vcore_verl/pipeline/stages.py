@@ -1,8 +1,8 @@
 """The stages of a run, in order, and what each depends on. Imports no torch.
 
-A stage is current while nothing it depends on has changed: its recipe keys, the versions of the packages that compute
-it, and the content of its input files. Content, not the fact that an earlier stage ran again: a base model that is made
-again and comes out the same leaves the stages after it as they are.
+A stage is current while nothing it depends on has changed: its recipe keys, the versions of the packages and the code
+that compute it, and the content of its input files. Content, not the fact that an earlier stage ran again: a base model
+that is made again and comes out the same leaves the stages after it as they are.
 """
 
 import os
@@ -13,11 +13,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vcore_verl import __version__
 from vcore_verl.config.recipe import BUILTIN, Recipe, settings
 from vcore_verl.config.versions import package_version
-from vcore_verl.data.command import base_command, data_command, local_sources, verify_base, verify_data
+from vcore_verl.data.command import (
+    BUILTIN_MODELS,
+    base_command,
+    data_command,
+    is_builtin,
+    local_sources,
+    verify_base,
+    verify_data,
+)
 from vcore_verl.evaluation.command import evaluate_command, verify_evaluation
+from vcore_verl.pipeline.code import code_of
 from vcore_verl.pipeline.export import export_command, export_warnings, verify_export
 from vcore_verl.pipeline.tracking import tracking_command
 from vcore_verl.rl.command import reward_warnings, rl_command, verify_rl
@@ -27,21 +35,46 @@ from vcore_verl.runtime.process import Command
 from vcore_verl.sft.command import sft_command, verify_sft
 
 # They change where and how often, not what; the family is a fact about the model's path.
-IMMATERIAL = (
+IMMATERIAL = {
     "model.family",
     "hardware.stall_minutes",
     "hardware.tensor_parallel",
-    "sft.save_every",
-    "rl.save_every",
-)
-TRAINING = ("model", "seed", "hardware")  # checkpoints are sharded by rank: other ranks cannot take one up
+    *(f"{section}.save_every" for section in ("sft", "rl")),
+    *(
+        f"{section}.verl.trainer.{key}"
+        for section in ("sft", "rl")
+        for key in (
+            "logger",
+            "project_name",
+            "experiment_name",
+            "save_freq",
+            "test_freq",
+            "max_ckpt_to_keep",
+            "max_actor_ckpt_to_keep",
+            "max_critic_ckpt_to_keep",
+            "log_val_generations",
+            "rollout_data_dir",
+            "validation_data_dir",
+            "profile_interval",
+        )
+    ),
+    "rl.verl.actor_rollout_ref.rollout.disable_log_stats",
+}
+TRAINING = ("model", "seed", "hardware")
+# Checkpoints are sharded by rank, so that other ranks cannot resume from one; of a finished training it is a fact.
+UNTIL_FINISHED = {
+    "hardware.gpus",
+    "hardware.nodes",
+    *(f"{section}.verl.trainer.{key}" for section in ("sft", "rl") for key in ("n_gpus_per_node", "nnodes")),
+}
 
 
 @dataclass(frozen=True)
 class Stage:
     """One step of the pipeline. It writes into `folder` alone; `artefacts` in it are hashed when it is done.
 
-    `keys` are recipe keys or sections; `inputs` may hold wildcards; `after` names the stages that make the inputs.
+    `keys` are recipe keys or sections; `code` are this project's files and their hashes, as `code.code_of` finds them;
+    `inputs` may hold wildcards; `after` names the stages that make the inputs.
     `verify` raises `ArtefactError` unless the result is whole; `warnings` says what is whole but dubious, and
     `tracking` logs what is done, which may fail. The record lies in `home`, and all runs below it share the result. The
     former result of a stage that has nothing to `keep` is overwritten.
@@ -56,6 +89,7 @@ class Stage:
     verify: Callable[[], None]
     keys: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    code: Callable[[], dict[str, str]] = dict
     inputs: tuple[Path, ...] = ()
     after: tuple[str, ...] = ()
     keep: bool = True
@@ -63,12 +97,13 @@ class Stage:
     tracking: Callable[[], Command] | None = None
 
 
-def stages(recipe: Recipe, run: Run) -> list[Stage]:
-    """The stages that `recipe` asks for."""
+def stages(recipe: Recipe, run: Run, digests: Digests | None = None) -> list[Stage]:
+    """The stages that `recipe` asks for; `digests` remembers the hashes of exported checkpoints."""
+    digests = digests or Digests(run.root / ".digests.json")
     return [
         *_shared(recipe, run),
-        *_sft(recipe, run),
-        *_rl(recipe, run),
+        *_sft(recipe, run, digests),
+        *_rl(recipe, run, digests),
         _report(run),
     ]
 
@@ -82,7 +117,7 @@ def dependencies(stage: Stage, recipe: Recipe, run: Run, digests: Digests) -> di
     }
     packages = {f"package {name}": package_version(name) for name in stage.packages}
     inputs = {input_name(path, run): digests.of(path) for path in stage.inputs}
-    return {"package vcore-verl": __version__, **keys, **packages, **inputs}
+    return {**keys, **packages, **inputs}
 
 
 def input_name(path: Path, run: Run) -> str:
@@ -94,6 +129,7 @@ def input_name(path: Path, run: Run) -> str:
 def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
     if run.base_hf.parent == run.base:
         builtin = recipe.model.path.startswith(BUILTIN)
+        maker = {BUILTIN_MODELS[0]: "builtin.base_model"}.get(recipe.model.path, "builtin.random_model")
         yield Stage(
             name="base",
             purpose="make the built-in base model" if builtin else "fetch the base model",
@@ -104,6 +140,7 @@ def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
             verify=partial(verify_base, recipe, run),
             keys=("base", "model.path", "model.dtype") if builtin else ("model.path",),
             packages=("torch", "transformers") if builtin else (),
+            code=partial(code_of, f"vcore_verl.{maker if builtin else 'data.fetch'}"),
         )
     yield Stage(
         name="data",
@@ -115,12 +152,13 @@ def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
         verify=partial(verify_data, recipe, run),
         # Lengths are counted with the model's tokenizer, and training leaves out what is evaluated on.
         keys=("data", "model.path", "evaluation.datasets", "evaluation.max_prompts"),
+        code=partial(code_of, "vcore_verl.builtin.prepare" if is_builtin(recipe) else "vcore_verl.data.prepare"),
         inputs=tuple(local_sources(recipe)),
     )
     yield _evaluation(recipe, run, "base")
 
 
-def _sft(recipe: Recipe, run: Run) -> Iterator[Stage]:
+def _sft(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
     if recipe.init.name == "none":
         return
     yield Stage(
@@ -133,14 +171,15 @@ def _sft(recipe: Recipe, run: Run) -> Iterator[Stage]:
         verify=partial(verify_sft, recipe, run),
         keys=(*TRAINING, "init", "sft", "data.cutoff_tokens"),
         packages=("verl", "torch", "transformers"),
+        code=partial(code_of, "vcore_verl.sft.command", *_plugin(recipe), objective=recipe.init.name),
         inputs=(run.sft_start, run.data / "sft.parquet"),
         after=("base", "data"),
     )
-    yield _export(recipe, run, "sft")
+    yield _export(recipe, run, "sft", digests)
     yield _evaluation(recipe, run, "pre_rl")
 
 
-def _rl(recipe: Recipe, run: Run) -> Iterator[Stage]:
+def _rl(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
     if recipe.rl.name == "none":
         return
     yield Stage(
@@ -154,14 +193,20 @@ def _rl(recipe: Recipe, run: Run) -> Iterator[Stage]:
         warnings=partial(reward_warnings, run),
         keys=(*TRAINING, "rl", "data.max_prompt_tokens"),
         packages=("verl", "torch", "transformers", "vllm", "math-verify"),
+        code=partial(code_of, "vcore_verl.rl.command", "reward.custom_reward_function", *_plugin(recipe)),
         inputs=(run.rl_start, run.data / "rl.parquet"),
         after=("base", "data", "export_sft"),
     )
-    yield _export(recipe, run, "rl")
+    yield _export(recipe, run, "rl", digests)
     yield _evaluation(recipe, run, "post_rl")
 
 
-def _export(recipe: Recipe, run: Run, stage: str) -> Stage:
+def _plugin(recipe: Recipe) -> tuple[str, ...]:
+    """What verl loads in every process of a CPU run."""
+    return ("vcore_verl.cpu.plugin",) if recipe.hardware.device == "cpu" else ()
+
+
+def _export(recipe: Recipe, run: Run, stage: str, digests: Digests) -> Stage:
     home, training, target = {
         "sft": (run.sft_home, run.sft, run.sft_hf),
         "rl": (run.rl_home, run.rl, run.rl_hf),
@@ -173,10 +218,11 @@ def _export(recipe: Recipe, run: Run, stage: str) -> Stage:
         folder=target,
         artefacts=(target,),
         command=partial(export_command, recipe, run, stage),
-        verify=partial(verify_export, recipe, run, stage),
+        verify=partial(verify_export, recipe, run, stage, digests),
         warnings=partial(export_warnings, recipe, run, stage),
         keys=("model",),
         packages=("torch", "transformers"),
+        code=partial(code_of, "vcore_verl.pipeline.export"),
         inputs=(training / "metrics.jsonl",),  # stands for the training, whose checkpoints are too large to hash
         after=(stage,),
     )
@@ -199,6 +245,7 @@ def _evaluation(recipe: Recipe, run: Run, stage: Any) -> Stage:
         verify=partial(verify_evaluation, recipe, run, stage),
         keys=("evaluation", "model.path", "model.dtype", "hardware.device"),
         packages=("vllm", "math-verify"),
+        code=partial(code_of, "vcore_verl.evaluation.command"),
         inputs=(checkpoint, *(run.data / f"{name}.parquet" for name in recipe.evaluation.datasets)),
         after=(after, "data", "base"),
         tracking=partial(tracking_command, recipe, run, folder) if recipe.tracking else None,
@@ -224,6 +271,7 @@ def _report(run: Run) -> Stage:
         artefacts=(written,),
         command=command,
         verify=verify,
+        code=partial(code_of, "vcore_verl.report"),
         inputs=(
             run.eval_base / "results.json",
             run.root / "*" / "seed*" / "eval" / "results.json",

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from rich.text import Text
 
 from vcore_verl.config import verl_keys
 from vcore_verl.config.recipe import Recipe, RecipeError, load
-from vcore_verl.pipeline.pipeline import Pipeline, Step, without_report
+from vcore_verl.pipeline.pipeline import CodeChanged, Pipeline, Step
 from vcore_verl.runs import tracking
 from vcore_verl.runtime import guard, hardware, process
 from vcore_verl.runtime.diagnose import cause
@@ -38,6 +38,7 @@ class Arm:
 
     pipeline: Pipeline
     argv: list[str]
+    changed_code: str = "ask"
 
     @property
     def recipe(self) -> Recipe:
@@ -53,9 +54,12 @@ class Arm:
         """What the arm's command printed; the stages' own logs lie beside it."""
         return self.pipeline.run_dir.dir / "logs" / "arm.log"
 
+    def plan(self) -> list[Step]:
+        return self.pipeline.plan(changed_code=self.changed_code)
+
     def missing(self) -> list[Step]:
-        """The stages that have to run."""
-        return [step for step in self.pipeline.plan() if step.action != "skip"]
+        """The steps that are not skipped."""
+        return [step for step in self.plan() if step.action != "skip"]
 
     def seconds(self) -> float:
         """What its SFT and RL, with their evaluations, took so far, all attempts together."""
@@ -82,7 +86,7 @@ class Failure:
     reason: str
 
 
-def arms(recipe_name: str, words: Sequence[str], console: Console) -> list[Arm]:
+def arms(recipe_name: str, words: Sequence[str], console: Console, changed_code: str = "ask") -> list[Arm]:
     """The arms that `words` ask for: `inits=a,b`, `rls=a,b`, `seeds=0,1`, and overrides for all of them. One with
     several values, `sft.learning_rate=1e-3,2e-3`, makes an arm for each, whose variant says which.
 
@@ -107,7 +111,10 @@ def arms(recipe_name: str, words: Sequence[str], console: Console) -> list[Arm]:
     several = len(set(triples)) > len(chosen["seeds"])
     choices = list(itertools.product(*map(_choices, overrides)))
     argvs = dict.fromkeys(_words(triple, settings, several) for triple in triples for settings in choices)
-    return [_arm(recipe_name, words, console) for words in argvs]
+    found = [_arm(recipe_name, words, console) for words in argvs]
+    if changed_code == "ask":
+        return found
+    return [replace(arm, argv=[*arm.argv, f"--{changed_code}"], changed_code=changed_code) for arm in found]
 
 
 def _choices(word: str) -> list[Setting]:
@@ -149,7 +156,7 @@ def _arm(recipe_name: str, words: tuple[str, ...], console: Console) -> Arm:
     tracking.check(recipe)
     recipe = hardware.resolve(recipe)
     argv = [sys.executable, "-m", "vcore_verl", "run", recipe_name, *words, "--no-report"]
-    return Arm(Pipeline(recipe, console, without_report(recipe)), argv)
+    return Arm(Pipeline(recipe, console, report=False), argv)
 
 
 def print_plan(planned: Sequence[Arm], console: Console) -> None:
@@ -171,9 +178,14 @@ def print_plan(planned: Sequence[Arm], console: Console) -> None:
 def run_all(planned: Sequence[Arm], console: Console) -> list[Failure]:
     """Run the arms that are not done, and after the last arm of each seed write the report; the arms that failed.
 
-    A `KeyboardInterrupt` ends the running arm in order and is raised again once the arms left have been named.
+    A `KeyboardInterrupt` ends the running arm in order and is raised again once the arms left have been named. Raises
+    `CodeChanged` before the first arm starts, where that is to be asked of any.
     """
-    done = [arm for arm in planned if not arm.missing()]
+    missing = {arm.name: arm.missing() for arm in planned}
+    steps = [step for item in missing.values() for step in item]
+    if any(step.action == "ask" for step in steps):
+        raise CodeChanged(steps)
+    done = [arm for arm in planned if not missing[arm.name]]
     left = [arm for arm in planned if arm not in done]
     failures: list[Failure] = []
     for number, arm in enumerate(planned, 1):

@@ -13,29 +13,39 @@ from vcore_verl.config.versions import package_version
 from vcore_verl.runs.hashing import write_whole
 
 SCHEMA_VERSION = 1
-PACKAGES = ("verl", "torch", "transformers", "vllm", "ray", "math-verify", "vcore-verl")
+PACKAGES = ("verl", "torch", "transformers", "vllm", "ray", "math-verify")
 
 
 class Manifest:
     """The stage records of one directory.
 
-    A record is `{status: started | done, fingerprint, depends, git_commit, started, seconds, artefacts}`; `depends`
-    maps everything the result follows from (recipe keys, package versions, digests of input files) to its value.
+    A record is `{status: started | done, fingerprint, depends, code, git_commit, started, seconds, artefacts}`;
+    `depends` maps what the result follows from (recipe keys, package versions, digests of input files) to its value,
+    and `code` this project's files to their hashes. Where a result was kept though the code had changed, `code` is what
+    it was kept under, and `made_by` what made it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.stages: dict[str, dict[str, Any]] = json.loads(path.read_text())["stages"] if path.exists() else {}
 
-    def start(self, stage: str, depends: dict[str, Any]) -> None:
+    def start(self, stage: str, depends: dict[str, Any], code: dict[str, str], resumed: bool) -> None:
+        former = self.stages.get(stage, {}) if resumed else {}
         self.stages[stage] = {
             "status": "started",
             "fingerprint": fingerprint(depends),
             "depends": depends,
+            **_code(former, code),
             "git_commit": git_commit(),
             "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "seconds": self.seconds(stage) if self.resumes(stage, depends) else 0.0,
+            "seconds": former.get("seconds", 0.0),
         }
+        self.save()
+
+    def keep(self, stage: str, code: dict[str, str]) -> None:
+        """Record that the result stays though the code is another one now."""
+        record = self.stages[stage]
+        self.stages[stage] = {key: value for key, value in record.items() if key != "made_by"} | _code(record, code)
         self.save()
 
     def add_seconds(self, stage: str, seconds: float) -> None:
@@ -51,11 +61,6 @@ class Manifest:
         """What `stage` took so far, all attempts together."""
         return self.stages.get(stage, {}).get("seconds", 0.0)
 
-    def resumes(self, stage: str, depends: dict[str, Any]) -> bool:
-        """Whether `stage` was begun and not finished, with these same dependencies."""
-        record = self.stages.get(stage)
-        return record is not None and record["status"] == "started" and record["depends"] == depends
-
     def forget(self, stage: str) -> None:
         self.stages.pop(stage, None)
         self.save()
@@ -69,6 +74,12 @@ class Manifest:
             "stages": self.stages,
         }
         write_whole(self.path, json.dumps(content, indent=2) + "\n")
+
+
+def _code(former: dict[str, Any], code: dict[str, str]) -> dict[str, Any]:
+    """`code` for a record, and `made_by` where the result was made by other code."""
+    made_by = former.get("made_by") or former.get("code") or code
+    return {"code": code} | ({"made_by": made_by} if made_by != code else {})
 
 
 def fingerprint(depends: dict[str, Any]) -> str:

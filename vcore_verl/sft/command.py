@@ -144,6 +144,8 @@ def final_checkpoint(recipe: Recipe, run: Run) -> Path:
 
 
 def final_shards(recipe: Recipe, run: Run) -> list[Path]:
-    """One file per rank: this rank's part of every parameter, as DTensors."""
-    ranks = recipe.hardware.gpus * recipe.hardware.nodes
-    return [final_checkpoint(recipe, run) / f"model_world_size_{ranks}_rank_{rank}.pt" for rank in range(ranks)]
+    """One file per rank that there was: this rank's part of every parameter, as DTensors."""
+    folder = final_checkpoint(recipe, run)
+    first = next(folder.glob("model_world_size_*_rank_*.pt"), None)
+    ranks = int(first.stem.split("_")[3]) if first else recipe.hardware.gpus * recipe.hardware.nodes
+    return [folder / f"model_world_size_{ranks}_rank_{rank}.pt" for rank in range(ranks)]

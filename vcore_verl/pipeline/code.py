@@ -1,0 +1,101 @@
+"""The code of this project that computes a result: a hash of each file, by which a change is noticed. Imports no torch.
+
+Files are parsed, not imported: from a stage's own modules along every import of this project, those inside functions
+too, and along every string that names a module, since child processes and verl's plug-in points are named so. `config`,
+`runs` and `runtime` are left out: they say what was asked, where it lies and who watches it, and what a recipe asks is
+compared key by key.
+"""
+
+import ast
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from vcore_verl.config.recipe import ROOT
+
+PROJECT = ("vcore_verl", "reward")
+LEFT_OUT = ("vcore_verl.config", "vcore_verl.runs", "vcore_verl.runtime")
+COUNTED = "vcore_verl.config.overrides"  # of those: it merges what verl gets
+OBJECTIVES = "vcore_verl.objectives"
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A parsed file: `names` are the dotted names of this project in it, `registers` the objectives that it defines."""
+
+    digest: str
+    names: frozenset[str]
+    registers: frozenset[str]
+
+
+def code_of(*modules: str, objective: str | None = None) -> dict[str, str]:
+    """File -> hash of its syntax tree without docstrings, of `modules` and of all that they import.
+
+    Of the objectives' files those count that register `objective`, and what they import.
+    """
+    found: dict[str, str] = {}
+    waiting = [(name, "") for name in (*modules, *_modules_of(objective))]
+    while waiting:
+        name, importer = waiting.pop()
+        path = _file(name)
+        if path is None or _label(path) in found or (name.startswith(LEFT_OUT) and name != COUNTED):
+            continue
+        source = _parse(path)
+        others = source.registers and objective not in source.registers
+        if others and not importer.startswith(f"{OBJECTIVES}."):
+            continue
+        found[_label(path)] = source.digest
+        waiting += [(other, name) for other in source.names]
+    return dict(sorted(found.items()))
+
+
+def changed_files(old: dict[str, str], new: dict[str, str]) -> list[str]:
+    """The files that differ, or are there only once."""
+    return sorted(file for file in old | new if old.get(file) != new.get(file))
+
+
+def _modules_of(objective: str | None) -> list[str]:
+    """The modules that register it."""
+    files = ROOT.joinpath(*OBJECTIVES.split(".")).glob("*.py") if objective else ()
+    return [f"{OBJECTIVES}.{file.stem}" for file in files if objective in _parse(file).registers]
+
+
+def _file(name: str) -> Path | None:
+    """The file of a module; None for other names, and for the root package, which holds nothing but its version."""
+    place = ROOT.joinpath(*name.split("."))
+    found = (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file())
+    return None if name == PROJECT[0] else next(found, None)
+
+
+def _label(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _parse(path: Path) -> Source:
+    return _parse_as_of(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _parse_as_of(path: Path, modified: int) -> Source:
+    tree = ast.parse(path.read_bytes())
+    names: set[str] = set()
+    registers: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.update((node.module, *(f"{node.module}.{alias.name}" for alias in node.names)))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            name = node.value.removeprefix("pkg://")
+            names.update((name, f"{name}.__main__"))
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "register":
+            registers.update(str(arg.value) for arg in node.args if isinstance(arg, ast.Constant))
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    ours = {name for name in names if name.partition(".")[0] in PROJECT and re.fullmatch(r"[\w.]+", name)}
+    packages = {name.rpartition(".")[0] for name in ours}
+    digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+    return Source(digest, frozenset(ours | packages), frozenset(registers))

@@ -79,3 +79,14 @@ def test_runs_that_were_not_trained_like_the_others_are_named(base, trained):
     ]
     write_report(base)
     assert "- random/seed0/grpo: sft.steps=7" in (base / "report" / "report.md").read_text()
+
+
+def test_runs_made_by_other_code_are_named(base, trained):
+    for init in ("sft", "vcore", "dft"):
+        trained(init, "grpo")
+    for init, field, loss in (("sft", "code", "1"), ("vcore", "code", "1"), ("dft", "made_by", "2")):
+        path = base / init / "seed0" / "manifest.json"
+        manifest = json.loads(path.read_text())
+        manifest["stages"]["sft"] |= {"code": {"sft/loss.py": "1"}, field: {"sft/loss.py": loss, f"{init}.py": "0"}}
+        path.write_text(json.dumps(manifest))
+    assert trained_differently(collect(base).runs) == ["dft/seed0/grpo: made by other code in sft/loss.py"]

@@ -13,9 +13,10 @@ from vcore_verl.report.collect import TrainedRun
 from vcore_verl.report.provenance import training_records
 from vcore_verl.runs.layout import RECIPE
 
-_SHOWN = 3  # settings named of one run
+_SHOWN = 3  # settings and files named of one run
 _DIGEST_CHARS = 64
 _ABSENT = object()
+CODE = "code"
 
 
 def commands(recipe_name: str, runs: Iterable[TrainedRun]) -> list[str]:
@@ -67,7 +68,7 @@ def _literal(value: Any) -> str:
 
 
 def trained_differently(runs: Iterable[TrainedRun]) -> list[str]:
-    """A line for every run whose settings, data, base model or packages are not those of most others.
+    """A line for every run whose settings, data, base model, packages or code are not those of most others.
 
     The initialiser's own settings are compared within the initialiser, those of RL within the algorithm.
     """
@@ -79,17 +80,29 @@ def trained_differently(runs: Iterable[TrainedRun]) -> list[str]:
     usual = {key: counter.most_common(1)[0][0] for key, counter in counts.items()}
     lines = []
     for name, found in depends.items():
-        odd = [_odd(key[1], value, usual[key]) for key, value in found.items() if value != usual[key]]
+        strange = [key for key, value in found.items() if value != usual[key]]
+        odd = [_odd(key[1], found[key], usual[key]) for key in strange if key[0] != CODE]
+        if files := sorted({key[1].partition(" ")[2] for key in strange if key[0] == CODE}):
+            odd.insert(0, f"made by other code in {_some(files)}")
         if odd:
-            more = [f"and {len(odd) - _SHOWN} more"] if len(odd) > _SHOWN else []
-            lines.append(f"{name}: {', '.join(odd[:_SHOWN] + more)}")
+            lines.append(f"{name}: {_some(odd)}")
     return lines
 
 
+def _some(words: list[str]) -> str:
+    more = [f"and {len(words) - _SHOWN} more"] if len(words) > _SHOWN else []
+    return ", ".join(words[:_SHOWN] + more)
+
+
 def _depends(run: TrainedRun) -> dict[tuple[str, str], str]:
-    """(with whom it is compared, name) -> value, of all that the training followed from but its own former stage."""
+    """(with whom it is compared, name) -> value, of all that the training followed from but its own former stage.
+
+    Of code the name is the stage and the file.
+    """
     found: dict[tuple[str, str], str] = {}
-    for record in training_records(run).values():
+    for stage, record in training_records(run).items():
+        made_by = record.get("made_by") or record.get("code", {})
+        found |= {(CODE, f"{stage} {file}"): digest for file, digest in made_by.items()}
         for name, value in record.get("depends", {}).items():
             if name != "seed" and not name.startswith("sft/"):
                 peers = {"init": run.init, "rl": run.rl}.get(name.partition(".")[0], "all")

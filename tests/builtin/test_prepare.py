@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
@@ -14,14 +15,25 @@ def prepared(tmp_path):
     recipe = load("tiny", [f"output_dir={tmp_path}", "data.num_sft=60", "data.num_rl=50", "data.num_test=40"])
     run = Run(recipe)
     builtin.prepare(recipe, run)
+    builtin.prepare_tests(recipe, run)
     return recipe, run
 
 
 def test_every_set_has_its_size_and_verifies(prepared):
     recipe, run = prepared
-    rows = {name: pq.read_table(run.data / f"{name}.parquet").num_rows for name in builtin.FILES}
+    rows = {name: pq.read_table(run.data / f"{name}.parquet").num_rows for name in builtin.TRAINING + builtin.TESTS}
     assert rows == {"sft": 60, "rl": 50, "in_domain": 40, "out_of_domain": 40}
     command.verify_data(recipe, run)
+    command.verify_test_sets(recipe, run)
+
+
+def test_other_test_sets_leave_the_training_sets(prepared):
+    recipe, run = prepared
+    before = {name: (run.data / f"{name}.parquet").stat().st_mtime_ns for name in builtin.TRAINING}
+    recipe = replace(recipe, data=replace(recipe.data, num_test=30))
+    builtin.prepare_tests(recipe, run)
+    assert pq.read_metadata(run.data / "in_domain.parquet").num_rows == 30
+    assert {name: (run.data / f"{name}.parquet").stat().st_mtime_ns for name in builtin.TRAINING} == before
 
 
 def test_a_test_row_has_verls_format(prepared):
@@ -60,6 +72,9 @@ def test_a_missing_or_short_file_does_not_verify(prepared):
     (run.data / "data.json").write_text(json.dumps({"rows": summary["rows"] | {"rl": 51}}))
     with pytest.raises(ArtefactError, match="holds 50 rows, expected 51"):
         command.verify_data(recipe, run)
+    recipe = replace(recipe, evaluation=replace(recipe.evaluation, datasets=["in_domain", "aime"]))
+    with pytest.raises(ArtefactError, match=r"test_sets.json lacks aime"):
+        command.verify_test_sets(recipe, run)
 
 
 def _operands(question: str) -> list[int]:

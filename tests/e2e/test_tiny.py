@@ -118,7 +118,7 @@ def test_training_killed_midway_reaches_its_last_step_with_every_step_once(finis
 
 def test_the_last_call_skips_what_was_done_and_resumes_what_was_killed(finished):
     _, printed = finished
-    assert "[4/10] sft: skipped" in printed
+    assert "[5/11] sft: skipped" in printed
     assert "continues where it was stopped" in printed
 
 
@@ -188,7 +188,7 @@ def test_the_run_records_what_made_it(finished):
 def test_a_finished_run_is_skipped_within_twenty_seconds(finished):
     run, _ = finished
     printed, seconds = run_to_the_end(run.root.parent)
-    assert printed.count("skipped") == 10
+    assert printed.count("skipped") == 11
     assert seconds < 20
 
 
@@ -196,7 +196,7 @@ def test_a_run_that_differs_in_rl_alone_starts_from_the_same_sft(finished):
     run, _ = finished
     without_rl = [*(word for word in SHORTER if not word.startswith("rl.")), "rl=none"]
     printed, _ = run_to_the_end(run.root.parent, [*without_rl, "--no-report"])
-    assert printed.count("skipped") == 6
+    assert printed.count("skipped") == 7
 
 
 def test_a_finished_run_leaves_no_process_behind(finished):

@@ -67,3 +67,16 @@ def test_another_chat_template_is_another_data_set(tmp_path):
 def test_nothing_half_written_is_left(tmp_path):
     written(tmp_path, graded())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.json", "samples.parquet"]
+
+
+def test_results_say_whether_training_left_out_what_they_are_on(tmp_path):
+    checkpoint = tmp_path / "run" / "sft" / "hf"
+    checkpoint.mkdir(parents=True)
+    assert "decontaminated" not in written(tmp_path, graded())["datasets"]["sums"]
+    (tmp_path / "data").mkdir()
+    for left_out, expected in ((["sums"], True), (["aime"], False)):
+        (tmp_path / "data" / "data.json").write_text(json.dumps({"decontaminated": left_out}))
+        job = Job("pre_rl", str(checkpoint), {"sums": ""}, SAMPLING, "float32", "cpu", 1)
+        write_results(tmp_path, job, "abc", list(graded()))
+        results = json.loads((tmp_path / "results.json").read_text())
+        assert results["datasets"]["sums"]["decontaminated"] is expected

@@ -296,6 +296,7 @@ def test_the_real_stages_are_in_order():
     assert names() == [
         "base",
         "data",
+        "test_sets",
         "evaluate_base",
         "sft",
         "export_sft",
@@ -355,3 +356,32 @@ def test_a_tracker_that_cannot_be_reached_is_a_warning(here):
     assert ran(lines) == ["base"]
     assert "base: warning: not in the trackers: exit code 1, OSError: no network" in lines[-1]
     assert "skipped: done before" in run(build=tracked)[0]
+
+
+def test_another_benchmark_touches_the_evaluations_alone(here):
+    def followed(*overrides: str) -> dict[str, dict]:
+        recipe = load("qwen3_4b", ["hardware.device=cpu", *overrides])
+        place, digests = Run(recipe), Digests(here / "digests.json")
+        return {item.name: dependencies(item, recipe, place, digests) for item in stages(recipe, place)}
+
+    before, after = followed(), followed("evaluation.datasets=[aime,math500]")
+    assert [name for name in before if before[name] != after[name]] == [
+        "test_sets",
+        "evaluate_base",
+        "evaluate_pre_rl",
+        "evaluate_post_rl",
+    ]
+    training = followed("data.decontaminate=[aime]")
+    assert [name for name in before if before[name] != training[name]] == ["data"]
+
+
+def test_a_stage_that_shares_its_folder_moves_its_own_files_aside(here):
+    def two(recipe: Recipe) -> list[Stage]:
+        base = three_stages(recipe)[0]
+        return [replace(base, own=(base.folder / "result",))]
+
+    run(build=two)
+    Path("runs/tiny/base/other").touch()
+    run("base.steps=700", build=two)
+    assert Path("runs/tiny/stale/base-1/result").read_text() == "60"
+    assert Path("runs/tiny/base/other").is_file()

@@ -1,10 +1,12 @@
 import io
+import json
 import re
 
 import pytest
 from rich.console import Console
 
 from vcore_verl.report import keep, terminal_summary, write_report
+from vcore_verl.report.versus import versus
 
 
 def shown(root, width=130):
@@ -141,3 +143,19 @@ def test_what_is_left_out_is_said(base, arm):
     write_report(base)
     assert "`dft/seed0/grpo`: pre_rl has other prompts" in (base / "report" / "report.md").read_text()
     assert "left out: dft/seed0/grpo" in shown(base)
+
+
+def test_results_on_what_training_may_have_seen_say_so(base, arm):
+    folder = arm("vcore", "grpo")
+    path = folder / "eval" / "results.json"
+    results = json.loads(path.read_text())
+    results["datasets"]["in_domain"]["decontaminated"] = True
+    results["datasets"]["out_of_domain"]["decontaminated"] = False
+    path.write_text(json.dumps(results))
+    line = "the training data may hold problems of out_of_domain: data.decontaminate leaves them out"
+    assert line in shown(base)
+    write_report(base)
+    assert f"- {line}" in (base / "report" / "report.md").read_text()
+    console = Console(width=130, record=True, file=io.StringIO())
+    console.print(versus([folder]))
+    assert line in console.export_text()

@@ -5,6 +5,7 @@ import pytest
 
 from vcore_verl.config.recipe import load, save
 from vcore_verl.runs import lock
+from vcore_verl.runs.hashing import Digests
 from vcore_verl.runs.layout import places
 from vcore_verl.runs.migrate import former_runs_line, migrate
 
@@ -113,3 +114,24 @@ def test_a_run_that_is_being_written_is_not_moved(former, tmp_path):
     with lock.exclusive(run / ".lock"), pytest.raises(lock.Locked):
         list(migrate(tmp_path / "tiny"))
     assert (run / "rl" / "file").is_file()
+
+
+def test_training_data_that_are_as_they_were_left_stay_done(former, tmp_path):
+    former("vcore", "grpo")
+    data = tmp_path / "tiny" / "data"
+    data.mkdir()
+    for name in ("sft", "rl", "aime"):
+        (data / f"{name}.parquet").write_text(name)
+    digests = Digests(tmp_path / "digests.json")
+    depends = {
+        "package vcore-verl": "0.1.0",
+        "data.sft": "owner/set",
+        "data.num_test": 5,
+        "evaluation.datasets": ["aime"],
+    }
+    record = {"status": "done", "depends": depends, "artefacts": {"*.parquet": digests.of(data / "*.parquet")}}
+    (tmp_path / "tiny" / "manifest.json").write_text(json.dumps({"stages": {"data": record}}))
+    list(migrate(tmp_path / "tiny"))
+    moved = json.loads((tmp_path / "tiny" / "manifest.json").read_text())["stages"]["data"]
+    assert moved["depends"] == {"data.sft": "owner/set", "data.decontaminate": ["aime"]}
+    assert moved["artefacts"] == {name: digests.of(data / name) for name in ("sft.parquet", "rl.parquet")}

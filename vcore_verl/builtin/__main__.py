@@ -1,9 +1,12 @@
-"""Child process that makes the built-in base model or data: `python -m vcore_verl.builtin base|prepare RECIPE.yaml`."""
+"""Child process that makes the built-in base model or data:
+`python -m vcore_verl.builtin base|prepare|test_sets RECIPE.yaml`.
+"""
 
 import sys
 from pathlib import Path
 from typing import Any
 
+from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import BUILTIN, Recipe, read
 from vcore_verl.runs.layout import Run
 
@@ -13,9 +16,10 @@ def main(what: str, path: Path) -> None:
     if what == "base":
         make_base(recipe, Run(recipe))
     else:
-        from vcore_verl.builtin.prepare import prepare
+        from vcore_verl.builtin import prepare
 
-        prepare(recipe, Run(recipe))
+        made = prepare.prepare if what == "prepare" else prepare.prepare_tests
+        made(recipe, Run(recipe))
 
 
 def make_base(recipe: Recipe, run: Run) -> None:
@@ -35,4 +39,7 @@ def make_base(recipe: Recipe, run: Run) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    try:
+        main(sys.argv[1], Path(sys.argv[2]))
+    except InputError as error:
+        sys.exit(str(error))

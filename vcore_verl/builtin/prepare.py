@@ -14,26 +14,38 @@ from typing import Any
 from vcore_verl.builtin import arithmetic
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.data.rows import rl_row, sft_row, user, write_rows
+from vcore_verl.data.test_sets import prepare_test_sets
 from vcore_verl.runs.hashing import write_whole
 from vcore_verl.runs.layout import Run
 
-FILES = ("sft", "rl", "in_domain", "out_of_domain")
+TRAINING, TESTS = ("sft", "rl"), ("in_domain", "out_of_domain")
 
 
 def prepare(recipe: Recipe, run: Run) -> None:
-    """Write every file of `FILES`, then `data.json` with the row counts, which marks the set as complete.
+    """Write the files of `TRAINING`, then `data.json` with the row counts, which marks them as complete.
 
     Raises ValueError when a test problem also stands in a training set, or a problem occurs twice.
     """
     run.data.mkdir(parents=True, exist_ok=True)
-    tables = dict(zip(FILES, _tables(recipe), strict=True))
-    check_disjoint({name: [_question(row) for row in rows] for name, rows in tables.items()})
+    tables = _checked_tables(recipe)
     with (run.data / "progress.jsonl").open("w") as progress:
-        for step, (name, rows) in enumerate(tables.items(), start=1):
-            write_rows(run.data / f"{name}.parquet", rows)
-            progress.write(json.dumps({"step": step, "total": len(FILES)}) + "\n")
-    summary = {"rows": {name: len(rows) for name, rows in tables.items()}}
+        for step, name in enumerate(TRAINING, start=1):
+            write_rows(run.data / f"{name}.parquet", tables[name])
+            progress.write(json.dumps({"step": step, "total": len(TRAINING)}) + "\n")
+    summary = {"rows": {name: len(tables[name]) for name in TRAINING}, "decontaminated": TESTS}
     write_whole(run.data / "data.json", json.dumps(summary, indent=2) + "\n")
+
+
+def prepare_tests(recipe: Recipe, run: Run) -> None:
+    """Write the sets that are evaluated on: those of `TESTS`, and published benchmarks."""
+    tables = _checked_tables(recipe)
+    prepare_test_sets(recipe, run, {name: tables[name] for name in TESTS})
+
+
+def _checked_tables(recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
+    tables = dict(zip((*TRAINING, *TESTS), _tables(recipe), strict=True))
+    check_disjoint({name: [_question(row) for row in rows] for name, rows in tables.items()})
+    return tables
 
 
 def check_disjoint(questions: dict[str, list[str]]) -> None:

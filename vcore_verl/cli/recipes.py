@@ -100,7 +100,9 @@ def data(args: argparse.Namespace) -> int:
     from vcore_verl.runs.layout import Run
 
     run_dir = Run(recipe)
-    wanted = {"base", "data"} if recipe.model.path.startswith(BUILTIN) else {"data"}  # a hub's tokenizer is enough
+    wanted = {"data", "test_sets"}
+    if recipe.model.path.startswith(BUILTIN):  # of a model on the hub the tokenizer is enough
+        wanted.add("base")
     needed = [stage for stage in stages(recipe, run_dir) if stage.name in wanted]
     Pipeline(recipe, console, needed).execute()
     print_funnels(run_dir, console)

@@ -71,6 +71,7 @@ class Data:
     cutoff_tokens: int = MISSING  # prompt and trace of an SFT example
     overlong: str = "drop"  # or truncate: SFT examples beyond it
     solve_rate: list[float] | None = None  # [low, high]: RL problems that a small model solves so often
+    decontaminate: list[str] | None = None  # benchmarks whose problems training leaves out; null: all of them
     sft_revision: str | None = None  # a commit of the hub's repository; null: the newest
     rl_revision: str | None = None
     mirror: str | None = None  # a directory of copies under their hub ids, or builtin:samples; used instead of the hub

@@ -1,5 +1,5 @@
-"""Child process that fetches the base model or prepares published data: `python -m vcore_verl.data base|prepare
-RECIPE.yaml`.
+"""Child process that fetches the base model or prepares published data:
+`python -m vcore_verl.data base|prepare|test_sets RECIPE.yaml`.
 """
 
 import sys
@@ -9,6 +9,7 @@ from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import read
 from vcore_verl.data.fetch import fetch
 from vcore_verl.data.prepare import prepare
+from vcore_verl.data.test_sets import prepare_test_sets
 from vcore_verl.runs.layout import Run
 
 
@@ -18,8 +19,10 @@ def main(what: str, path: Path) -> None:
     if what == "base":
         run.base.mkdir(parents=True, exist_ok=True)
         fetch(recipe.model.path, run.base_hf, run.base / "metrics.jsonl")
-    else:
+    elif what == "prepare":
         prepare(recipe, run)
+    else:
+        prepare_test_sets(recipe, run, made={})
 
 
 if __name__ == "__main__":

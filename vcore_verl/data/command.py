@@ -9,7 +9,7 @@ from rich.console import Console
 
 from vcore_verl.config.recipe import BUILTIN, Recipe, RecipeError
 from vcore_verl.cpu import cpu_environment
-from vcore_verl.data import funnel, sources
+from vcore_verl.data import decontaminate, funnel, sources, test_sets
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.data.published import SAMPLES, mirror_folder
 from vcore_verl.runs.layout import RECIPE, ArtefactError, Run
@@ -17,7 +17,9 @@ from vcore_verl.runs.metrics_file import last_step
 from vcore_verl.runtime.process import Command
 
 # The first is pretrained on its task; the others are untrained models of published families, for `scale=smoke`.
-BUILTIN_MODELS = ("builtin:arithmetic", "builtin:qwen3", "builtin:llama", "builtin:mistral")
+PRETRAINED = "builtin:arithmetic"
+BUILTIN_MODELS = (PRETRAINED, "builtin:qwen3", "builtin:llama", "builtin:mistral")
+FOLDER = Path(__file__).parents[1] / "builtin"
 BUILTIN_DATA = "builtin:arithmetic"
 BUILTIN_TESTS = ("in_domain", "out_of_domain")
 
@@ -37,18 +39,23 @@ def base_command(recipe: Recipe, run: Run) -> Command:
 
 
 def data_command(recipe: Recipe, run: Run) -> Command:
-    """Write the training and the test sets.
+    """Write the training sets. Raises `RecipeError` for a source or a benchmark that is not known."""
+    if is_builtin(recipe):
+        return _command("builtin", "prepare", run, run.data / "progress.jsonl", total=1, unit="file")
+    _check_sources(recipe)
+    decontaminate.chosen(recipe)
+    return _command("data", "prepare", run, run.data / "progress.jsonl", total=1, unit="row")
 
-    Raises `RecipeError` for a source or an evaluation set that is not known.
-    """
-    builtin = is_builtin(recipe)
+
+def test_sets_command(recipe: Recipe, run: Run) -> Command:
+    """Write the evaluation sets. Raises `RecipeError` for one that is not known."""
+    builtin, names = is_builtin(recipe), recipe.evaluation.datasets
     tests = [*BENCHMARKS, *(BUILTIN_TESTS if builtin else ())]
-    if unknown := [name for name in recipe.evaluation.datasets if name not in tests]:
+    if unknown := [name for name in names if name not in tests]:
         raise RecipeError(f"evaluation.datasets: {', '.join(unknown)} is not known; choose among {', '.join(tests)}")
-    if not builtin:
-        _check_sources(recipe)
-    package, unit = ("builtin", "file") if builtin else ("data", "row")
-    return _command(package, "prepare", run, run.data / "progress.jsonl", total=1, unit=unit)
+    return _command(
+        "builtin" if builtin else "data", "test_sets", run, run.data / test_sets.PROGRESS, len(names), unit="file"
+    )
 
 
 def is_builtin(recipe: Recipe) -> bool:
@@ -63,11 +70,26 @@ def is_builtin(recipe: Recipe) -> bool:
 
 
 def local_sources(recipe: Recipe) -> list[Path]:
-    """The files and directories that the recipe names as sources."""
+    """The files and directories that the recipe names as sources, and this project's samples where they are used."""
     chosen = {"sft": recipe.data.sft, "rl": recipe.data.rl}
     if is_builtin(recipe):
         return []
-    return [Path(name).expanduser() for role, name in chosen.items() if name not in sources.known(role)]
+    named = [Path(name).expanduser() for role, name in chosen.items() if name not in sources.known(role)]
+    return [*named, *samples(recipe)]
+
+
+def model_files(path: str) -> list[Path]:
+    """The files of this project that an untrained model of a published family is made from, beside the code."""
+    if path not in BUILTIN_MODELS or path == PRETRAINED:
+        return []
+    template = FOLDER / "chat_templates" / f"{path.removeprefix(BUILTIN)}.jinja"
+    return [FOLDER / "samples" / "nvidia" / "OpenMathReasoning", *([template] if template.is_file() else [])]
+
+
+def samples(recipe: Recipe) -> list[Path]:
+    """The folder of this project's samples, where `data.mirror` names it."""
+    folder = mirror_folder(recipe.data.mirror)
+    return [folder] if folder is not None and recipe.data.mirror == SAMPLES else []
 
 
 def _check_sources(recipe: Recipe) -> None:
@@ -101,13 +123,24 @@ def verify_data(recipe: Recipe, run: Run) -> None:
     if not summary_path.is_file():
         raise ArtefactError(f"{summary_path} is missing")
     rows = json.loads(summary_path.read_text())["rows"]
-    if missing := sorted({"sft", "rl", *recipe.evaluation.datasets} - set(rows)):
-        raise ArtefactError(f"{summary_path} lacks {', '.join(missing)}")
-    for name in rows:
+    _verify_rows(run, {name: rows.get(name, 0) for name in ("sft", "rl")})
+
+
+def verify_test_sets(recipe: Recipe, run: Run) -> None:
+    """Raise `ArtefactError` unless every evaluation set holds as many rows as the record written after them says."""
+    record_path = run.data / test_sets.RECORD
+    record = json.loads(record_path.read_text()) if record_path.is_file() else {}
+    if missing := [name for name in recipe.evaluation.datasets if name not in record]:
+        raise ArtefactError(f"{record_path} lacks {', '.join(missing)}")
+    _verify_rows(run, {name: record[name]["rows"] for name in recipe.evaluation.datasets})
+
+
+def _verify_rows(run: Run, expected: dict[str, int]) -> None:
+    for name, rows in expected.items():
         path = run.data / f"{name}.parquet"
         found = pq.read_metadata(path).num_rows if path.is_file() else 0
-        if found != rows[name]:
-            raise ArtefactError(f"{path} holds {found} rows, expected {rows[name]}")
+        if found != rows:
+            raise ArtefactError(f"{path} holds {found} rows, expected {rows}")
 
 
 def print_funnels(run: Run, console: Console) -> None:
@@ -115,7 +148,9 @@ def print_funnels(run: Run, console: Console) -> None:
     summary = json.loads((run.data / "data.json").read_text())
     for name, record in summary.get("sets", {}).items():
         console.print(funnel.table(name, record))
-    rows = ", ".join(f"{name} {count:,}" for name, count in summary["rows"].items())
+    tests = json.loads((run.data / test_sets.RECORD).read_text())
+    counts = summary["rows"] | {name: record["rows"] for name, record in tests.items()}
+    rows = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     console.print(f"rows: {rows}\ndata: {run.data}", highlight=False, soft_wrap=True)
 
 

@@ -1,11 +1,46 @@
-"""Finds training problems that repeat another problem, or stand in an evaluation set. Imports no torch."""
+"""Finds training problems that repeat another problem, or stand in a benchmark. Imports no torch."""
 
 import re
 from collections.abc import Iterable, Iterator
 
+from vcore_verl.config.recipe import Recipe, RecipeError
+from vcore_verl.data import templates
+from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
+from vcore_verl.data.benchmarks.prepare import every_problem
+from vcore_verl.data.published import OPEN_COPIES, DataError, mirror_folder
+
 WORDS = 13  # the overlap that GPT-3's authors took for contamination (Brown et al., 2020, appendix C)
 _MARKUP = re.compile(r"\\[,;:! ]|\\left|\\right|[\s$~]+")
 _WORD = re.compile(r"\w+")
+
+
+def chosen(recipe: Recipe) -> list[str]:
+    """The benchmarks whose problems training leaves out: `data.decontaminate`, by default all of the catalogue.
+
+    Of BigMath's two copies the default has the one that RL draws from, since the other may not be open to the user.
+    Raises `RecipeError` for a name that is not known.
+    """
+    if recipe.data.decontaminate is None:
+        other = "big_math" if recipe.data.rl in OPEN_COPIES.values() else "big_math_open"
+        return [name for name in BENCHMARKS if name != other]
+    if unknown := [name for name in recipe.data.decontaminate if name not in BENCHMARKS]:
+        known = ", ".join(BENCHMARKS)
+        raise RecipeError(f"data.decontaminate: {', '.join(unknown)} is not known; choose among {known}")
+    return recipe.data.decontaminate
+
+
+def problems(recipe: Recipe) -> Iterator[list[str]]:
+    """The bare questions of each of the chosen benchmarks. Raises `DataError` where one cannot be had."""
+    names = chosen(recipe)
+    for name in names:
+        try:
+            found = every_problem(BENCHMARKS[name], mirror_folder(recipe.data.mirror))
+        except DataError as error:
+            others = ",".join(other for other in names if other != name)
+            raise DataError(
+                f"training leaves out the problems of {name}, and {error}; or do without: data.decontaminate=[{others}]"
+            ) from error
+        yield [templates.question_of(problem.prompt) for problem in found]
 
 
 def normalised(problem: str) -> str:

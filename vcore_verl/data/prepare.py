@@ -1,4 +1,4 @@
-"""Writes the data of a run from published or local sources: evaluation sets, SFT rows, RL rows, and their record.
+"""Writes the training data of a run from published or local sources: SFT rows, RL rows, and their record.
 
 `data.json` is written last and marks the set as complete; every file is written whole. What was interrupted is made
 again from its beginning, with the same outcome. Imports no torch.
@@ -9,16 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from rich.console import Console
 from transformers import AutoTokenizer
 
 from reward import compute_score
 from vcore_verl.config.recipe import Recipe
-from vcore_verl.data import templates
-from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
-from vcore_verl.data.benchmarks.prepare import prepare as prepare_benchmark
-from vcore_verl.data.decontaminate import WORDS, EvaluationProblems, normalised
+from vcore_verl.data.decontaminate import WORDS, EvaluationProblems, chosen, normalised, problems
 from vcore_verl.data.funnel import table
 from vcore_verl.data.published import DataError, Opened, mirror_folder
 from vcore_verl.data.rendering import render, render_prompt
@@ -32,9 +28,9 @@ PROGRESS_SECONDS = 1.0
 
 
 def prepare(recipe: Recipe, run: Run) -> None:
-    """Write every evaluation set, `sft.parquet` and `rl.parquet`, then `data.json`.
+    """Write `sft.parquet` and `rl.parquet`, then `data.json`.
 
-    Raises `DataError` or `EvaluationError` for what cannot be had, and where fewer rows are fit than asked for.
+    Raises `DataError` for what cannot be had, and where fewer rows are fit than asked for.
     """
     run.data.mkdir(parents=True, exist_ok=True)
     (run.data / "data.json").unlink(missing_ok=True)
@@ -46,14 +42,12 @@ def prepare(recipe: Recipe, run: Run) -> None:
         "rl": open_source("rl", recipe.data.rl, mirror, recipe.data.rl_revision),
     }
     tokenizer = AutoTokenizer.from_pretrained(run.base_hf if run.base_hf.is_dir() else recipe.model.path)
-    record: dict[str, Any] = {"rows": {}, "sets": {}, "evaluation": {}}
-    for name in recipe.evaluation.datasets:
-        path = run.data / f"{name}.parquet"
-        prepare_benchmark(BENCHMARKS[name], path, mirror=mirror, max_prompts=recipe.evaluation.max_prompts)
-        record["rows"][name] = pq.read_metadata(path).num_rows
-        record["evaluation"][name] = {"sha256": file_sha(path)}
+    record: dict[str, Any] = {"rows": {}, "sets": {}, "decontaminated": chosen(recipe)}
+    asked: list[str] = []
+    for questions in problems(recipe):
+        asked += questions
         progress.row()
-    checks = Checks(recipe, tokenizer, EvaluationProblems(evaluation_problems(recipe, run)))
+    checks = Checks(recipe, tokenizer, EvaluationProblems(asked))
     for role, rows_of in (("sft", _sft_rows), ("rl", _rl_rows)):
         source, stream = opened[role]
         selection = _select(recipe, role, source, stream, checks, progress)
@@ -71,16 +65,7 @@ def expected_rows(recipe: Recipe) -> int:
     """About how many progress steps there will be, as far as the published sizes of the sources tell."""
     names = {"sft": recipe.data.sft, "rl": recipe.data.rl}
     published = sum(known(role)[name].size for role, name in names.items() if name in known(role))
-    return published + recipe.data.num_sft + recipe.data.num_rl + len(recipe.evaluation.datasets)
-
-
-def evaluation_problems(recipe: Recipe, run: Run) -> list[str]:
-    """The bare questions of every evaluation set."""
-    return [
-        templates.question_of(prompt[0]["content"])
-        for name in recipe.evaluation.datasets
-        for prompt in pq.read_table(run.data / f"{name}.parquet", columns=["prompt"])["prompt"].to_pylist()
-    ]
+    return published + recipe.data.num_sft + recipe.data.num_rl + len(chosen(recipe))
 
 
 class Checks:
@@ -127,9 +112,9 @@ class Checks:
 
         return [
             Check("a problem that came before", repeats),
-            Check("an evaluation problem", lambda example: self.evaluation.contains(example.problem)),
+            Check("a benchmark's problem", lambda example: self.evaluation.contains(example.problem)),
             Check(
-                f"{WORDS} words in a row of an evaluation problem",
+                f"{WORDS} words in a row of a benchmark's problem",
                 lambda example: self.evaluation.overlaps(example.problem),
             ),
         ]

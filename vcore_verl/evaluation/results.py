@@ -65,11 +65,25 @@ def write_results(folder: Path, job: Job, checkpoint_sha: str, graded: list[Grad
         "grader_version": grader_version(),
         "versions": _versions(),
         "samples_sha256": file_sha(folder / SAMPLES),
-        "datasets": {name: summarise([row for row in rows if row["dataset"] == name]) for name in job.datasets},
+        "datasets": {
+            name: summarise([row for row in rows if row["dataset"] == name]) | _decontaminated(name, job.checkpoint)
+            for name in job.datasets
+        },
     }
     partial = folder / f"{RESULTS}.partial"
     partial.write_text(json.dumps(results, indent=1) + "\n")
     partial.replace(folder / RESULTS)
+
+
+def _decontaminated(name: str, checkpoint: str) -> dict[str, bool]:
+    """Whether the training data of the run that `checkpoint` belongs to leave out the problems of a data set.
+
+    Nothing for a checkpoint from elsewhere.
+    """
+    records = (parent / "data" / "data.json" for parent in Path(checkpoint).resolve().parents)
+    record = next((path for path in records if path.is_file()), None)
+    left_out = json.loads(record.read_text()).get("decontaminated") if record else None
+    return {} if left_out is None else {"decontaminated": name in left_out}
 
 
 def _rows(job: Job, checkpoint_sha: str, graded: list[Graded]) -> list[dict[str, Any]]:

@@ -244,12 +244,16 @@ class Pipeline:
         return seconds
 
     def _move_aside(self, stage: Stage) -> None:
-        if not stage.folder.exists():
+        paths = [path for path in stage.own or (stage.folder,) if path.exists()]
+        if not paths:
             return
         stale = stage.home / "stale"
-        stale.mkdir(exist_ok=True)
+        stale.mkdir(parents=True, exist_ok=True)
         target = stale / f"{stage.name}-{_next_number(stale, stage.name + '-')}"
-        stage.folder.rename(target)
+        if stage.own:
+            target.mkdir()
+        for path in paths:
+            path.rename(target / path.name if stage.own else target)
         self._say(stage, f"[dim]its former result is kept in {target}[/dim]")
 
     def _log(self, stage: Stage) -> Path:

@@ -8,21 +8,25 @@ that is made again and comes out the same leaves the stages after it as they are
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vcore_verl.config.recipe import BUILTIN, Recipe, settings
+from vcore_verl.config.recipe import BUILTIN, ROOT, Data, Recipe, settings
 from vcore_verl.config.versions import package_version
 from vcore_verl.data.command import (
-    BUILTIN_MODELS,
+    PRETRAINED,
     base_command,
     data_command,
     is_builtin,
     local_sources,
+    model_files,
+    samples,
+    test_sets_command,
     verify_base,
     verify_data,
+    verify_test_sets,
 )
 from vcore_verl.evaluation.command import evaluate_command, verify_evaluation
 from vcore_verl.pipeline.code import code_of
@@ -60,6 +64,7 @@ IMMATERIAL = {
     ),
     "rl.verl.actor_rollout_ref.rollout.disable_log_stats",
 }
+PACKAGE = ROOT / "vcore_verl"
 TRAINING = ("model", "seed", "hardware")
 # Checkpoints are sharded by rank, so that other ranks cannot resume from one; of a finished training it is a fact.
 UNTIL_FINISHED = {
@@ -71,7 +76,8 @@ UNTIL_FINISHED = {
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of the pipeline. It writes into `folder` alone; `artefacts` in it are hashed when it is done.
+    """One step of the pipeline. It writes into `folder` alone, or only its `own` files there; `artefacts` in it are
+    hashed when it is done.
 
     `keys` are recipe keys or sections; `code` are this project's files and their hashes, as `code.code_of` finds them;
     `inputs` may hold wildcards; `after` names the stages that make the inputs.
@@ -92,6 +98,7 @@ class Stage:
     code: Callable[[], dict[str, str]] = dict
     inputs: tuple[Path, ...] = ()
     after: tuple[str, ...] = ()
+    own: tuple[Path, ...] = ()
     keep: bool = True
     warnings: Callable[[], list[str]] = list
     tracking: Callable[[], Command] | None = None
@@ -121,15 +128,15 @@ def dependencies(stage: Stage, recipe: Recipe, run: Run, digests: Digests) -> di
 
 
 def input_name(path: Path, run: Run) -> str:
-    """The path from the innermost of the run's folders that it lies in."""
-    homes = [home for home in (run.rl_home, run.sft_home) if path.is_relative_to(home)]
+    """The path from the innermost of the run's folders that it lies in; of a file of this project, from the package."""
+    homes = [home for home in (run.rl_home, run.sft_home, PACKAGE) if path.is_relative_to(home)]
     return os.path.relpath(path, homes[0] if homes else run.root)
 
 
 def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
     if run.base_hf.parent == run.base:
         builtin = recipe.model.path.startswith(BUILTIN)
-        maker = {BUILTIN_MODELS[0]: "builtin.base_model"}.get(recipe.model.path, "builtin.random_model")
+        maker = "builtin.base_model" if recipe.model.path == PRETRAINED else "builtin.random_model"
         yield Stage(
             name="base",
             purpose="make the built-in base model" if builtin else "fetch the base model",
@@ -141,19 +148,34 @@ def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
             keys=("base", "model.path", "model.dtype") if builtin else ("model.path",),
             packages=("torch", "transformers") if builtin else (),
             code=partial(code_of, f"vcore_verl.{maker if builtin else 'data.fetch'}"),
+            inputs=tuple(model_files(recipe.model.path)),
         )
     yield Stage(
         name="data",
-        purpose="prepare training and test sets",
+        purpose="prepare the training sets",
         home=run.root,
         folder=run.data,
-        artefacts=(run.data / "*.parquet",),
+        own=(run.data / "sft.parquet", run.data / "rl.parquet", run.data / "data.json"),
+        artefacts=(run.data / "sft.parquet", run.data / "rl.parquet"),
         command=partial(data_command, recipe, run),
         verify=partial(verify_data, recipe, run),
-        # Lengths are counted with the model's tokenizer, and training leaves out what is evaluated on.
-        keys=("data", "model.path", "evaluation.datasets", "evaluation.max_prompts"),
+        # Lengths are counted with the model's tokenizer.
+        keys=("model.path", *(f"data.{key.name}" for key in fields(Data) if key.name != "num_test")),
         code=partial(code_of, "vcore_verl.builtin.prepare" if is_builtin(recipe) else "vcore_verl.data.prepare"),
         inputs=tuple(local_sources(recipe)),
+    )
+    yield Stage(
+        name="test_sets",
+        purpose="prepare the evaluation sets",
+        home=run.root,
+        folder=run.data,
+        artefacts=tuple(run.data / f"{name}.parquet" for name in recipe.evaluation.datasets),
+        command=partial(test_sets_command, recipe, run),
+        verify=partial(verify_test_sets, recipe, run),
+        keys=("evaluation.datasets", "evaluation.max_prompts", "data.mirror", "data.num_test"),
+        code=partial(code_of, "vcore_verl.builtin.prepare" if is_builtin(recipe) else "vcore_verl.data.test_sets"),
+        inputs=tuple(samples(recipe)),
+        keep=False,
     )
     yield _evaluation(recipe, run, "base")
 
@@ -247,7 +269,7 @@ def _evaluation(recipe: Recipe, run: Run, stage: Any) -> Stage:
         packages=("vllm", "math-verify"),
         code=partial(code_of, "vcore_verl.evaluation.command"),
         inputs=(checkpoint, *(run.data / f"{name}.parquet" for name in recipe.evaluation.datasets)),
-        after=(after, "data", "base"),
+        after=(after, "test_sets", "base"),
         tracking=partial(tracking_command, recipe, run, folder) if recipe.tracking else None,
     )
 

@@ -20,7 +20,7 @@ from vcore_verl.report.collect import Collection, TrainedRun
 from vcore_verl.report.figures import Arm, ArmOnDataset, Change, Comparison, Pair, StageFigures
 from vcore_verl.report.provenance import provenance, total_device_hours
 from vcore_verl.report.reproduce import commands, trained_differently
-from vcore_verl.report.scores import DatasetScores, Evaluation
+from vcore_verl.report.scores import DatasetScores, Evaluation, contamination
 from vcore_verl.report.transitions import transitions
 
 
@@ -40,6 +40,7 @@ def compare(collection: Collection) -> Comparison:
         pairs=[pair for name in names for rl in algorithms for pair in _pairs(arms, name, rl)],
         excluded=collection.excluded,
         trained_differently=trained_differently(collection.runs),
+        contamination=contamination(item for run in collection.runs for item in (run.pre, run.post) if item),
         device_hours=total_device_hours(collection.runs),
         transitions=transitions(collection),
         conditions={

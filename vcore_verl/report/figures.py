@@ -208,6 +208,7 @@ class Comparison:
     pairs: list[Pair]
     excluded: list[Excluded]
     trained_differently: list[str]
+    contamination: list[str]
     device_hours: float
     transitions: list[Transition]
     conditions: dict[str, Any]
@@ -246,6 +247,7 @@ class Comparison:
             "transitions": [item.to_json() for item in self.transitions],
             "excluded": [vars(item) for item in self.excluded],
             "trained_differently": self.trained_differently,
+            "contamination": self.contamination,
             "device_hours": self.device_hours,
             "commands": self.commands,
         }

@@ -143,6 +143,7 @@ def conditions(comparison: Comparison) -> list[str]:
     versions = ", ".join(f"{name} {number}" for name, number in common["versions"].items())
     return [
         f"arms: {arms}",
+        *comparison.contamination,
         f"decoding: {decoding}; {common['dtype']} on {common['device']}",
         f"grader: {common['grader_version']}; {versions}",
         *([f"trained with: {', '.join(packages)}"] if packages else []),

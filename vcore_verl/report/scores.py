@@ -1,7 +1,7 @@
 """One evaluation as arrays, read from disk and checked. Shape suffixes: P prompts, S samples of one prompt."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -54,6 +54,14 @@ def read_evaluation(folder: Path) -> Evaluation:
     table = pq.read_table(samples, columns=_COLUMNS)
     datasets = {name: _read_dataset(name, table, samples) for name in results["datasets"]}
     return Evaluation(folder, results, datasets)
+
+
+def contamination(evaluations: Iterable[Evaluation]) -> list[str]:
+    """A line where evaluations are on data sets whose problems the training data may hold."""
+    summaries = [item for evaluation in evaluations for item in evaluation.results["datasets"].items()]
+    names = sorted({name for name, summary in summaries if summary.get("decontaminated") is False})
+    line = f"the training data may hold problems of {', '.join(names)}: data.decontaminate leaves them out"
+    return [line] if names else []
 
 
 def _read_results(path: Path) -> dict[str, Any]:

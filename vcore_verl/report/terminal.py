@@ -35,6 +35,7 @@ def terminal_report(comparison: Comparison) -> RenderableType:
     ]
     remarks = [f"left out: {item.name}: {item.reason}" for item in comparison.excluded]
     remarks += [f"trained differently: {line}" for line in comparison.trained_differently]
+    remarks += comparison.contamination
     return Group(
         Text(answer(comparison)),
         *(Padding(table, (1, 0, 0, 0)) for table in tables),

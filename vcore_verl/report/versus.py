@@ -12,7 +12,7 @@ from rich.text import Text
 from vcore_verl.evaluation.results import RESULTS
 from vcore_verl.evaluation.statistics import holm, mean_interval, paired_difference
 from vcore_verl.report.collect import mismatch
-from vcore_verl.report.scores import Evaluation, ReportError, read_evaluation
+from vcore_verl.report.scores import Evaluation, ReportError, contamination, read_evaluation
 from vcore_verl.report.wording import interval, p_value, points, signed_interval
 
 _CAPTION = "Intervals and p: over prompts. They describe these checkpoints, not the methods that trained them."
@@ -30,7 +30,8 @@ def versus(places: Sequence[Path]) -> RenderableType:
             raise ReportError(f"{folder} cannot be compared with {folders[0]}: {reason}")
     labels = _labels(places)
     tables = [_table(dataset, labels, evaluations) for dataset in evaluations[0].datasets]
-    return Group(*tables, Text(_CAPTION, style="dim"))
+    remarks = [Text(line, style="yellow") for line in contamination(evaluations)]
+    return Group(*tables, Text(_CAPTION, style="dim"), *remarks)
 
 
 def _evaluation_of(place: Path) -> Path:

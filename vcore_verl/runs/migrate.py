@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vcore_verl.config.recipe import BUILTIN
 from vcore_verl.runs import lock
-from vcore_verl.runs.hashing import MODEL_CARD
+from vcore_verl.runs.hashing import MODEL_CARD, Digests
 from vcore_verl.runs.layout import MANIFEST, RECIPE, is_former
 from vcore_verl.runs.manifest import Manifest, fingerprint
 
@@ -142,5 +143,19 @@ def _converted(record: dict[str, Any]) -> dict[str, Any]:
 def _convert_shared_records(root: Path) -> None:
     manifest = Manifest(root / MANIFEST)
     manifest.stages = {name: _converted(record) for name, record in manifest.stages.items()}
+    if "data" in manifest.stages:
+        manifest.stages["data"] = _without_test_sets(manifest.stages["data"], root / "data")
     if manifest.stages:
         manifest.save()
+
+
+def _without_test_sets(record: dict[str, Any], data: Path) -> dict[str, Any]:
+    """Of a stage that wrote the evaluation sets too, and left out their problems: what concerns the training sets."""
+    depends = {key: value for key, value in record["depends"].items() if not key.startswith("evaluation.")}
+    depends.pop("data.num_test", None)
+    if not str(depends.get("data.sft", "")).startswith(BUILTIN):
+        depends["data.decontaminate"] = record["depends"].get("evaluation.datasets")
+    digests, artefacts = Digests(data.parent / ".digests.json"), record.get("artefacts", {})
+    if artefacts.get("*.parquet") == digests.of(data / "*.parquet"):
+        artefacts = {name: digests.of(data / name) for name in ("sft.parquet", "rl.parquet")}
+    return record | {"depends": depends, "fingerprint": fingerprint(depends), "artefacts": artefacts}

@@ -25,7 +25,7 @@ def prepare(
     if local:
         rows: Iterable[Row] = chain.from_iterable(open_files(local_files(path), str(path)).rows for path in local)
     else:
-        rows = chain.from_iterable(open_published(source, mirror).rows for source in benchmark.sources)
+        rows = _published(benchmark, mirror)
     problems = to_problems(benchmark, rows, max_prompts)
     prompts = enumerate(problems)
     write_rows(
@@ -35,6 +35,16 @@ def prepare(
             for index, problem in prompts
         ],
     )
+
+
+def every_problem(benchmark: Benchmark, mirror: Path | None) -> list[Problem]:
+    """All that the benchmark may be drawn from. Raises `DataError` for rows that cannot be had or lack columns."""
+    kept = _kept(benchmark, _published(benchmark, mirror))
+    return [benchmark.problem(row, position) for position, row in enumerate(kept)]
+
+
+def _published(benchmark: Benchmark, mirror: Path | None) -> Iterable[Row]:
+    return chain.from_iterable(open_published(source, mirror).rows for source in benchmark.sources)
 
 
 def to_problems(benchmark: Benchmark, rows: Iterable[Row], max_prompts: int | None = None) -> list[Problem]:

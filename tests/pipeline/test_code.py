@@ -143,7 +143,8 @@ def test_code_is_followed_along_imports_and_named_modules():
     sft = code_of("vcore_verl.sft.command", objective="vcore").keys()
     assert {f"vcore_verl/{name}.py" for name in ("sft/main", "sft/dataset", "sft/loss", "sft/probe/probe")} <= sft
     assert {"vcore_verl/objectives/vcore.py", "vcore_verl/objectives/registry.py", "vcore_verl/cpu/engine.py"} <= sft
-    assert not any(name.startswith(("vcore_verl/rl", "vcore_verl/report", "vcore_verl/runs", "reward")) for name in sft)
+    assert not any(name.startswith(("vcore_verl/rl", "vcore_verl/report", "vcore_verl/runs")) for name in sft)
+    assert [name for name in sft if name.startswith("reward")] == ["reward/extraction.py"]  # the answer's place
     assert "vcore_verl/rl/trainer.py" in code_of("vcore_verl.rl.command")
     evaluation = code_of("vcore_verl.evaluation.command")
     assert {

@@ -262,7 +262,8 @@ def test_a_training_that_inference_hardly_sees_is_a_warning(exported):
     assert "sft.learning_rate" in line
 
 
-def test_an_export_that_says_nothing_of_what_it_kept_is_made_again(exported):
-    export.verify_export(*exported(update_kept=1.0))
+def test_an_export_that_says_nothing_of_what_it_kept_is_made_again(exported, tmp_path):
+    digests = Digests(tmp_path / "digests.json")
+    export.verify_export(*exported(update_kept=1.0), digests)
     with pytest.raises(ArtefactError, match="does not say how much of the training was kept"):
-        export.verify_export(*exported())
+        export.verify_export(*exported(), digests)

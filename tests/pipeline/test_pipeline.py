@@ -339,7 +339,7 @@ def test_a_training_step_as_slow_as_planned_is_not_taken_for_a_stall(here):
         folder = Run(recipe).rl
         argv = [sys.executable, "-c", "import time; time.sleep(3)\n" + PROGRAM, str(folder), "1"]
         command = Command(argv, {}, folder / "metrics.jsonl", 2, "step")
-        slow = replace(stage("rl", folder, 1), command=lambda: command)
+        slow = replace(stage("rl", folder, 1, home=Run(recipe).dir), command=lambda: command)
         Pipeline(recipe, Console(file=io.StringIO()), [slow]).execute()
 
     with pytest.raises(StageFailed, match=r"no progress for 0.01 minutes before its first step"):

@@ -120,7 +120,8 @@ def test_every_value_of_a_key_is_an_arm_of_its_own():
     ]
     arm = planned(*words)[2]
     assert (arm.recipe.sft.learning_rate, arm.recipe.rl.temperature) == (2e-3, 0.8)
-    assert arm.pipeline.run_dir.dir.parent.name == "vcore+learning_rate-2e-3+temperature-0.8-grpo"
+    sft = arm.pipeline.run_dir.dir.parent
+    assert (sft.parent.name, sft.name) == ("vcore+learning_rate-2e-3+temperature-0.8", "seed0")
     assert arm.recipe.evaluation.datasets == ["in_domain"]
 
 

@@ -50,7 +50,7 @@ def test_a_command_holds_every_setting_that_differs_from_the_recipe(base, traine
 
 def test_a_variant_is_a_setting_of_the_command(base, trained):
     trained("vcore", "grpo", "variant=steps-7", "sft.steps=7")
-    (base / "vcore-grpo").rename(base / "vcore+steps-7-grpo")
+    (base / "vcore").rename(base / "vcore+steps-7")
     (command,) = commands("tiny", collect(base).runs)
     words = command.removeprefix("bash scripts/sft_then_grpo.sh tiny ").split()
     assert words == ["init=vcore", "rl=grpo", "seed=0", "variant=steps-7", "sft.steps=7"]

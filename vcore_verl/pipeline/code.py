@@ -3,7 +3,7 @@
 Files are parsed, not imported: from a stage's own modules along every import of this project, those inside functions
 too, and along every string that names a module, since child processes and verl's plug-in points are named so. `config`,
 `runs` and `runtime` are left out: they say what was asked, where it lies and who watches it, and what a recipe asks is
-compared key by key.
+compared key by key. A package's own file counts where it is imported by its name, not for a module in it.
 """
 
 import ast
@@ -96,6 +96,5 @@ def _parse_as_of(path: Path, modified: int) -> Source:
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
             del node.body[0]
     ours = {name for name in names if name.partition(".")[0] in PROJECT and re.fullmatch(r"[\w.]+", name)}
-    packages = {name.rpartition(".")[0] for name in ours}
     digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
-    return Source(digest, frozenset(ours | packages), frozenset(registers))
+    return Source(digest, frozenset(ours), frozenset(registers))

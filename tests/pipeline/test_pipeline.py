@@ -385,3 +385,16 @@ def test_a_stage_that_shares_its_folder_moves_its_own_files_aside(here):
     run("base.steps=700", build=two)
     assert Path("runs/tiny/stale/base-1/result").read_text() == "60"
     assert Path("runs/tiny/base/other").is_file()
+
+
+def test_a_change_that_adds_to_a_result_leaves_it_in_place_and_a_copy_aside(here):
+    def extended(recipe: Recipe) -> list[Stage]:
+        base, sft, _ = three_stages(recipe)
+        return [base, replace(sft, extends=frozenset({"sft.steps"}))]
+
+    run(build=extended)
+    run("sft.steps=41", build=extended)
+    assert len(Path("runs/tiny/vcore/seed0/sft/metrics.jsonl").read_text().splitlines()) == 2
+    assert Path("runs/tiny/vcore/seed0/stale/sft-1/result").read_text() == "40"
+    run("sft.steps=42", "sft.batch_size=7", build=extended)
+    assert len(Path("runs/tiny/vcore/seed0/sft/metrics.jsonl").read_text().splitlines()) == 1

@@ -9,6 +9,7 @@
 - `worker`      one vLLM engine, which generates its share of the responses
 - `responses`   the files between workers and grader, from which an interrupted evaluation continues
 - `grading`     the training reward, and its version
+- `reuse`       responses that an evaluation on more data sets need not generate again
 - `results`     samples.parquet and results.json
 - `statistics`  intervals, tests, pass@k
 - `export`      the layouts of lm-evaluation-harness and lighteval

@@ -18,10 +18,12 @@ from vcore_verl.evaluation.job import JOB, EvaluationError, Job
 from vcore_verl.evaluation.prompts import read_prompts
 from vcore_verl.evaluation.responses import Request, Tail, file_of, read_all, requests
 from vcore_verl.evaluation.results import RESULTS, write_results
+from vcore_verl.evaluation.reuse import reusable
 from vcore_verl.runs.hashing import file_sha
 
 PROGRESS = "progress.jsonl"
 _PARTIAL = "partial"  # responses of an evaluation under way
+_FORMER = "responses-former.jsonl"  # read like a worker's
 _POLL_S = 0.5
 
 
@@ -29,6 +31,7 @@ def evaluate(job: Job, folder: Path) -> None:
     """Evaluate `job` into `folder`: samples.parquet and results.json, or neither.
 
     What an interrupted evaluation of the same job left in `folder/partial` is kept; of another job, it is deleted.
+    Of a finished evaluation in `folder` the responses that this job asks for too are taken.
     Raises `EvaluationError` for a checkpoint or data set that cannot be evaluated, or when a worker ends early.
     """
     started = time.monotonic()
@@ -36,8 +39,11 @@ def evaluate(job: Job, folder: Path) -> None:
     prompts = read_prompts(job.datasets)
     planned = requests(prompts, job.sampling)
     folder.mkdir(parents=True, exist_ok=True)
+    former = reusable(folder, job, checkpoint_sha, planned)
     (folder / RESULTS).unlink(missing_ok=True)
     partial = _prepare(folder / _PARTIAL, job, _identity(job, checkpoint_sha))
+    if former:
+        (partial / _FORMER).write_text("".join(response.to_line() for response in former))
     progress = Progress(folder / PROGRESS, len(planned))
     with Grader(prompts) as grader:
         workers = _start_workers(partial, job)

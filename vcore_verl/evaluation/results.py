@@ -63,7 +63,7 @@ def write_results(folder: Path, job: Job, checkpoint_sha: str, graded: list[Grad
         "dtype": job.dtype,
         "device": job.device,
         "grader_version": grader_version(),
-        "versions": _versions(),
+        "versions": versions(),
         "samples_sha256": file_sha(folder / SAMPLES),
         "datasets": {
             name: summarise([row for row in rows if row["dataset"] == name]) | _decontaminated(name, job.checkpoint)
@@ -165,7 +165,7 @@ def _figure(estimate: Estimate) -> dict[str, Any]:
     return {"mean": estimate.mean, "ci95": [estimate.low, estimate.high]}
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     return {name: found for name in ("vllm", "torch", "transformers", "math-verify") if (found := _version(name))}
 
 

@@ -1,6 +1,7 @@
 """The stages of a run in order, and the runs of a comparison.
 
 - `stages`     what each stage runs and what it depends on
+- `code`       the files of this project that compute a stage's result, hashed
 - `pipeline`   skips, resumes or reruns them
 - `export`     a training checkpoint in Hugging Face format
 - `proof`      that an export is the trained model

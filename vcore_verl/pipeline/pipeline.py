@@ -8,6 +8,7 @@ starts, and never deleted: it may be a week of GPU time, and the change that mad
 Imports no torch.
 """
 
+import shutil
 import time
 from collections.abc import Collection, Iterable
 from contextlib import ExitStack
@@ -159,7 +160,7 @@ class Pipeline:
             return
         self._say(stage, f"{stage.purpose} [dim]({step.reason})[/dim]")
         if step.action != "resume" and stage.keep:
-            self._move_aside(stage)
+            self._put_aside(stage)
         if stage.home != self.run_dir.report:  # it belongs to no one recipe
             save(self.recipe, stage.home / RECIPE)
         manifest.start(stage.name, self._depends(stage), stage.code(), resumed=step.action == "resume")
@@ -243,7 +244,8 @@ class Pipeline:
             self._manifest(stage).add_seconds(stage.name, seconds)
         return seconds
 
-    def _move_aside(self, stage: Stage) -> None:
+    def _put_aside(self, stage: Stage) -> None:
+        """Move the former result to `stale/`, or copy it there where the stage adds to it."""
         paths = [path for path in stage.own or (stage.folder,) if path.exists()]
         if not paths:
             return
@@ -253,8 +255,19 @@ class Pipeline:
         if stage.own:
             target.mkdir()
         for path in paths:
-            path.rename(target / path.name if stage.own else target)
+            place = target / path.name if stage.own else target
+            if self._adds(stage):
+                shutil.copytree(path, place)
+            else:
+                path.rename(place)
         self._say(stage, f"[dim]its former result is kept in {target}[/dim]")
+
+    def _adds(self, stage: Stage) -> bool:
+        """Whether nothing has changed since the stage was done but what it `extends`."""
+        record = self._manifest(stage).stages.get(stage.name, {})
+        if not stage.extends or record.get("status") != "done" or changed_files(record.get("code", {}), stage.code()):
+            return False
+        return not _changes(record["depends"], self._depends(stage), without=stage.extends)
 
     def _log(self, stage: Stage) -> Path:
         """The stage's log in this attempt's directory, which is made when the first stage of the home really starts.

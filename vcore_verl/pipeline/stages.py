@@ -77,7 +77,7 @@ UNTIL_FINISHED = {
 @dataclass(frozen=True)
 class Stage:
     """One step of the pipeline. It writes into `folder` alone, or only its `own` files there; `artefacts` in it are
-    hashed when it is done.
+    hashed when it is done. A change of what it `extends` adds to its result, which stays in place for that.
 
     `keys` are recipe keys or sections; `code` are this project's files and their hashes, as `code.code_of` finds them;
     `inputs` may hold wildcards; `after` names the stages that make the inputs.
@@ -99,6 +99,7 @@ class Stage:
     inputs: tuple[Path, ...] = ()
     after: tuple[str, ...] = ()
     own: tuple[Path, ...] = ()
+    extends: frozenset[str] = frozenset()
     keep: bool = True
     warnings: Callable[[], list[str]] = list
     tracking: Callable[[], Command] | None = None
@@ -257,6 +258,7 @@ def _evaluation(recipe: Recipe, run: Run, stage: Any) -> Stage:
         "pre_rl": (run.sft_home, run.sft_hf, run.eval_pre, "evaluate before RL", "export_sft"),
         "post_rl": (run.rl_home, run.rl_hf, run.eval_post, "evaluate after RL", "export_rl"),
     }[stage]
+    datasets = [run.data / f"{name}.parquet" for name in recipe.evaluation.datasets]
     return Stage(
         name=f"evaluate_{stage}",
         purpose=purpose,
@@ -268,7 +270,8 @@ def _evaluation(recipe: Recipe, run: Run, stage: Any) -> Stage:
         keys=("evaluation", "model.path", "model.dtype", "hardware.device"),
         packages=("vllm", "math-verify"),
         code=partial(code_of, "vcore_verl.evaluation.command"),
-        inputs=(checkpoint, *(run.data / f"{name}.parquet" for name in recipe.evaluation.datasets)),
+        inputs=(checkpoint, *datasets),
+        extends=frozenset({"evaluation.datasets", *(input_name(path, run) for path in datasets)}),
         after=(after, "test_sets", "base"),
         tracking=partial(tracking_command, recipe, run, folder) if recipe.tracking else None,
     )

@@ -1,6 +1,5 @@
 import json
 
-import pyarrow.parquet as pq
 import pytest
 
 from vcore_verl.evaluation.export import export
@@ -34,20 +33,6 @@ def test_lm_eval_layout(folder, tmp_path):
     lines = [json.loads(line) for line in samples.read_text().splitlines()]
     assert [line["exact_match"] for line in lines] == [1.0, 1.0, 1.0, 0.0]
     assert lines[2]["doc"]["prompt_id"] == "p2" and lines[2]["target"] == "2" and lines[2]["resps"] == [["text"]]
-
-
-def test_lighteval_layout(folder, tmp_path):
-    export(folder, "lighteval", tmp_path / "out")
-    (results,) = (tmp_path / "out" / "results" / "hf-abc").glob("results_*.json")
-    assert json.loads(results.read_text())["results"]["vcore|sums|0"] == {
-        "avg@n:n=2": 0.375,
-        "pass@k:k=1": 0.375,
-        "pass@k:k=2": 0.75,
-    }
-    (details,) = (tmp_path / "out" / "details" / "hf-abc").glob("*/details_vcore|sums|0_*.parquet")
-    rows = pq.read_table(details).to_pylist()
-    assert [row["metric"]["avg@n"] for row in rows] == [0.5, 0.5, 0.5, 0.0]
-    assert rows[0]["doc"]["id"] == "p0" and rows[0]["model_response"]["text"] == ["text", "text"]
 
 
 def test_an_unfinished_evaluation_is_not_exported(tmp_path):

@@ -12,7 +12,7 @@
 - `reuse`       responses that an evaluation on more data sets need not generate again
 - `results`     samples.parquet and results.json
 - `statistics`  intervals, tests, pass@k
-- `export`      the layouts of lm-evaluation-harness and lighteval
+- `export`      the layout of lm-evaluation-harness
 
 Only `worker` imports vLLM and torch.
 """

@@ -1,6 +1,6 @@
-"""An evaluation in the layout of lm-evaluation-harness or lighteval, for tools that read those. Imports no torch.
+"""An evaluation in the layout of lm-evaluation-harness, for tools that read it. Imports no torch.
 
-As lm_eval 0.4.13 and lighteval 0.13.0 write and read them (logging or loggers/evaluation_tracker.py of each).
+As lm_eval 0.4.13 writes and reads it (loggers/evaluation_tracker.py).
 """
 
 import hashlib
@@ -11,7 +11,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vcore_verl.evaluation.job import EvaluationError
@@ -87,52 +86,7 @@ def _lm_eval_sample(position: int, row: Row, results: Row) -> Row:
     }
 
 
-def to_lighteval(results: Row, rows: list[Row], output: Path) -> None:
-    """`results/<model>/results_<time>.json` and `details/<model>/<time>/details_<task>_<time>.parquet`: all samples."""
-    model, time = _model_name(results), _time()
-    (output / "results" / model).mkdir(parents=True, exist_ok=True)
-    (output / "details" / model / time).mkdir(parents=True, exist_ok=True)
-    scores = {}
-    for dataset, members in _by_dataset(rows):
-        task, summary = f"vcore|{dataset}|0", results["datasets"][dataset]
-        figures = {f"avg@n:n={summary['num_samples']}": summary["avg_at_n"]}
-        figures |= {f"pass@k:k={k}": figure for k, figure in summary["pass_at_k"].items()}
-        scores[task] = {name: figure["mean"] for name, figure in figures.items()}
-        samples = [row for row in members if row["decoding"] == SAMPLE]
-        details = [
-            _lighteval_detail(task, list(group)) for _, group in groupby(samples, key=lambda row: row["prompt_id"])
-        ]
-        name = f"details_{task}_{time}.parquet"
-        pq.write_table(pa.Table.from_pylist(details), output / "details" / model / time / name)
-    content = {
-        "config_general": {
-            "model_name": results["checkpoint"],
-            "model_sha": results["checkpoint_sha"],
-            "model_dtype": results["dtype"],
-            "generation_parameters": results["sampling"],
-        },
-        "results": scores,
-        "versions": dict.fromkeys(scores, results["schema_version"]),
-    }
-    (output / "results" / model / f"results_{time}.json").write_text(json.dumps(content, indent=2) + "\n")
-
-
-def _lighteval_detail(task: str, samples: list[Row]) -> Row:
-    first = samples[0]
-    return {
-        "doc": {
-            "query": first["prompt"],
-            "choices": [first["gold"]],
-            "gold_index": 0,
-            "id": first["prompt_id"],
-            "task_name": task,
-        },
-        "metric": {"avg@n": sum(row["score"] for row in samples) / len(samples)},
-        "model_response": {"input": first["prompt"], "text": [row["response"] for row in samples]},
-    }
-
-
-LAYOUTS: dict[str, Callable[[Row, list[Row], Path], None]] = {"lm_eval": to_lm_eval, "lighteval": to_lighteval}
+LAYOUTS: dict[str, Callable[[Row, list[Row], Path], None]] = {"lm_eval": to_lm_eval}
 
 
 def _by_dataset(rows: list[Row]) -> list[tuple[str, list[Row]]]:

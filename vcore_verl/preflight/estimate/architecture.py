@@ -83,27 +83,6 @@ class Architecture:
         """Key-value cache per token: 2 x layers x key heads x head size x bytes (vllm/v1/kv_cache_interface.py:212)."""
         return 2 * self.layers * self.keys * element
 
-    def layer_activations(self, element: int, lora_dropout: bool = False) -> int:
-        """Bytes per token that a layer saves for its backward pass, `element` bytes a number, fused attention.
-
-        - each RMSNorm its input in float32, the normalised input and its output
-        - attention the rotated queries and keys, the values and its output
-        - the MLP gate, activated gate, up and their product
-        - with LoRA's dropout, each matrix its masked input and the mask (1 byte)
-        """
-        e = element
-        norms = 2 * self.hidden * (4 + 2 * e)
-        if self.qk_norm:
-            norms += (self.queries + self.keys) * (4 + e)
-        attention = 2 * (self.queries + self.keys) * e
-        mlp = 4 * self.intermediate * e
-        dropout = (5 * self.hidden + self.queries + self.intermediate) * (e + 1) if lora_dropout else 0
-        return norms + attention + mlp + dropout
-
-    def head_activations(self, element: int) -> int:
-        """Bytes per token that the last norm and the output matrix save, logits apart."""
-        return self.hidden * (4 + 2 * element)
-
 
 # The `config.json` of each model on the Hugging Face hub.
 PUBLISHED = {

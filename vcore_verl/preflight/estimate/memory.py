@@ -1,4 +1,4 @@
-"""Memory of one GPU, part by part, at the moments that need most. Imports no torch.
+"""Memory of one GPU, part by part, in the phases that need most. Imports no torch.
 
 Notation of the formulas: P parameters, R ranks, T tokens of a micro-batch, V vocabulary, H hidden size, L layers, e
 bytes of a number in computation. verl's FSDP2 engine keeps float32 shards of all parameters, and for those it trains
@@ -23,7 +23,9 @@ BATCHED_TOKENS = 8192  # of a vLLM step, same file
 SEQUENCES = 256  # at a time, same file
 BUCKET = 2 * GIB  # of weights on their way to vLLM, same file
 MORE_GPUS = "add GPUs (gpus=, nodes=)"
-BLOCK = 512  # queries at a time in the probe's attention, vcore_verl/attention/blockwise.py
+# Numbers that a layer computes for each token and keeps, attention's scores among them, in units of the hidden size. An
+# allowance at the upper end for Qwen3 and Llama, which no GPU has confirmed.
+SAVED = 64
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Phase:
 
 
 def phases(settings: Settings, memory: float) -> list[Phase]:
-    """The moments of all stages of the recipe, on GPUs of `memory` bytes. On a CPU, of the training processes alone."""
+    """The phases of all stages of the recipe, on GPUs of `memory` bytes. On a CPU, of the training processes alone."""
     if settings.on_cpu:
         return [phase for phase in (*_sft(settings), *_rl(settings, memory)) if phase.name != GENERATION]
     return [*_sft(settings), *_rl(settings, memory), _evaluation(settings, memory)]
@@ -112,15 +114,15 @@ def _training_pass(s: Settings, tokens: int, trained: int, section: str) -> Iter
     yield Part("gradients", gradients, "float32 shards: 4 P / R of the trained", MORE_GPUS)
     if full:
         yield Part("gradient reduction", (e + 4) * m.embedding, "the output matrix's, whole: (e + 4) V H")
-    layer = m.layer_activations(e, lora_dropout=not full and s.recipe.model.lora.dropout > 0)
-    backward = m.head_activations(e) + 3 * m.intermediate * e
-    kept, inputs = (1, m.layers * m.hidden * e) if s.checkpoints_activations(section) else (m.layers, 0)
-    yield Part(
-        "activations",
-        tokens * (inputs + kept * layer + backward),
-        f"{tokens:,} x ({inputs / 1024:.0f} of inputs + {kept} x {layer / 1024:.0f} + {backward / 1024:.0f} KiB)",
-        _fewer_tokens(s, section),
-    )
+    yield _activations(s, tokens, section)
+
+
+def _activations(s: Settings, tokens: int, section: str) -> Part:
+    """With gradient checkpointing one layer's, and the input of every layer; without it those of all layers."""
+    checkpointed = s.checkpoints_activations(section)
+    vectors = s.model.layers + SAVED if checkpointed else s.model.layers * SAVED
+    how = f"(L + {SAVED}) H e T: assumed" if checkpointed else f"{SAVED} L H e T: assumed"
+    return Part("activations", vectors * s.model.hidden * s.element * tokens, how, _fewer_tokens(s, section))
 
 
 def _logits(s: Settings) -> Part:
@@ -141,20 +143,10 @@ def _probe(s: Settings) -> Iterator[Part]:
     per_logit = 4 * e + 2 * copy + 12 if jvp else e + copy + 4
     helps = _fewer_tokens(s, "sft") + (", or init.probe.derivative=forward" if jvp else "")
     yield _gathered(s)
-    yield Part(
-        "probe direction",
-        12 * s.trainable_in_sft / s.ranks,
-        "gradient and copies: 3 x 4 P / R of the trained",
-        MORE_GPUS,
-    )
-    if jvp:
-        share = s.trainable_in_sft / m.parameters
-        tangents = min(1.0, share) * (4 + e) * (m.embedding + m.layer_parameters)
-        yield Part("gathered tangents", tangents, "of what is trained: (e + 4) (V H + P / L)")
-        block = 2 * (2 * e + 12) * m.heads * min(BLOCK, tokens) * tokens
-        yield Part("attention", block, f"scores of {BLOCK} queries: 2 (2 e + 12) heads {BLOCK} T", helps)
-    working = (2 if jvp else 1) * tokens * (4 * m.intermediate + 6 * m.hidden) * e
-    yield Part("activations", working, f"of one layer{', twice' if jvp else ''}: T (4 I + 6 H) e", helps)
+    direction = 12 * s.trainable_in_sft / s.ranks
+    yield Part("probe direction", direction, "gradient and copies: 3 x 4 P / R of the trained", MORE_GPUS)
+    working = (2 if jvp else 1) * SAVED * m.hidden * e * tokens
+    yield Part("activations", working, f"of one layer{', twice' if jvp else ''}: {SAVED} H e T: assumed", helps)
     if jvp:
         block = min(tokens, LOGITS_BYTES // (LOGIT_BYTES * m.vocab))
         what = f"value and tangent, {block:,} tokens at a time: {per_logit} V each"

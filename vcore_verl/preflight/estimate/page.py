@@ -31,8 +31,8 @@ def print_plan(recipe: Recipe, console: Console) -> None:
     s = settings_of(recipe)
     console.print(_headline(s), highlight=False)
     memory = psutil.virtual_memory().total / s.ranks if s.on_cpu else GPUS[0].memory
-    moments = phases(s, memory)
-    console.print(_memory(moments, "of one process" if s.on_cpu else f"of one {GPUS[0].name}"))
+    found = phases(s, memory)
+    console.print(_memory(found, "of one process" if s.on_cpu else f"of one {GPUS[0].name}"))
     console.print(_items("main memory of a machine", "GiB", GIB, main_memory(s)))
     console.print(_items("disk", "GB", 1e9, disk(s)))
     console.print(_items("tokens", "million", 1e6, tokens(s)))
@@ -81,9 +81,9 @@ def _headline(s: Settings) -> str:
     )
 
 
-def _memory(moments: list[Phase], where: str) -> Table:
+def _memory(found: list[Phase], where: str) -> Table:
     table = _table(f"memory {where}", "GiB")
-    for phase in moments:
+    for phase in found:
         table.add_row(phase.name, f"{phase.total / GIB:.1f}", "", style="bold")
         for part in phase.parts:
             table.add_row(f"  {part.name}", _amount(part.size / GIB), part.how)

@@ -1,9 +1,12 @@
 import json
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from vcore_verl.config.recipe import load, save
 from vcore_verl.runs.hashing import Digests
+from vcore_verl.runs.layout import Run
 from vcore_verl.runs.model_card import write_card
 
 
@@ -28,12 +31,14 @@ def test_the_card_says_how_the_checkpoint_was_made(run):
     assert "# tiny: builtin:arithmetic after SFT with vcore\n" in sft
     assert "`bash scripts/sft_then_grpo.sh tiny init=vcore rl=none seed=0`" in sft
     assert "| SFT | 100 steps of 32, learning rate 0.0015, all parameters |" in sft
-    assert "| computed in | float32 |" in sft
+    assert "| model | builtin:arithmetic, computed in float32 |" in sft
     assert "The weights are float32. `dtype=torch.bfloat16`" in sft
-    assert "RL algorithm" not in sft
+    assert "RL" not in sft.partition("## Results")[0].partition("seed=0")[2]
     assert "# tiny: builtin:arithmetic after SFT with vcore and RL with grpo\n" in rl
-    assert "| RL | 15 steps of 64 prompts, 4 responses each, learning rate 0.0001, all parameters |" in rl
-    assert "they will stand in `eval/results.json`" in rl
+    steps = "15 steps of 64 prompts, 4 responses each"
+    assert f"| RL | grpo, {steps}, learning rate 0.0001, KL coefficient 0.001, all parameters |" in rl
+    assert "| evaluated on | in_domain, out_of_domain |" in rl
+    assert "the results will be in `eval/results.json`" in rl
     assert rl.endswith("verl 0.9.1, commit 0a1b\n")
 
 
@@ -50,3 +55,18 @@ def test_a_recipe_of_another_version_leaves_the_card(run):
     before = (run / "sft" / "hf" / "README.md").read_text()
     write_card(run / "sft" / "hf")
     assert (run / "sft" / "hf" / "README.md").read_text() == before
+
+
+def test_the_card_states_the_size_of_the_model_and_the_data(run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    tensors = {"a": torch.zeros(3, 5), "b": torch.zeros(2)}
+    base = Run(load("tiny", [])).base_hf
+    base.mkdir(parents=True)
+    save_file(tensors, base / "model.safetensors", {"format": "pt"})
+    record = json.loads((run / "manifest.json").read_text())
+    record["stages"]["sft"] = {"depends": {"data/sft.parquet": "0123456789abcdef"}}
+    (run / "manifest.json").write_text(json.dumps(record))
+    write_card(run / "sft" / "hf")
+    text = (run / "sft" / "hf" / "README.md").read_text()
+    assert "builtin:arithmetic, 17 parameters" in text
+    assert "builtin:arithmetic, 2,000 examples (SHA-256 0123456789ab...)" in text

@@ -1,6 +1,7 @@
 """The model card of an exported checkpoint: how it was made, and how it scored once that is known. Imports no torch."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,18 @@ from omegaconf import OmegaConf
 
 from vcore_verl.config.recipe import Recipe, RecipeError, read
 from vcore_verl.runs.hashing import MODEL_CARD, write_whole
+from vcore_verl.runs.layout import Run
+from vcore_verl.runs.manifest import Manifest
 
 # Stage -> levels between its home and the recipe's folder, and what its checkpoint is called.
 STAGES = {"sft": (2, "after SFT"), "rl": (3, "after RL")}
 
 
-def write_card(checkpoint: Path) -> None:
+def write_card(checkpoint: Path, command: str | None = None) -> None:
     """Write README.md into `checkpoint` = <home>/sft/hf or <home>/rl/hf, from what the run has left until now.
 
-    Written by the export, without results, and again by the report. Without a recipe that this version understands
-    there is none, or the one that was written before.
+    Written by the export, without results, and again by the report, which knows the whole `command` with its overrides.
+    Without a recipe that this version understands there is none, or the one that was written before.
     """
     run, stage = checkpoint.parent.parent, checkpoint.parent.name
     if not (run / "recipe.yaml").is_file():
@@ -27,21 +30,24 @@ def write_card(checkpoint: Path) -> None:
         recipe = read(run / "recipe.yaml")
     except RecipeError:
         return
-    write_whole(checkpoint / MODEL_CARD, card(recipe, run, stage))
+    write_whole(checkpoint / MODEL_CARD, card(recipe, run, stage, command))
 
 
-def card(recipe: Recipe, run: Path, stage: str) -> str:
+def card(recipe: Recipe, run: Path, stage: str, command: str | None = None) -> str:
     """The card's text in Markdown, with the hub's metadata on top; `stage` is "sft" or "rl"."""
     init, rl = recipe.init.name, recipe.rl.name if stage == "rl" else "none"
     steps = [f"SFT with {init}"] * (init != "none") + [f"RL with {rl}"] * (stage == "rl")
     metadata = {"base_model": recipe.model.path, "library_name": "transformers", "pipeline_tag": "text-generation"}
-    command = f"bash scripts/sft_then_grpo.sh {recipe.name} init={init} rl={rl} seed={recipe.seed}"
+    command = command or f"bash scripts/sft_then_grpo.sh {recipe.name} init={init} rl={rl} seed={recipe.seed}"
+    settings = (
+        {"seed": str(recipe.seed)} | ({} if init == "none" else {"SFT objective": init}) | training(recipe, run, stage)
+    )
     return "\n".join(
         [
             f"---\n{OmegaConf.to_yaml(metadata)}---",
             f"# {recipe.name}: {recipe.model.path} after {' and '.join(steps)}",
             f"\nMade by vcore-verl: `{command}`. `recipe.yaml` of the run holds every setting.\n",
-            *_table(("", ""), _settings(recipe, stage)),
+            *_table(("", ""), list(settings.items())),
             "\nThe weights are float32. `dtype=torch.bfloat16` at loading halves the memory, and rounds small changes "
             "by the training away.",
             f"\n## Results\n\n{_results(run, stage)}",
@@ -50,34 +56,54 @@ def card(recipe: Recipe, run: Path, stage: str) -> str:
     )
 
 
-def _settings(recipe: Recipe, stage: str) -> list[tuple[str, str]]:
-    rows = [("seed", str(recipe.seed)), ("computed in", recipe.model.dtype)]
-    sft, rl, lora = recipe.sft, recipe.rl, recipe.model.lora
+def training(recipe: Recipe, run: Path, stage: str) -> dict[str, str]:
+    """What was trained on what and how until the end of `stage`, but for the SFT objective and the seed."""
+    sft, rl, data, lora = recipe.sft, recipe.rl, recipe.data, recipe.model.lora
+    parameters = num_parameters(Run(recipe).base_hf)
+    size = f", {parameters:,} parameters" if parameters else ""
+    found = {
+        "model": f"{recipe.model.path}{size}, computed in {recipe.model.dtype}",
+        "evaluated on": ", ".join(recipe.evaluation.datasets),
+    }
     if recipe.init.name != "none":
         adapters = f"LoRA of rank {lora.rank}, alpha {lora.alpha}, merged" if lora.rank else "all parameters"
-        rows += [
-            ("SFT data", f"{recipe.data.sft}, {recipe.data.num_sft} examples"),
-            ("SFT objective", recipe.init.name),
-            ("SFT", f"{sft.steps} steps of {sft.batch_size}, learning rate {sft.learning_rate:g}, {adapters}"),
-        ]
+        found |= {
+            "SFT data": f"{data.sft}, {data.num_sft:,} examples{_data_hash(run, 'sft')}",
+            "SFT": f"{sft.steps} steps of {sft.batch_size}, learning rate {sft.learning_rate:g}, {adapters}",
+        }
     if stage == "rl":
-        rows += [
-            ("RL data", f"{recipe.data.rl}, {recipe.data.num_rl} prompts"),
-            ("RL algorithm", rl.name),
-            (
-                "RL",
-                f"{rl.steps} steps of {rl.prompts_per_step} prompts, {rl.samples_per_prompt} responses each, "
-                f"learning rate {rl.learning_rate:g}, all parameters",
-            ),
-        ]
-    return rows
+        found |= {
+            "RL data": f"{data.rl}, {data.num_rl:,} prompts{_data_hash(run, 'rl')}",
+            "RL": f"{rl.name}, {rl.steps} steps of {rl.prompts_per_step} prompts, {rl.samples_per_prompt} responses "
+            f"each, learning rate {rl.learning_rate:g}, KL coefficient {rl.kl_coef:g}, all parameters",
+        }
+    return found
+
+
+def num_parameters(checkpoint: Path) -> int:
+    """Of the tensors in a checkpoint's safetensors files, from their headers; 0 where there are none."""
+    total = 0
+    for path in checkpoint.glob("*.safetensors"):
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        total += sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    return total
+
+
+def _data_hash(run: Path, stage: str) -> str:
+    """The beginning of the SHA-256 of the rows that `stage` was trained on, as its record has it."""
+    for folder in (run, run.parent):  # RL may lie below the SFT that it starts from
+        depends = Manifest(folder / "manifest.json").stages.get(stage, {}).get("depends", {})
+        if digest := depends.get(f"data/{stage}.parquet"):
+            return f" (SHA-256 {digest[:12]}...)"
+    return ""
 
 
 def _results(run: Path, stage: str) -> str:
     levels, label = STAGES[stage]
     path = run / "eval" / "results.json"
     if not path.is_file():
-        return f"Not evaluated yet; they will stand in `{path.relative_to(run)}` of the run."
+        return f"Not evaluated yet; the results will be in `{path.relative_to(run)}` of the run."
     results = json.loads(path.read_text())
     base_path = run.parents[levels - 1] / "base" / "eval" / "results.json"
     base = json.loads(base_path.read_text())["datasets"] if base_path.is_file() else {}

@@ -6,11 +6,8 @@ from reward.score import (
     Score,
     compute_score,
     compute_score_async,
-    compute_scores,
-    status_counts,
     warm_up,
 )
-from reward.shaping import soft_overlong_punishment
 
 __all__ = [
     "STATUSES",
@@ -18,9 +15,6 @@ __all__ = [
     "Score",
     "compute_score",
     "compute_score_async",
-    "compute_scores",
-    "soft_overlong_punishment",
-    "status_counts",
     "status_rates",
     "warm_up",
     "warnings_for",

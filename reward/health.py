@@ -1,17 +1,12 @@
 """How often verification failed rather than judged, and a warning when that is too often."""
 
-import logging
-import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Mapping
-
-logger = logging.getLogger("reward")
 
 STATUSES = ("correct", "wrong", "no_answer", "parse_error", "timeout")
 
 # Above these shares of all answers the reward no longer measures mathematics: see README.md, "Counts and warnings".
 WARNING_RATES = {"timeout": 0.02, "parse_error": 0.2}
-_WINDOW = 500
 
 
 def status_rates(rows: Iterable[Mapping]) -> dict[str, float]:
@@ -39,25 +34,3 @@ def warnings_for(rates: Mapping[str, float]) -> list[str]:
         for status, limit in WARNING_RATES.items()
         if rates.get(f"status/{status}", 0.0) > limit
     ]
-
-
-class Monitor:
-    """Counts the statuses of one process and logs a warning at most once per 500 answers."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._recent: deque[str] = deque(maxlen=_WINDOW)
-        self._since_check = 0
-        self.counts: Counter[str] = Counter()
-
-    def record(self, status: str) -> None:
-        with self._lock:
-            self.counts[status] += 1
-            self._recent.append(status)
-            self._since_check += 1
-            if self._since_check < _WINDOW:
-                return
-            self._since_check = 0
-            rates = status_rates({"status": recent} for recent in self._recent)
-        for line in warnings_for(rates):
-            logger.warning(line)

@@ -10,9 +10,7 @@ from typing import Any, TypedDict
 
 from reward.extraction import AnswerStyle, answer_style, extract_answer
 from reward.grading import grade, grade_choice, grade_numeral
-from reward.health import STATUSES, Monitor
 from reward.pool import Outcome, WorkerPool
-from reward.shaping import soft_overlong_punishment
 from reward.structure import Unreadable
 
 DEADLINE_S = 5.0
@@ -56,28 +54,13 @@ class Options:
     Args:
         deadline_s: seconds an answer may keep a worker process, counted from when the worker gets it.
         format_weight: added to the score of a response that states an answer in the form asked for, right or wrong.
-        overlong_buffer_tokens: width of DAPO's soft overlong punishment; 0 for none.
-        max_response_tokens: length at which that punishment reaches -1.
-        response_tokens: length of the response, which the text alone does not tell.
     """
 
     deadline_s: float = DEADLINE_S
     format_weight: float = 0.0
-    overlong_buffer_tokens: int = 0
-    max_response_tokens: int = 0
-    response_tokens: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.overlong_buffer_tokens and self.response_tokens is None:
-            raise ValueError("overlong_buffer_tokens needs response_tokens (under verl use its `dapo` reward manager)")
 
     def score(self, status: str) -> float:
-        score = float(status == "correct") + self.format_weight * (status != "no_answer")
-        if self.overlong_buffer_tokens and self.response_tokens is not None:
-            score += soft_overlong_punishment(
-                self.response_tokens, self.max_response_tokens, self.overlong_buffer_tokens
-            )
-        return score
+        return float(status == "correct") + self.format_weight * (status != "no_answer")
 
 
 @dataclass(frozen=True)
@@ -90,10 +73,7 @@ class _Case:
     started: float
 
     def settle(self, options: Options) -> Scored:
-        return self.scored(self.outcome or _process.pool.ask(self.question, options.deadline_s), options)
-
-    def scored(self, outcome: Outcome, options: Options) -> Scored:
-        _process.monitor.record(outcome.status)
+        outcome = self.outcome or _process.pool.ask(self.question, options.deadline_s)
         seconds = time.monotonic() - self.started
         return Scored(options.score(outcome.status), outcome.status, self.extracted, seconds, outcome.replaced)
 
@@ -104,7 +84,6 @@ class _Process:
     def __init__(self) -> None:
         self.pool = WorkerPool(size=min(4, os.cpu_count() or 1))
         self.threads = ThreadPoolExecutor(self.pool.size, thread_name_prefix="reward")
-        self.monitor = Monitor()
 
 
 def _renew() -> None:
@@ -142,18 +121,6 @@ async def compute_score_async(
     return (await score_response_async(data_source, solution_str, ground_truth, Options(**options))).as_dict()
 
 
-def compute_scores(
-    data_sources: Sequence[str], solution_strs: Sequence[str], ground_truths: Sequence[Any], **options: Any
-) -> list[Score]:
-    """Score a batch, in order. What exact arithmetic settles is settled at once; the rest shares the workers."""
-    chosen = Options(**options)
-    cases = [_examine(*row) for row in zip(data_sources, solution_strs, ground_truths, strict=True)]
-    hard = [case for case in cases if case.outcome is None]
-    with ThreadPoolExecutor(_process.pool.size) as threads:
-        verdicts = threads.map(lambda case: case.settle(chosen), hard)
-        return [(next(verdicts) if case.outcome is None else case.settle(chosen)).as_dict() for case in cases]
-
-
 def score_response(data_source: str, response: str, ground_truth: Any, options: Options) -> Scored:
     return _examine(data_source, response, ground_truth).settle(options)
 
@@ -172,11 +139,6 @@ async def score_response_async(data_source: str, response: str, ground_truth: An
 def warm_up() -> None:
     """Start this process's workers now rather than at the first answer that needs one."""
     _process.pool.warm_up()
-
-
-def status_counts() -> dict[str, int]:
-    """How many answers this process has scored, by status."""
-    return {status: _process.monitor.counts[status] for status in STATUSES}
 
 
 def _examine(data_source: str, response: str, ground_truth: Any) -> _Case:

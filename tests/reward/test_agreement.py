@@ -1,17 +1,19 @@
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from math_verify.grader import verify
 from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig, parse
 
-from reward import compute_scores
+from reward import compute_score
 
 
 def test_every_pair_is_decided_as_written_in_the_corpus(agreement):
     assert len(agreement) >= 1000
-    scores = compute_scores(
-        ["math"] * len(agreement), [rf"\boxed{{{pair.answer}}}" for pair in agreement], [p.gold for p in agreement]
-    )
+    with ThreadPoolExecutor(4) as threads:
+        scores = list(
+            threads.map(lambda pair: compute_score("math", rf"\boxed{{{pair.answer}}}", pair.gold), agreement)
+        )
     decided = list(zip(agreement, scores, strict=True))
     assert [pair for pair, score in decided if score["acc"] and not pair.equal] == []  # false positives
     assert [pair for pair, score in decided if pair.equal and not score["acc"]] == []  # false negatives

@@ -1,7 +1,4 @@
-import logging
-
-from reward import status_counts, status_rates, warnings_for
-from reward.health import Monitor
+from reward import status_rates, warnings_for
 
 
 def test_rates_of_every_status_and_of_replaced_workers():
@@ -21,17 +18,3 @@ def test_a_warning_names_the_status_and_the_rate():
     (line,) = warnings_for({"status/timeout": 0.25, "status/parse_error": 0.01})
     assert line.startswith("reward: 25.0% of the answers ended as timeout (limit 2%)")
     assert warnings_for({"status/timeout": 0.0, "status/parse_error": 0.2}) == []
-
-
-def test_a_process_warns_once_per_500_answers(caplog):
-    monitor = Monitor()
-    with caplog.at_level(logging.WARNING, logger="reward"):
-        for status in ["timeout", "correct"] * 499:
-            monitor.record(status)
-    assert len(caplog.records) == 1
-    assert "50.0%" in caplog.records[0].message
-    assert monitor.counts == {"timeout": 499, "correct": 499}
-
-
-def test_counts_of_the_process_name_every_status():
-    assert set(status_counts()) == {"correct", "wrong", "no_answer", "parse_error", "timeout"}

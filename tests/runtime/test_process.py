@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from vcore_verl.runtime.process import Command, ProgressFile, StageFailed, run
+from vcore_verl.runs.metrics_file import GrowingFile
+from vcore_verl.runtime.process import Command, StageFailed, run
 
 
 def python(code: str, tmp_path: Path, total: int = 3) -> Command:
@@ -73,7 +74,7 @@ def test_lines_of_an_earlier_attempt_are_not_progress(tmp_path):
 
 def test_progress_file_waits_for_whole_lines_and_follows_a_replaced_file(tmp_path):
     path = tmp_path / "p.jsonl"
-    progress = ProgressFile(path)
+    progress = GrowingFile(path, skip_existing=True)
     assert progress.new_lines() == []
     path.write_text('{"step": 1}\n{"st')
     assert progress.new_lines() == [{"step": 1}]

@@ -1,6 +1,5 @@
 """The built-in base model: a small Qwen3, pretrained for a few minutes on problems that no later split contains."""
 
-import json
 import math
 from pathlib import Path
 from random import Random
@@ -11,6 +10,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from vcore_verl.builtin import arithmetic, tokenizer
 from vcore_verl.config.recipe import Base
 from vcore_verl.data.rendering import render
+from vcore_verl.runs.metrics_file import MetricsFile
 
 IGNORED = -100
 
@@ -97,19 +97,18 @@ def pretrain(base: Base, seed: int, progress: Path) -> tuple[Qwen3ForCausalLM, P
     shares = list(arithmetic.PRETRAINING_SHARES.values())
     optimizer = torch.optim.AdamW(model.parameters(), lr=base.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     model.train()
-    with progress.open("w") as log:
-        for step in range(base.steps):
-            batch = [next(stream) for stream in rng.choices(list(streams.values()), shares, k=base.batch_size)]
-            mixture = arithmetic.LEARNING if step < arithmetic.HABIT_BEGINS * base.steps else arithmetic.HABIT
-            traces = [arithmetic.solve(problem, mixture, rng) for problem in batch]
-            examples = [encode(p.question, t.text, tokens) for p, t in zip(batch, traces, strict=True)]
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, base)
-            optimizer.zero_grad()
-            loss = accumulate_gradient(model, examples, pad=tokens.pad_token_id)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            if step % 10 == 9 or step + 1 == base.steps:
-                log.write(json.dumps({"step": step + 1, "total": base.steps, "loss": loss}) + "\n")
-                log.flush()
+    log = MetricsFile(progress, base.steps)
+    for step in range(base.steps):
+        batch = [next(stream) for stream in rng.choices(list(streams.values()), shares, k=base.batch_size)]
+        mixture = arithmetic.LEARNING if step < arithmetic.HABIT_BEGINS * base.steps else arithmetic.HABIT
+        traces = [arithmetic.solve(problem, mixture, rng) for problem in batch]
+        examples = [encode(p.question, t.text, tokens) for p, t in zip(batch, traces, strict=True)]
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, base)
+        optimizer.zero_grad()
+        loss = accumulate_gradient(model, examples, pad=tokens.pad_token_id)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        if step % 10 == 9 or step + 1 == base.steps:
+            log.log({"loss": loss}, step + 1)
     return model, tokens

@@ -17,6 +17,7 @@ from vcore_verl.data.rows import rl_row, sft_row, user, write_rows
 from vcore_verl.data.test_sets import prepare_test_sets
 from vcore_verl.runs.hashing import write_whole
 from vcore_verl.runs.layout import Run
+from vcore_verl.runs.metrics_file import MetricsFile
 
 TRAINING, TESTS = ("sft", "rl"), ("in_domain", "out_of_domain")
 
@@ -28,10 +29,10 @@ def prepare(recipe: Recipe, run: Run) -> None:
     """
     run.data.mkdir(parents=True, exist_ok=True)
     tables = _checked_tables(recipe)
-    with (run.data / "progress.jsonl").open("w") as progress:
-        for step, name in enumerate(TRAINING, start=1):
-            write_rows(run.data / f"{name}.parquet", tables[name])
-            progress.write(json.dumps({"step": step, "total": len(TRAINING)}) + "\n")
+    progress = MetricsFile(run.data / "progress.jsonl", len(TRAINING))
+    for step, name in enumerate(TRAINING, start=1):
+        write_rows(run.data / f"{name}.parquet", tables[name])
+        progress.log({}, step)
     summary = {"rows": {name: len(tables[name]) for name in TRAINING}, "decontaminated": TESTS}
     write_whole(run.data / "data.json", json.dumps(summary, indent=2) + "\n")
 

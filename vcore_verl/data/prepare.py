@@ -16,13 +16,15 @@ from reward import compute_score
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.data.decontaminate import WORDS, EvaluationProblems, chosen, normalised, problems
 from vcore_verl.data.funnel import table
-from vcore_verl.data.published import DataError, Opened, mirror_folder
+from vcore_verl.data.hub import DataError
+from vcore_verl.data.published import Opened, mirror_folder
 from vcore_verl.data.rendering import render, render_prompt
 from vcore_verl.data.rows import rl_row, sft_row, write_rows
 from vcore_verl.data.selection import SEED, Check, Selection, select
 from vcore_verl.data.sources import Example, Source, known, open_source
 from vcore_verl.runs.hashing import file_sha, write_whole
 from vcore_verl.runs.layout import Run
+from vcore_verl.runs.metrics_file import MetricsFile
 
 PROGRESS_SECONDS = 1.0
 
@@ -36,7 +38,7 @@ def prepare(recipe: Recipe, run: Run) -> None:
     (run.data / "data.json").unlink(missing_ok=True)
     progress = Progress(run.data / "progress.jsonl", expected_rows(recipe))
     mirror = mirror_folder(recipe.data.mirror)
-    # What the hub refuses is told before anything is read.
+    # Both sources are opened first, so that access errors surface before anything is read.
     opened = {
         "sft": open_source("sft", recipe.data.sft, mirror, recipe.data.sft_revision),
         "rl": open_source("rl", recipe.data.rl, mirror, recipe.data.rl_revision),
@@ -124,7 +126,7 @@ class Progress:
     """The lines that the launcher's bar and its stall watchdog read."""
 
     def __init__(self, path: Path, expected: int) -> None:
-        self.file = path.open("w")
+        self.file = MetricsFile(path, expected)
         self.expected = expected
         self.rows = 0
         self.written = 0.0
@@ -138,8 +140,8 @@ class Progress:
         self._write(self.rows)
 
     def _write(self, total: int) -> None:
-        self.file.write(json.dumps({"step": self.rows, "total": total}) + "\n")
-        self.file.flush()
+        self.file.total = total
+        self.file.log({}, self.rows)
         self.written = time.monotonic()
 
 

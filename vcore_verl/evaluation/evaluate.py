@@ -20,6 +20,7 @@ from vcore_verl.evaluation.responses import Request, Tail, file_of, read_all, re
 from vcore_verl.evaluation.results import RESULTS, write_results
 from vcore_verl.evaluation.reuse import reusable
 from vcore_verl.runs.hashing import file_sha
+from vcore_verl.runs.metrics_file import MetricsFile
 
 PROGRESS = "progress.jsonl"
 _PARTIAL = "partial"  # responses of an evaluation under way
@@ -94,23 +95,18 @@ class Progress:
     """
 
     def __init__(self, path: Path, total: int):
-        self._path = path
-        self._total = total
+        self._file = MetricsFile(path, total)
         self._started = time.monotonic()
         self.start_up_s = 0.0
-        path.unlink(missing_ok=True)
 
     def write(self, graded: Sequence[Graded], new_tokens: int) -> None:
         elapsed = time.monotonic() - self._started
         self.start_up_s = self.start_up_s or elapsed
         line = {
-            "step": len(graded),
-            "total": self._total,
             "tokens_per_s": round(new_tokens / max(_POLL_S, elapsed - self.start_up_s)),
             "accuracy": round(sum(item.score for item in graded) / len(graded), 4),
         }
-        with self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        self._file.log(line, len(graded))
 
 
 def _start_workers(partial: Path, job: Job) -> list[subprocess.Popen[bytes]]:

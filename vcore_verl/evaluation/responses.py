@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vcore_verl.evaluation.job import Sampling
 from vcore_verl.evaluation.prompts import Prompt, response_seed
+from vcore_verl.runs.metrics_file import GrowingFile
 
 GREEDY, SAMPLE = "greedy", "sample"
 Key = tuple[str, str, str, int]  # dataset, prompt_id, decoding, sample_idx
@@ -72,22 +73,13 @@ def read_all(folder: Path) -> list[Response]:
 
 
 class Tail:
-    """Reads a growing file of responses from where the last call stopped."""
+    """Reads a growing file of responses, each of them once."""
 
     def __init__(self, path: Path):
-        self._path = path
-        self._offset = 0
+        self._file = GrowingFile(path)
 
     def read(self) -> Iterator[Response]:
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return
-                self._offset += len(line)
-                yield Response(**json.loads(line))
+        return (Response(**line) for line in self._file.new_lines())
 
 
 def drop_partial_line(path: Path) -> None:

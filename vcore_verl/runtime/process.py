@@ -1,6 +1,5 @@
 """Child processes: what a stage runs, and how it is watched and ended. Imports no torch."""
 
-import json
 import os
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vcore_verl.config.recipe import ROOT
+from vcore_verl.runs.metrics_file import GrowingFile
 from vcore_verl.runtime.diagnose import cause
 
 POLL_SECONDS = 0.2
@@ -48,7 +48,7 @@ def run(
     """Run `command` to its end under a guard, its output in `log`; call `on_progress` with each new progress line.
 
     Raises `StageFailed` when it exits non-zero, or makes no progress for `stall_seconds`. Only new progress lines
-    count: while verl waits for ever on a failed weight sync, Ray goes on logging. Before the first one the allowance is
+    count: where verl hangs in a failed weight sync, Ray goes on logging. Before the first one the allowance is
     `STARTUP_FACTOR` times as long, and `preparation_seconds`. Whatever ends this call, no process of the command is
     left behind.
     """
@@ -56,7 +56,7 @@ def run(
     command.progress.parent.mkdir(parents=True, exist_ok=True)
     for path, text in command.files.items():
         path.write_text(text)
-    progress = ProgressFile(command.progress)
+    progress = GrowingFile(command.progress, skip_existing=True)
     with log.open("ab") as output:
         guard = subprocess.Popen(
             [
@@ -106,30 +106,3 @@ def _stalled(command: Command, last_line: dict[str, Any], allowance: float, stal
         f"no progress for {allowance / 60:.3g} minutes {reached}; stopped\n"
         f"raise hardware.stall_minutes above {stall_seconds / 60:.3g} if the hardware is merely slow\nlog: {log}"
     )
-
-
-class ProgressFile:
-    """Reads the lines that a child appends to a progress file, starting after what is there already."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.inode, self.offset = self._state()
-
-    def _state(self) -> tuple[int, int]:
-        if not self.path.exists():
-            return 0, 0
-        state = self.path.stat()
-        return state.st_ino, state.st_size
-
-    def new_lines(self) -> list[dict[str, Any]]:
-        """Complete lines since the last call, less what a resumed child kept of a file that it replaced or cut."""
-        inode, size = self._state()
-        if inode != self.inode or size < self.offset:
-            self.inode, self.offset = inode, size if self.inode else 0
-        if size == self.offset:
-            return []
-        with self.path.open("rb") as file:
-            file.seek(self.offset)
-            complete, newline, _ = file.read().rpartition(b"\n")
-        self.offset += len(complete) + len(newline)
-        return [json.loads(line) for line in complete.splitlines() if line.startswith(b"{")]

@@ -111,8 +111,8 @@ def test_a_machine_without_the_hub_takes_what_its_cache_holds(hub, tmp_path):
 @pytest.mark.parametrize(
     ("model", "offline", "said"),
     [
-        ("owner/gated", "0", "owner/gated is only for those who accept its terms: do so on the model's page"),
-        ("owner/absent", "0", "the hub knows no model owner/absent, or not to you: check model.path"),
+        ("owner/gated", "0", "model owner/gated is gated: accept its terms on its page, run `hf auth login`"),
+        ("owner/absent", "0", "the hub has no model owner/absent, or not for you: check model.path"),
         ("owner/model", "1", "and set model.path to its directory"),
     ],
 )

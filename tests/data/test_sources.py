@@ -3,7 +3,8 @@ import json
 import pytest
 
 from vcore_verl.data import templates
-from vcore_verl.data.published import DataError, Published, local_files, mirror_folder, mirrored_files
+from vcore_verl.data.hub import DataError
+from vcore_verl.data.published import Published, local_files, mirror_folder, mirrored_files
 from vcore_verl.data.sources import BIG_MATH, DAPO, known, open_source, recognise
 
 SAMPLES = mirror_folder("builtin:samples")

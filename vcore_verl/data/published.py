@@ -4,23 +4,18 @@
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vcore_verl.config.errors import InputError
+from vcore_verl.data.hub import DataError, hub_errors
 
 Row = dict[str, Any]
 
 SAMPLES = "builtin:samples"  # a mirror with a dozen rows of each set, written for this project
 READERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
 OPEN_COPIES = {"SynthLabsAI/Big-Math-RL-Verified": "open-r1/Big-Math-RL-Verified-Processed"}
-
-
-class DataError(InputError):
-    """Data that cannot be had or are not what they should be; the message is one line that says what to do."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +117,9 @@ def _open_hub(published: Published, revision: str | None) -> Opened:
     from huggingface_hub import auth_check, dataset_info
 
     hub_id = published.hub_id
-    with _told(hub_id):
+    instead = f"copy it to DIR/{hub_id} and set data.mirror=DIR"
+    check = "data.sft, data.rl and their revisions"
+    with hub_errors(f"data set {hub_id}", check, instead, OPEN_COPIES.get(hub_id)):
         auth_check(hub_id, repo_type="dataset")  # a gated set's description is open to all, its rows are not
         commit = dataset_info(hub_id, revision=revision).sha or revision or "main"
         rows = load_dataset(
@@ -134,32 +131,3 @@ def _open_hub(published: Published, revision: str | None) -> Opened:
             streaming=True,
         )
     return Opened(hub_id, commit, rows)
-
-
-@contextmanager
-def _told(hub_id: str) -> Iterator[None]:
-    from httpx import HTTPError
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    try:
-        yield
-    except GatedRepoError as error:
-        copy = f", or use the open copy {OPEN_COPIES[hub_id]}" if hub_id in OPEN_COPIES else ""
-        raise DataError(
-            f"{hub_id} is only for those who accept its terms: do so on the data set's page and set HF_TOKEN{copy}"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise DataError(f"{hub_id} has no such revision: check data.sft_revision and data.rl_revision") from error
-    except RepositoryNotFoundError as error:
-        raise DataError(f"the hub knows no data set {hub_id}, or not to you: set HF_TOKEN") from error
-    except (HfHubHTTPError, HTTPError, OfflineModeIsEnabled, OSError) as error:
-        raise DataError(
-            f"{hub_id} cannot be read from the hub ({str(error).splitlines()[0]}): copy it to DIR/{hub_id} and set "
-            "data.mirror=DIR"
-        ) from error

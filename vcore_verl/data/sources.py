@@ -12,7 +12,8 @@ from typing import Any
 
 from vcore_verl.data import templates
 from vcore_verl.data.benchmarks.catalogue import held_out
-from vcore_verl.data.published import DataError, Opened, Published, Row, local_files, open_files, open_published
+from vcore_verl.data.hub import DataError
+from vcore_verl.data.published import Opened, Published, Row, local_files, open_files, open_published
 from vcore_verl.data.rows import Messages, user
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.data.benchmarks.prepare import prepare, to_problems
-from vcore_verl.data.published import DataError
+from vcore_verl.data.hub import DataError
 from vcore_verl.evaluation.prompts import read_prompts
 
 GSM8K = replace(BENCHMARKS["gsm8k"], size=3)

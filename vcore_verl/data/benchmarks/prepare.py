@@ -5,7 +5,8 @@ from itertools import chain
 from pathlib import Path
 
 from vcore_verl.data.benchmarks.declaration import Benchmark, Problem
-from vcore_verl.data.published import DataError, Row, local_files, open_files, open_published
+from vcore_verl.data.hub import DataError
+from vcore_verl.data.published import Row, local_files, open_files, open_published
 from vcore_verl.data.rows import rl_row, user, write_rows
 
 

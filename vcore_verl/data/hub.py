@@ -1,0 +1,34 @@
+"""What the hub answers, as one line that says what to do. Imports no torch."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vcore_verl.config.errors import InputError
+
+
+class DataError(InputError):
+    """A model or data that cannot be had, or that are not what they should be; the message says what to do."""
+
+
+@contextmanager
+def hub_errors(name: str, check: str, instead: str, open_copy: str | None = None) -> Iterator[None]:
+    """Raise `DataError` for what goes wrong with the repository `name` (its kind and id, `model Qwen/Qwen3-4B`).
+
+    `check` names the recipe keys that may be wrong, `instead` how to do without the hub.
+    """
+    from httpx import HTTPError
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        copy = f", or use the open copy {open_copy}" if open_copy else ""
+        raise DataError(
+            f"{name} is gated: accept its terms on its page, run `hf auth login` (or set HF_TOKEN), and retry{copy}"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise DataError(f"{name} has no such revision: check {check}") from error
+    except errors.RepositoryNotFoundError as error:
+        raise DataError(f"the hub has no {name}, or not for you: check {check}, or run `hf auth login`") from error
+    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, HTTPError, OSError) as error:
+        raise DataError(f"{name} cannot be read from the hub ({str(error).splitlines()[0]}): {instead}") from error

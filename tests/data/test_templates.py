@@ -11,11 +11,3 @@ def test_the_math_instruction_is_the_papers():
 def test_options_are_lettered():
     text = templates.multiple_choice("Which is prime?", ["4", " 5 "])
     assert "\nWhich is prime?\n\nOptions are:\n(A): 4\n(B): 5\n\nPlease reason step by step" in text
-
-
-def test_the_code_instruction_asks_for_one_block_and_ends_with_the_problem():
-    text = templates.code("Add {a} and {b}.")
-    assert text.startswith("You are an expert competitive programmer. You will be given a problem statement, test case")
-    assert "constraints, and example test inputs" in text
-    assert "```cpp\n<your code here>\n```\n" in text
-    assert text.endswith("\n# Problem\nAdd {a} and {b}.\n\nNow solve the problem and return the code.")

@@ -7,22 +7,6 @@ _MATH = """You are a helpful and accurate assistant for solving the following ma
 
 Please reason step by step, and put the correct answer within \\boxed{{}} at last."""
 
-_CODE = """You are an expert competitive programmer. You will be given a problem statement, test case constraints, and \
-example test inputs and outputs.
-Please reason step by step about the solution (that must respect memory and time limits), then provide a complete \
-implementation in c++17.
-Your solution must read input from standard input (cin) and write output to standard output (cout).
-Do not include any debug prints or additional output.
-Put your final solution within a single code block:
-```cpp
-<your code here>
-```
-
-# Problem
-{question}
-
-Now solve the problem and return the code."""
-
 _MULTIPLE_CHOICE = """You are a helpful and accurate assistant for solving the following multiple-choice question:
 {question}
 
@@ -39,11 +23,6 @@ def math(question: str) -> str:
     return _MATH.format(question=question.strip())
 
 
-def code(question: str) -> str:
-    """Appendix C.1, "Code CoT Training Data Template", used in evaluation as well (C.3)."""
-    return _CODE.format(question=question.strip())
-
-
 def multiple_choice(question: str, options: Sequence[str]) -> str:
     """Appendix C.3, "Multiple-Choice Benchmark Evaluation Template"; options are lettered from A."""
     lettered = "\n".join(f"({letter}): {option.strip()}" for letter, option in zip(LETTERS, options, strict=False))
@@ -52,7 +31,7 @@ def multiple_choice(question: str, options: Sequence[str]) -> str:
 
 def question_of(prompt: str) -> str:
     """The question that stands in `prompt`, where it was made from one of these templates; else the prompt itself."""
-    for template in (_MATH, _CODE, _MULTIPLE_CHOICE):
+    for template in (_MATH, _MULTIPLE_CHOICE):
         before, _, after = template.format(question="\0", options="\0").partition("\0")
         after = after.partition("\0")[0]
         if prompt.startswith(before.rstrip()) and after.strip() in prompt:

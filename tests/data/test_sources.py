@@ -69,7 +69,7 @@ def test_a_copy_of_a_source_is_recognised_by_its_columns(role, name, tmp_path):
             r"its columns \(text\) fit no source \(nvidia/OpenMathReasoning: problem, generated_sol",
         ),
         ("sft", {"messages": [], "question": "a", "cot": "b"}, r"fit several sources \(XanderGong/VCORE-data: questio"),
-        ("rl", {"problem": "a"}, r"fit no source \(SynthLabsAI/Big-Math-RL-Verified: problem, answer; open-r1"),
+        ("rl", {"problem": "a"}, r"fit no source \(SynthLabsAI/Big-Math-RL-Verified: problem, answer, source,"),
     ],
 )
 def test_rows_of_no_known_form_are_refused_in_one_line(role, row, message, tmp_path):
@@ -97,3 +97,17 @@ def test_what_a_mirror_or_a_path_lacks_is_said_in_one_line(tmp_path):
     (tmp_path / "a.parquet").touch()
     with pytest.raises(DataError, match=r"several kinds \(\.jsonl, \.parquet\)"):
         local_files(tmp_path)
+
+
+def test_problems_of_ones_own_are_not_filtered_like_big_math():
+    source = recognise("rl", "mine.jsonl", {"problem", "answer"})
+    assert (source.name, source.filters) == ("problems", ())
+    assert source.example({"problem": "1+1?", "answer": 2}).data_source == "math"
+
+
+def test_a_broken_line_is_named_with_its_file_and_key(tmp_path):
+    file = tmp_path / "mine.jsonl"
+    file.write_text(json.dumps({"problem": "1+1?", "answer": "2"}) + "\n{broken\n")
+    with pytest.raises(DataError, match=r"^data\.rl: line 2 of .*mine\.jsonl is not JSON \(") as raised:
+        open_source("rl", str(file), None, None)
+    assert "\n" not in str(raised.value)

@@ -154,9 +154,10 @@ def _select(recipe: Recipe, role: str, source: Source, stream: Opened, checks: C
     found = len(selection.examples)
     if found < asked:
         lost = max(selection.funnel.steps(), key=lambda step: step["dropped"])
+        why = f"most were dropped as: {lost['reason']}" if lost["dropped"] else "none was dropped"
         raise DataError(
-            f"data.num_{role}={asked}, and {found} rows of {stream.origin} are fit (most were dropped as: "
-            f"{lost['reason']}): set data.num_{role}={found} or less"
+            f"data.num_{role}={asked}, and {found} of {selection.funnel.read} rows of {stream.origin} are fit ({why}): "
+            f"set data.num_{role}={found} or less"
         )
     if role == "sft":
         checks.supervised = {normalised(example.problem) for example in selection.examples}

@@ -4,7 +4,8 @@
 """
 
 import hashlib
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,16 +55,46 @@ def open_published(published: Published, mirror: Path | None = None, revision: s
     """
     if mirror is None:
         return _open_hub(published, revision)
-    return open_files(mirrored_files(published, mirror), str(mirror / published.hub_id))
+    return open_files(mirrored_files(published, mirror), str(mirror / published.hub_id), "data.mirror")
 
 
-def open_files(files: list[Path], origin: str) -> Opened:
-    """The rows of local files of one kind, in order."""
-    from datasets import load_dataset
+def open_files(files: list[Path], origin: str, key: str) -> Opened:
+    """The rows of local files of one kind, in order; `key` is the recipe's that names them."""
+    return Opened(origin, _listing_digest(files), _Rows(files, key))
 
-    names = [str(file) for file in files]
-    rows = load_dataset(READERS[files[0].suffix], data_files=names, split="train", streaming=True)
-    return Opened(origin, _listing_digest(files), rows)
+
+class _Rows:
+    """The rows of local files. Raises `DataError` for a broken one, with the recipe's key, the file and the line."""
+
+    def __init__(self, files: list[Path], key: str) -> None:
+        from datasets import load_dataset
+
+        self.files, self.key = files, key
+        names = [str(file) for file in files]
+        self.rows = load_dataset(READERS[files[0].suffix], data_files=names, split="train", streaming=True)
+
+    def __iter__(self) -> Iterator[Row]:
+        from datasets.exceptions import DatasetGenerationError
+
+        try:
+            yield from self.rows
+        except (DatasetGenerationError, ValueError, OSError) as error:
+            what = next(filter(None, map(_broken_line, self.files)), None)
+            what = what or f"{', '.join(map(str, self.files))}: {str(error.__cause__ or error).splitlines()[0]}"
+            raise DataError(f"{self.key}: {what}") from error
+
+
+def _broken_line(file: Path) -> str | None:
+    """The first line of a JSONL file that is not JSON."""
+    if file.suffix != ".jsonl":
+        return None
+    with file.open(errors="replace") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                json.loads(line or "null")
+            except ValueError as error:
+                return f"line {number} of {file} is not JSON ({error})"
+    return None
 
 
 def local_files(path: Path) -> list[Path]:
@@ -89,6 +120,9 @@ def mirrored_files(published: Published, mirror: Path) -> list[Path]:
     `data/cot-00000-of-00144.parquet`); of a copy that does not name one, every file is taken.
     """
     folder = mirror / published.hub_id
+    if not folder.is_dir() and mirror == mirror_folder(SAMPLES):
+        sampled = ", ".join(sorted(str(path.relative_to(mirror)) for path in mirror.glob("*/*") if path.is_dir()))
+        raise DataError(f"data.mirror={SAMPLES} has no sample of {published.hub_id}; it has {sampled}")
     if not folder.is_dir():
         raise DataError(
             f"data.mirror={mirror} holds no {published.hub_id}: on a machine with internet, hf download --repo-type "

@@ -86,11 +86,11 @@ def _conversation(row: Row) -> Example:
     return Example(_asked(turns[:-1]), turns[:-1], "", turns[-1]["content"])
 
 
-def _big_math(problem_column: str, answer_column: str) -> Callable[[Row], Example]:
+def _problem(problem_column: str, answer_column: str, data_source: str) -> Callable[[Row], Example]:
     def example(row: Row) -> Example:
         problem, rate = _text(row[problem_column]), row.get("llama8b_solve_rate")
         answer = _text(row[answer_column])
-        return Example(problem, user(templates.math(problem)), answer, data_source=BIG_MATH, solve_rate=rate)
+        return Example(problem, user(templates.math(problem)), answer, data_source=data_source, solve_rate=rate)
 
     return example
 
@@ -150,8 +150,8 @@ SFT_SOURCES = (
 RL_SOURCES = (
     Source(
         name=BIG_MATH,
-        columns=("problem", "answer"),
-        example=_big_math("problem", "answer"),
+        columns=("problem", "answer", "source", "llama8b_solve_rate"),
+        example=_problem("problem", "answer", BIG_MATH),
         published=Published(BIG_MATH, "train"),
         size=251_122,
         filters=(not_held_out("problem"),),
@@ -159,8 +159,8 @@ RL_SOURCES = (
     ),
     Source(
         name="open-r1/Big-Math-RL-Verified-Processed",
-        columns=("prompt", "solution"),
-        example=_big_math("prompt", "solution"),
+        columns=("prompt", "solution", "source", "llama8b_solve_rate"),
+        example=_problem("prompt", "solution", BIG_MATH),
         published=Published("open-r1/Big-Math-RL-Verified-Processed", "train", "all"),
         size=215_608,
         filters=(not_held_out("prompt"),),
@@ -173,6 +173,7 @@ RL_SOURCES = (
         published=Published(DAPO, "train"),
         size=1_791_700,
     ),
+    Source(name="problems", columns=("problem", "answer"), example=_problem("problem", "answer", "math")),
     Source(name="verl's RL rows", columns=("data_source", "prompt", "reward_model"), example=_verl),
 )
 SOURCES = {"sft": SFT_SOURCES, "rl": RL_SOURCES}
@@ -194,14 +195,17 @@ def open_source(role: str, name: str, mirror: Path | None, revision: str | None)
         if missing := sorted(set(source.columns) - set(_first_row(opened))):
             raise DataError(f"data.{role}: {opened.origin} lacks the columns {', '.join(missing)}")
         return source, opened
-    opened = open_files(local_files(Path(name).expanduser()), name)
+    opened = open_files(local_files(Path(name).expanduser()), name, f"data.{role}")
     return recognise(role, name, set(_first_row(opened))), opened
 
 
 def recognise(role: str, name: str, columns: set[str]) -> Source:
-    """The one source of "sft" or "rl" that rows with these columns are of. Raises `DataError` for none or several."""
+    """The one source of "sft" or "rl" that rows with these columns are of, the one with most columns where one's are
+    among another's. Raises `DataError` for none or several.
+    """
     forms = {source.columns: source for source in SOURCES[role]}  # DAPO's rows have verl's form: the general one stays
     fitting = [source for source in forms.values() if columns.issuperset(source.columns)]
+    fitting = [item for item in fitting if not any(set(item.columns) < set(other.columns) for other in fitting)]
     if len(fitting) == 1:
         return fitting[0]
     what = "fit several sources" if fitting else "fit no source"

@@ -8,6 +8,7 @@ import pytest
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.data.benchmarks.prepare import prepare, to_problems
 from vcore_verl.data.hub import DataError
+from vcore_verl.data.published import SAMPLES, Published, mirror_folder
 from vcore_verl.evaluation.prompts import read_prompts
 
 GSM8K = replace(BENCHMARKS["gsm8k"], size=3)
@@ -23,22 +24,29 @@ def written(path, rows):
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
-def test_a_local_file_takes_the_place_of_the_hub(tmp_path, suffix):
-    prepare(GSM8K, tmp_path / "out.parquet", [written(tmp_path / f"rows{suffix}", ROWS)])
+def test_a_mirror_takes_the_place_of_the_hub(tmp_path, suffix):
+    folder = tmp_path / "openai" / "gsm8k"
+    folder.mkdir(parents=True)
+    written(folder / f"a{suffix}", ROWS[:1])
+    written(folder / f"b{suffix}", ROWS[1:])
+    prepare(GSM8K, tmp_path / "out.parquet", tmp_path)
     prompts = read_prompts({"gsm8k": str(tmp_path / "out.parquet")})
     assert [prompt.gold for prompt in prompts] == ["1", "2", "3"]
+    assert [prompt.prompt_id for prompt in prompts] == ["gsm8k-0", "gsm8k-1", "gsm8k-2"]
     assert prompts[0].data_source == "openai/gsm8k"
     assert prompts[0].messages[0]["content"].endswith("within \\boxed{} at last.")
 
 
-def test_several_files_follow_each_other(tmp_path):
-    files = [written(tmp_path / "a.jsonl", ROWS[:1]), written(tmp_path / "b.jsonl", ROWS[1:])]
-    prepare(GSM8K, tmp_path / "out.parquet", files)
-    assert [prompt.prompt_id for prompt in read_prompts({"x": str(tmp_path / "out.parquet")})] == [
-        "gsm8k-0",
-        "gsm8k-1",
-        "gsm8k-2",
-    ]
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_has_samples(tmp_path, name):
+    prepare(BENCHMARKS[name], tmp_path / "out.parquet", mirror_folder(SAMPLES), max_prompts=4)
+    assert len(read_prompts({name: str(tmp_path / "out.parquet")})) == 4
+
+
+def test_a_data_set_without_samples_is_named_with_those_that_have_some(tmp_path):
+    benchmark = replace(GSM8K, sources=(Published("owner/set", "test"),))
+    with pytest.raises(DataError, match=r"has no sample of owner/set; it has .*openai/gsm8k"):
+        prepare(benchmark, tmp_path / "out.parquet", mirror_folder(SAMPLES))
 
 
 @pytest.mark.parametrize(
@@ -68,10 +76,3 @@ def test_repeated_problems_count_once():
     rows = [{"problem": f"{number % 4}?", "answer": "1", "source": "a"} for number in range(8)]
     benchmark = replace(BENCHMARKS["big_math"], keep=lambda row: True, sample=None, size=4)
     assert len(to_problems(benchmark, rows)) == 4
-
-
-@pytest.mark.parametrize(("name", "message"), [("none.parquet", "does not exist"), ("a.xlsx", "unknown kind")])
-def test_a_file_that_cannot_be_read_is_named(tmp_path, name, message):
-    (tmp_path / "a.xlsx").touch()
-    with pytest.raises(DataError, match=message):
-        prepare(GSM8K, tmp_path / "out.parquet", [tmp_path / name])

@@ -2,7 +2,7 @@
 
 - `declaration`  what a benchmark declares
 - `catalogue`    the benchmarks
-- `prepare`      hub or local file -> parquet: `python -m vcore_verl.data.benchmarks NAME --output FILE`
+- `prepare`      hub or mirror -> parquet
 
 Code benchmarks (LiveCodeBench, OJBench) need a sandbox for a grader: a `data_source` that `reward` can run, and a
 declaration here.

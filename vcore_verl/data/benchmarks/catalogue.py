@@ -50,22 +50,29 @@ def _math500(row: Row, position: int) -> Problem:
     return Problem(f"math500-{row['unique_id']}", math(row["problem"]), row["answer"])
 
 
-def _big_math(row: Row, position: int) -> Problem:
-    return _big_math_problem(row["problem"], row["answer"])
-
-
-def _big_math_open(row: Row, position: int) -> Problem:
-    return _big_math_problem(row["prompt"], row["solution"])
-
-
-def _big_math_problem(problem: str, answer: str) -> Problem:
-    digest = hashlib.sha256(problem.encode()).hexdigest()[:12]
-    return Problem(f"bigmath-{digest}", math(problem), str(answer))
-
-
 def _gsm8k(row: Row, position: int) -> Problem:
     gold = row["answer"].rpartition("####")[2].strip().replace(",", "")
     return Problem(f"gsm8k-{position}", math(row["question"]), gold)
+
+
+def _big_math(name: str, published: Published, problem: str, answer: str) -> Benchmark:
+    """500 of the problems kept for testing, with the columns that hold a problem and its answer."""
+
+    def to_problem(row: Row, position: int) -> Problem:
+        digest = hashlib.sha256(row[problem].encode()).hexdigest()[:12]
+        return Problem(f"bigmath-{digest}", math(row[problem]), str(row[answer]))
+
+    return Benchmark(
+        name=name,
+        sources=(published,),
+        columns=(problem, answer, "source"),
+        problem=to_problem,
+        size=500,
+        data_source="SynthLabsAI/Big-Math-RL-Verified",
+        keep=lambda row: held_out(row[problem]),
+        distinct=problem,
+        sample=Stratified("source", 500, seed=42),
+    )
 
 
 BENCHMARKS = {
@@ -120,27 +127,13 @@ BENCHMARKS = {
             size=1319,
             data_source="openai/gsm8k",
         ),
-        Benchmark(
-            name="big_math",
-            sources=(Published("SynthLabsAI/Big-Math-RL-Verified", "train"),),
-            columns=("problem", "answer", "source"),
-            problem=_big_math,
-            size=500,
-            data_source="SynthLabsAI/Big-Math-RL-Verified",
-            keep=lambda row: held_out(row["problem"]),
-            distinct="problem",
-            sample=Stratified("source", 500, seed=42),
-        ),
-        Benchmark(
-            name="big_math_open",  # the copy that nobody has to ask for lacks a seventh of the problems
-            sources=(Published("open-r1/Big-Math-RL-Verified-Processed", "train", "all"),),
-            columns=("prompt", "solution", "source"),
-            problem=_big_math_open,
-            size=500,
-            data_source="SynthLabsAI/Big-Math-RL-Verified",
-            keep=lambda row: held_out(row["prompt"]),
-            distinct="prompt",
-            sample=Stratified("source", 500, seed=42),
+        _big_math("big_math", Published("SynthLabsAI/Big-Math-RL-Verified", "train"), "problem", "answer"),
+        # The copy that nobody has to ask for lacks a seventh of the problems.
+        _big_math(
+            "big_math_open",
+            Published("open-r1/Big-Math-RL-Verified-Processed", "train", "all"),
+            "prompt",
+            "solution",
         ),
     )
 }

@@ -1,40 +1,29 @@
 """Published rows -> parquet in verl's RL row format, which evaluation reads."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
 from vcore_verl.data.benchmarks.declaration import Benchmark, Problem
 from vcore_verl.data.hub import DataError
-from vcore_verl.data.published import Row, local_files, open_files, open_published
+from vcore_verl.data.published import Row, open_published
 from vcore_verl.data.rows import rl_row, user, write_rows
 
 
-def prepare(
-    benchmark: Benchmark,
-    output: Path,
-    local: Sequence[Path] = (),
-    mirror: Path | None = None,
-    max_prompts: int | None = None,
-) -> None:
-    """Write the benchmark's problems to `output`: from the hub, from `local` files with the same columns, or from a
-    `mirror` directory with copies under their hub ids. Only the first `max_prompts` where that is set.
+def prepare(benchmark: Benchmark, output: Path, mirror: Path | None = None, max_prompts: int | None = None) -> None:
+    """Write the benchmark's problems to `output`: from the hub, or from a `mirror` directory with copies under their
+    hub ids. Only the first `max_prompts` where that is set.
 
-    Raises `DataError` for missing columns, a number of problems that is not the benchmark's, or repeated ids, and
-    `DataError` for rows that cannot be had.
+    Raises `DataError` for rows that cannot be had, missing columns, a number of problems that is not the benchmark's,
+    and repeated ids.
     """
-    if local:
-        rows: Iterable[Row] = chain.from_iterable(open_files(local_files(path), str(path)).rows for path in local)
-    else:
-        rows = _published(benchmark, mirror)
-    problems = to_problems(benchmark, rows, max_prompts)
-    prompts = enumerate(problems)
+    problems = enumerate(to_problems(benchmark, _published(benchmark, mirror), max_prompts))
     write_rows(
         output,
-        [
+        (
             rl_row(benchmark.data_source, user(problem.prompt), problem.gold, "test", index, problem.prompt_id)
-            for index, problem in prompts
-        ],
+            for index, problem in problems
+        ),
     )
 
 

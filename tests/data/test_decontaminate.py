@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from vcore_verl.config.recipe import RecipeError, load
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.data.decontaminate import WORDS, EvaluationProblems, chosen, normalised, problems
-from vcore_verl.data.published import DataError
+from vcore_verl.data.published import SAMPLES, DataError, mirror_folder
 
 ASKED = "Two trains leave at noon from towns that are 300 km apart, and the first one goes twice as fast."
 EVALUATION = EvaluationProblems([ASKED, "What is $\\frac{1}{2}+1$?"])
@@ -40,8 +42,8 @@ def test_training_leaves_out_all_benchmarks_unless_some_are_chosen():
         chosen(load("qwen3_4b", ["data.decontaminate=[aime26]"]))
 
 
-def samples(names: str):
-    return load("qwen3_4b", ["data.mirror=builtin:samples", f"data.decontaminate=[{names}]"])
+def samples(names: str, mirror: str = SAMPLES):
+    return load("qwen3_4b", [f"data.mirror={mirror}", f"data.decontaminate=[{names}]"])
 
 
 def test_the_problems_of_a_benchmark_are_all_that_it_may_be_drawn_from():
@@ -50,9 +52,11 @@ def test_the_problems_of_a_benchmark_are_all_that_it_may_be_drawn_from():
     assert not any("boxed" in question for question in found["aime"])
 
 
-def test_a_benchmark_that_is_not_to_be_had_is_named_with_the_key_that_leaves_it_out():
+def test_a_benchmark_that_is_not_to_be_had_is_named_with_the_key_that_leaves_it_out(tmp_path):
+    for repository in ("HuggingFaceH4/aime_2024", "math-ai/aime25"):
+        shutil.copytree(mirror_folder(SAMPLES) / repository, tmp_path / repository)
     with pytest.raises(DataError) as error:
-        list(problems(samples("aime,gsm8k")))
+        list(problems(samples("aime,gsm8k", str(tmp_path))))
     assert str(error.value).startswith("training leaves out the problems of gsm8k, and data.mirror=")
     assert str(error.value).endswith("; or do without: data.decontaminate=[aime]")
     assert "\n" not in str(error.value)

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from vcore_verl.config.recipe import RECIPES, ROOT, names
+from tests import shipped
+from vcore_verl.config.recipe import ROOT
 from vcore_verl.cpu import cpu_environment
 
 pytestmark = pytest.mark.e2e
 
-INITS, ALGORITHMS = ({path.stem for path in (RECIPES / group).glob("*.yaml")} - {"none"} for group in ("init", "rl"))
+INITS, ALGORITHMS = ({*names} - {"none"} for names in (shipped.INITS, shipped.ALGORITHMS))
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", shipped.RECIPES)
 def test_every_training_reaches_the_point_where_weights_would_load(name: str, tmp_path: Path):
     changes = ["scale=smoke", f"output_dir={tmp_path}"]
     subprocess.run([sys.executable, "-m", "vcore_verl", "data", name, *changes], cwd=ROOT, check=True)

@@ -4,7 +4,8 @@ import json
 import pytest
 from rich.console import Console
 
-from vcore_verl.config.recipe import load, names
+from tests import shipped
+from vcore_verl.config.recipe import load
 from vcore_verl.preflight.estimate import UnknownArchitecture, architecture_of, print_plan
 from vcore_verl.preflight.estimate.architecture import PUBLISHED
 from vcore_verl.preflight.estimate.cost import GPUS, disk, hours, tokens
@@ -87,7 +88,7 @@ def test_sequence_parallelism_divides_the_tokens_of_an_update():
     assert part("logits", shared) == part("logits", phase("RL, update")) / 2
 
 
-@pytest.mark.parametrize("name", [name for name in names() if name != "tiny"])
+@pytest.mark.parametrize("name", [name for name in shipped.RECIPES if name != "tiny"])
 def test_the_papers_recipes_fit_on_eight_gpus_of_80_gb(name):
     assert warnings(settings(name=name)) == []
 
@@ -157,7 +158,7 @@ def test_a_plan_says_how_long_a_step_takes_and_when_it_counts_as_stalled():
     ]
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", shipped.RECIPES)
 def test_a_plan_is_readable_at_100_columns(name):
     console = Console(file=io.StringIO(), width=100)
     recipe = load(name, ["hardware.device=cpu"] if name == "tiny" else [])

@@ -1,0 +1,5 @@
+"""What `recipes/` of this repository holds: a file that a user adds there is not a test's business."""
+
+RECIPES = ("llama31_8b", "mistral_7b", "qwen3_1_7b", "qwen3_32b", "qwen3_4b", "qwen3_8b", "tiny")
+INITS = ("dft", "iw_sft", "none", "random", "sft", "vcore", "vcore_paper")
+ALGORITHMS = ("dapo", "grpo", "none")

@@ -78,6 +78,15 @@ def test_a_dry_run_prints_plan_stages_and_recipe_and_starts_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("verb", [["run", "--dry-run"], ["show"], ["plan"], ["sweep", "--dry-run", "inits=sft"]])
+def test_a_recipe_can_be_a_file_anywhere(verb, tmp_path):
+    recipe = (ROOT / "recipes" / "tiny.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(recipe)
+    ended = vcore(verb[0], "./mine.yaml", *verb[1:], cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+
+
 def test_a_dry_run_of_a_large_recipe_says_what_is_missing(tmp_path):
     ended = vcore("run", "qwen3_4b", "--dry-run", cwd=tmp_path)
     assert ended.returncode == 0

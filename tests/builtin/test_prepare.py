@@ -12,7 +12,7 @@ from vcore_verl.runs.layout import ArtefactError, Run
 
 @pytest.fixture
 def prepared(tmp_path):
-    recipe = load("tiny", [f"output_dir={tmp_path}", "data.num_sft=60", "data.num_rl=50", "data.num_test=40"])
+    recipe = load("tiny", [f"output_dir={tmp_path}", "data.num_sft=60", "data.num_rl=70", "data.num_test=40"])
     run = Run(recipe)
     builtin.prepare(recipe, run)
     builtin.prepare_tests(recipe, run)
@@ -22,7 +22,7 @@ def prepared(tmp_path):
 def test_every_set_has_its_size_and_verifies(prepared):
     recipe, run = prepared
     rows = {name: pq.read_table(run.data / f"{name}.parquet").num_rows for name in builtin.TRAINING + builtin.TESTS}
-    assert rows == {"sft": 60, "rl": 50, "in_domain": 40, "out_of_domain": 40}
+    assert rows == {"sft": 60, "rl": 70, "in_domain": 40, "out_of_domain": 40}
     command.verify_data(recipe, run)
     command.verify_test_sets(recipe, run)
 
@@ -69,8 +69,8 @@ def test_a_problem_in_two_sets_is_an_error_that_names_both():
 def test_a_missing_or_short_file_does_not_verify(prepared):
     recipe, run = prepared
     summary = json.loads((run.data / "data.json").read_text())
-    (run.data / "data.json").write_text(json.dumps({"rows": summary["rows"] | {"rl": 51}}))
-    with pytest.raises(ArtefactError, match="holds 50 rows, expected 51"):
+    (run.data / "data.json").write_text(json.dumps({"rows": summary["rows"] | {"rl": 71}}))
+    with pytest.raises(ArtefactError, match="holds 70 rows, expected 71"):
         command.verify_data(recipe, run)
     recipe = replace(recipe, evaluation=replace(recipe.evaluation, datasets=["in_domain", "aime"]))
     with pytest.raises(ArtefactError, match=r"test_sets.json lacks aime"):

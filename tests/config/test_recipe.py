@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import shipped
 from vcore_verl.config.recipe import RECIPES, Recipe, RecipeError, load, names, read, save, settings
 
-INITS = sorted(path.stem for path in (RECIPES / "init").glob("*.yaml"))
-RLS = sorted(path.stem for path in (RECIPES / "rl").glob("*.yaml"))
-COMBINATIONS = [(init, rl) for init in INITS for rl in RLS if (init, rl) != ("none", "none")]
+COMBINATIONS = [(init, rl) for init in shipped.INITS for rl in shipped.ALGORITHMS if (init, rl) != ("none", "none")]
 
 
 def error(*overrides: str, name: str = "tiny") -> str:
@@ -19,17 +18,12 @@ def error(*overrides: str, name: str = "tiny") -> str:
     return message
 
 
-def test_all_initialisers_and_algorithms_of_the_design_are_there():
-    assert {"dft", "iw_sft", "none", "random", "sft", "vcore"} <= set(INITS)
-    assert {"dapo", "grpo", "none"} <= set(RLS)
-
-
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", shipped.RECIPES)
 @pytest.mark.parametrize(("init", "rl"), COMBINATIONS)
 def test_every_recipe_composes_with_every_initialiser_and_algorithm(name, init, rl):
     recipe = load(name, [f"init={init}", f"rl={rl}"])
-    assert (recipe.name, recipe.rl.name) == (name, rl)
-    assert init.startswith(recipe.init.name)  # vcore_paper is vcore with the paper's settings
+    assert (recipe.name, recipe.init.name, recipe.rl.name) == (name, init, rl)
+    assert (recipe.has_sft, recipe.has_rl) == (init != "none", rl != "none")
 
 
 def test_an_override_wins_over_the_recipe_and_the_recipe_over_the_base():
@@ -76,14 +70,42 @@ def test_sft_has_the_values_of_tables_6_and_7(name, table_6, epsilon, tau_epsilo
     assert recipe.init.temperature == pytest.approx(tau_epsilon / epsilon)
 
 
-def test_table_7_is_for_the_papers_own_initialiser_alone():
-    assert load("qwen3_8b", ["init=vcore_paper", "vcore_paper.epsilon=1e-3"]).init.probe.epsilon == 1e-3
-    assert load("qwen3_8b", ["init=vcore_paper", "init.probe.epsilon=1e-3"]).init.probe.epsilon == 1e-3
-    assert load("qwen3_8b", []).init.probe.epsilon == "auto"
-    assert "init=vcore has settings of its own" in error("vcore_paper.epsilon=1e-3", name="qwen3_8b")
+@pytest.mark.parametrize(
+    ("name", "overrides", "epsilon", "temperature"),
+    [
+        ("tiny", [], 1e-4, 5e3),
+        ("qwen3_8b-smoke", [], 1e-5, 5e4),
+        ("qwen3_4b", ["model.path=Qwen/Qwen3-8B"], 1e-5, 5e4),
+        ("qwen3_8b", ["init.probe.epsilon=1e-3"], 1e-3, 5e4),
+        ("qwen3_8b", ["model.path=somebody/something"], 1e-4, 5e3),
+    ],
+)
+def test_table_7_is_read_by_the_model(name, overrides, epsilon, temperature):
+    init = load(name, ["init=vcore_paper", *overrides]).init
+    assert (init.probe.epsilon, init.temperature) == (epsilon, temperature)
 
 
-@pytest.mark.parametrize("name", names())
+def test_the_objectives_have_the_settings_of_their_files():
+    own = {init: settings(load("qwen3_4b", [f"init={init}"])) for init in shipped.INITS if init != "none"}
+    found = {init: {key: value for key, value in all.items() if key.startswith("init.")} for init, all in own.items()}
+    probe = {"gradient": "fresh", "batch_size": 32, "update": "sgd", "clip_grad": None, "every": 1}
+    utility = {"init.file": None, "init.variance_control": "loss_ratio"}
+    utility |= {f"init.probe.{key}": value for key, value in probe.items()}
+    assert found == {
+        "dft": {"init.name": "dft", "init.file": None},
+        "iw_sft": {"init.name": "iw_sft", "init.file": None, "init.level": "sequence"},
+        "random": {"init.name": "random", "init.file": None, "init.keep": 0.2},
+        "sft": {"init.name": "sft", "init.file": None},
+        "vcore": utility
+        | {"init.name": "vcore", "init.kl_budget": 0.1, "init.temperature": None}
+        | {"init.probe.derivative": "jvp", "init.probe.epsilon": "auto"},
+        "vcore_paper": utility
+        | {"init.name": "vcore_paper", "init.kl_budget": None, "init.temperature": 5e3}
+        | {"init.probe.derivative": "forward", "init.probe.epsilon": 1e-4},
+    }
+
+
+@pytest.mark.parametrize("name", shipped.RECIPES)
 def test_a_recipe_begins_with_its_command(name):
     assert (RECIPES / f"{name}.yaml").read_text().startswith(f"# bash scripts/sft_then_grpo.sh {name} ")
 
@@ -116,11 +138,13 @@ def test_short_words_stand_for_the_hardware():
 
 
 def test_an_unknown_recipe_lists_the_known():
-    assert error(name="qwen4") == f"unknown recipe 'qwen4'; known recipes: {', '.join(names())}"
+    assert (
+        error(name="qwen4") == f"unknown recipe 'qwen4'; known recipes: {', '.join(names())}; or a file: ./qwen4.yaml"
+    )
 
 
 def test_an_unknown_initialiser_lists_the_known():
-    assert error("init=vcor") == f"init=vcor is not known; choose one of {', '.join(INITS)}"
+    assert error("init=vcor").startswith("init=vcor is not known; choose one of dft, iw_sft, none")
 
 
 @pytest.mark.parametrize(
@@ -181,10 +205,47 @@ def test_a_missing_local_file_is_an_error(key, tmp_path):
         "hardware.device=tpu",
         "init.probe.epsilon=big",
         "model.dtype=int8",
+        "rl.kl_coef=-1.0",
+        "rl.entropy_coef=-0.1",
+        "rl.temperature=-1.0",
+        "rl.temperature=0.0",
+        "rl.clip_low=0.0",
+        "rl.clip_high=-0.2",
+        "rl.warmup_ratio=1.5",
+        "rl.loss_aggregation=foo",
+        "rl.prompts_per_step=0",
+        "sft.warmup_ratio=-0.1",
+        "sft.learning_rate=0.0",
+        "sft.schedule=linear",
+        "sft.betas=[0.9]",
+        "sft.betas=[0.9, 1.0]",
+        "evaluation.top_p=0.0",
+        "evaluation.temperature=-1.0",
+        "evaluation.max_prompts=0",
+        "data.num_rl=32",
+        "data.num_sft=31",
+        "init.kl_budget=-1.0",
+        "init.variance_control=ratio",
+        "init.probe.every=0",
+        "init.probe.update=lion",
     ],
 )
 def test_a_value_that_makes_no_sense_is_an_error(override):
     assert error(override).startswith(override)
+
+
+def test_numbers_that_do_not_fit_together_are_an_error():
+    assert (
+        error("init.temperature=1") == "give exactly one of init.temperature and init.kl_budget, and null for the other"
+    )
+    assert error("init.kl_budget=null").startswith("give exactly one of init.temperature and init.kl_budget")
+    assert error("rl.overlong_buffer=129").startswith(
+        "rl.overlong_buffer=129 must not exceed rl.max_response_tokens=128"
+    )
+    assert error("evaluation.datasets=[]") == "evaluation.datasets is empty: name one at least"
+    assert error("data.num_rl=32") == "data.num_rl=32 prompts make no step of rl.prompts_per_step=64"
+    load("tiny", ["data.num_rl=32", "rl=none"])
+    load("tiny", ["data.num_sft=8", "init=none"])
 
 
 def test_a_value_that_nothing_sets_is_an_error(tmp_path):

@@ -12,7 +12,8 @@ from verl.utils import distributed
 from verl.utils.config import omega_conf_to_dataclass
 from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
 
-from vcore_verl.config.recipe import RECIPES, Recipe, load
+from tests import shipped
+from vcore_verl.config.recipe import Recipe, load
 from vcore_verl.rl import main as rl_main
 from vcore_verl.rl.command import rl_command
 from vcore_verl.runs.layout import Run
@@ -58,7 +59,7 @@ def sft(recipe: Recipe, run: Run) -> None:
 
 
 def rl(recipe: Recipe, run: Run) -> None:
-    if recipe.init.name != "none" and not run.sft_hf.exists():
+    if recipe.has_sft and not run.sft_hf.exists():
         run.sft.mkdir(parents=True)
         run.sft_hf.symlink_to(run.base_hf.resolve())
     config = configured(rl_command(recipe, run).argv, rl_main)
@@ -71,16 +72,12 @@ def rl(recipe: Recipe, run: Run) -> None:
     assert len(prompts) >= config.data.train_batch_size
 
 
-def choices(group: str) -> list[str]:
-    return sorted(path.stem for path in (RECIPES / group).glob("*.yaml"))
-
-
 if __name__ == "__main__":
     name, *changes = sys.argv[1:]
     distributed.initialize_global_process_group()
     trainings: list[tuple[str, str, Callable[[Recipe, Run], None]]] = [
-        *((init, "none", sft) for init in choices("init") if init != "none"),
-        *((init, algorithm, rl) for init in choices("init") for algorithm in choices("rl") if algorithm != "none"),
+        *((init, "none", sft) for init in shipped.INITS if init != "none"),
+        *((init, algorithm, rl) for init in shipped.INITS for algorithm in shipped.ALGORITHMS if algorithm != "none"),
     ]
     for init, algorithm, training in trainings:
         recipe = load(name, [f"init={init}", f"rl={algorithm}", *changes])

@@ -168,5 +168,5 @@ def test_bad_settings_are_named(options: dict, message: str):
 
 
 def test_unknown_variance_rule_is_named():
-    with pytest.raises(ValueError, match="variance_control"):
+    with pytest.raises(ValueError, match="rule is 'ratio'"):
         variance_scale(*(torch.ones(2),) * 3, torch.tensor([0, 2]), rule="ratio")

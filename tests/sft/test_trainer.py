@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.config.test_objectives import POWER
 from tests.sft.launch import kill, settings, torchrun
 from tests.tensorboard import scalars
+from vcore_verl.config.recipe import load
+from vcore_verl.runs.layout import Run
+from vcore_verl.sft.command import verl_settings
 
 pytestmark = pytest.mark.slow
 
@@ -94,3 +98,27 @@ def test_iw_sft_computes_the_reference_once_and_starts_as_sft(start: Path, tmp_p
     assert cache.stat().st_mtime_ns == written
     line = json.loads((tmp_path / "metrics.jsonl").read_text())
     assert line["train/loss"] == pytest.approx(line["train/plain_loss"], rel=1e-6)
+
+
+def test_an_objective_of_ones_own_trains_with_its_setting(start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """One Python file and one YAML outside the package; at exponent 0 it is uniform SFT, at 1 it is DFT."""
+    monkeypatch.chdir(tmp_path)
+    Path("power.py").write_text(POWER)
+    Path("power.yaml").write_text("name: power\nfile: power.py\n")
+    inits = {
+        "power0": ["init=./power.yaml", "init.exponent=0"],
+        "power1": ["init=./power.yaml", "init.exponent=1"],
+        **{name: [f"init={name}"] for name in ("sft", "dft")},
+    }
+    logged = {}
+    for name, overrides in inits.items():
+        (tmp_path / name).mkdir()
+        recipe = load("tiny", overrides)
+        changes = {"+init": verl_settings(recipe, Run(recipe))["+init"], "trainer": {"total_training_steps": 2}}
+        torchrun(2, *MODULE, *settings(start, tmp_path / name, 2, **changes), log=tmp_path / name / "log")
+        lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+        logged[name] = [(step["train/loss"], step["train/plain_loss"]) for step in map(json.loads, lines)]
+    assert [len(steps) for steps in logged.values()] == [2] * 4
+    assert logged["power0"] == logged["sft"]
+    assert logged["power1"] == logged["dft"]
+    assert logged["power0"] != logged["power1"]

@@ -1,15 +1,21 @@
 import pytest
 
+from vcore_verl.config.objectives import builtin
 from vcore_verl.config.recipe import RecipeError, load, save
 from vcore_verl.runs.layout import Run
 from vcore_verl.sft.view import view_weights
+
+PROBING = sorted(name for name, declaration in builtin().items() if "utility" in declaration.needs)
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["init.probe.gradient=running"], "its weights follow from past gradients too"),
-        (["init.probe.update=adam"], "its weights follow from past gradients too"),
+        *(
+            ([f"init={init}", f"init.probe.{setting}"], "its weights follow from past gradients too")
+            for init in PROBING
+            for setting in ("gradient=running", "update=adam")
+        ),
         (["init=none"], "has no SFT whose weights could be shown"),
         (["init=dft"], "run the recipe first"),
     ],

@@ -147,7 +147,9 @@ def doctor(args: argparse.Namespace) -> int:
 
 def _add_verb(verbs: Any, name: str, call: Any, words: str = "") -> argparse.ArgumentParser:
     verb = add_verb(verbs, name, call)
-    verb.add_argument("recipe", nargs="?", metavar="RECIPE", help=f"one of: {', '.join(names())}")
+    verb.add_argument(
+        "recipe", nargs="?", metavar="RECIPE", help=f"one of: {', '.join(names())}; or a file: ./mine.yaml"
+    )
     words = words or "for example init=dft seed=1 sft.steps=50"
     verb.add_argument("overrides", nargs="*", metavar="key=value", help=words)
     return verb

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from vcore_verl.cli.output import add_verb, console, say
-from vcore_verl.config.recipe import RecipeError, load, names
+from vcore_verl.config.recipe import RecipeError, is_recipe, load
+from vcore_verl.runs.layout import Run
 from vcore_verl.runtime import process
 from vcore_verl.runtime.progress import shown
 
@@ -59,7 +60,7 @@ def add_verbs(verbs: Any) -> None:
 def report(args: argparse.Namespace) -> int:
     """compare all runs of a recipe, from what they left on disk"""
     place = Path(args.recipe)
-    root = place if place.is_dir() else Path(load(args.recipe, []).output_dir) / place
+    root = place if place.is_dir() else Run(load(args.recipe, [])).root
     if not root.is_dir():
         raise RecipeError(f"{root} does not exist: run the recipe first")
     from vcore_verl.report import REFERENCE, keep, terminal_summary, write_report
@@ -78,7 +79,7 @@ def compare(args: argparse.Namespace) -> int:
     """compare evaluations by their folders, wherever their checkpoints come from"""
     for folder in args.folders:
         if not folder.is_dir():
-            hint = f"; to train arms of the recipe: sweep {folder}" if str(folder) in names() else ""
+            hint = f"; to train arms of the recipe: sweep {folder}" if is_recipe(str(folder)) else ""
             raise RecipeError(f"{folder} is not a folder{hint}")
     from vcore_verl.report.versus import versus
 

@@ -1,8 +1,11 @@
 """What was asked for: the recipe, typed, composed, checked and compared with its base. Imports no torch.
 
-- `schema`      every key with its type and meaning
-- `recipe`      composition from `recipes/` and overrides, checks, reading and writing
-- `verl_keys`   the keys below `sft.verl` and `rl.verl`, checked against the installed verl
+- `schema`      every key with its type, range and meaning
+- `objectives`  what the SFT objectives declare, read from their source
+- `recipe`      a recipe with its overrides, reading and writing
+- `composition` where its files lie, and what Hydra makes of them
+- `checks`      what types cannot say: ranges, numbers that do not fit together, settings without effect
+- `verl_keys`   the keys below `sft.verl` and `rl.verl`, checked against the installed verl and the recipe's own keys
 - `overrides`   nested settings as Hydra overrides, the form in which verl's programs take them
 - `diff`        what a recipe changes against its base
 - `versions`    versions of installed packages

@@ -1,11 +1,13 @@
 """A resolved recipe as what it changes. Imports no torch."""
 
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from vcore_verl.config.recipe import RECIPES, Recipe, settings
+from vcore_verl.config.composition import RECIPES, options
+from vcore_verl.config.recipe import Recipe, init_settings, settings, typed
 
 
 def difference(recipe: Recipe) -> str:
@@ -21,13 +23,17 @@ def difference(recipe: Recipe) -> str:
 
 
 def _reference(recipe: Recipe) -> dict[str, Any]:
-    """Flat settings of base.yaml, init/<name>.yaml and rl/<name>.yaml, with the schema's defaults under them."""
-    config = OmegaConf.structured(Recipe)
-    for part in (config.sft, config.rl):
-        OmegaConf.set_struct(part.verl, False)
+    """Flat settings of base.yaml and the files of `init` and `rl`, with the schema's defaults under them.
+
+    An `init` that was given by its path is compared with its objective's defaults alone.
+    """
+    beside = Path(recipe.file or RECIPES / recipe.name)
+    config = typed(recipe.init.name, recipe.init.file)
     with initialize_config_dir(str(RECIPES), version_base="1.3"):
-        groups = [f"+init={recipe.init.name}", f"+rl={recipe.rl.name}"]
-        config.merge_with(compose("base", overrides=groups))
+        place = f"hydra.searchpath=['file://{beside.parent}']"
+        config.merge_with(compose("base", overrides=[place, f"+rl={recipe.rl.name}"]))
+    if path := options("init", beside).get(recipe.init.name):
+        config.merge_with({"init": init_settings(path, recipe.model.path)})
     return _flat(config, "")
 
 

@@ -5,22 +5,35 @@ starts. Imports no torch.
 """
 
 import difflib
-import os
-import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
-from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from vcore_verl.config.errors import InputError
+from vcore_verl.config import checks, objectives
+from vcore_verl.config.checks import BUILTIN, BUILTIN_TASK
+from vcore_verl.config.composition import (
+    FULL,
+    GROUPS,
+    RECIPES,
+    ROOT,
+    composed,
+    content,
+    find,
+    is_recipe,
+    label,
+    names,
+    options,
+)
+from vcore_verl.config.errors import RecipeError
 from vcore_verl.config.schema import (
+    NONE,
     Base,
     Data,
     Evaluation,
@@ -32,11 +45,13 @@ from vcore_verl.config.schema import (
     Recipe,
     Rl,
     Sft,
-    VcorePaper,
+    init_section,
 )
 
 __all__ = [
     "BUILTIN",
+    "BUILTIN_TASK",
+    "NONE",
     "RECIPES",
     "ROOT",
     "Base",
@@ -51,67 +66,141 @@ __all__ = [
     "RecipeError",
     "Rl",
     "Sft",
-    "VcorePaper",
+    "compared_inits",
+    "init_of",
+    "init_settings",
+    "is_recipe",
     "load",
     "names",
     "read",
     "save",
     "settings",
     "to_yaml",
+    "typed",
 ]
 
-ROOT = Path(__file__).resolve().parents[2]
-RECIPES = ROOT / "recipes"
-GROUPS = ("init", "rl", "scale")  # folders below recipes/ that a recipe chooses one file from
 SHORT = {"gpus": "hardware.gpus", "nodes": "hardware.nodes"}  # words for the keys that every machine changes
-FULL = "full"  # the scale that leaves a recipe as it is
-BUILTIN = "builtin:"  # models and data sets made locally from fixed seeds
-
-
-class RecipeError(InputError):
-    """A recipe that cannot run; the message is one line that says what is wrong and what to do."""
-
-
-def names() -> list[str]:
-    """Names of the recipes that can be run."""
-    return sorted(path.stem for path in RECIPES.glob("*.yaml") if path.stem != "base")
+# Keys that follow from a choice, and the choice.
+CHOSEN = {"init.name": "init=", "init.file": "init=", "init.by_model": "init=", "rl.name": "rl=", "file": "the recipe"}
 
 
 def load(name: str, overrides: list[str]) -> Recipe:
-    """Compose `recipes/<name>.yaml` with `key=value` overrides.
+    """Compose a recipe, `recipes/<name>.yaml` or the YAML file `name`, with `key=value` overrides.
 
     At another scale the recipe is called `<name>-<scale>`, which keeps its runs apart; `name` may be so written too.
-    Raises `RecipeError` for an unknown recipe, an unknown key, a value of the wrong type, a value that is not set, a
-    local file that is missing, and a setting that would be ignored.
+    Raises `RecipeError` for an unknown recipe, an unknown key, a value of the wrong type or out of range, a value that
+    is not set, a local file that is missing, and a setting that would be ignored.
     """
-    file, _, scale = name.partition("-")
-    if file not in names():
-        raise RecipeError(f"unknown recipe '{name}'; known recipes: {', '.join(names())}")
+    file, scale = find(name)
     parsed = _parse([f"scale={scale}", *overrides] if scale else overrides)
-    chosen = [item for item in parsed if item.key_or_group in GROUPS]
-    for item in chosen:
-        options = sorted(path.stem for path in (RECIPES / item.key_or_group).glob("*.yaml"))
-        if item.value() not in options:
-            raise RecipeError(f"{item.key_or_group}={item.value()} is not known; choose one of {', '.join(options)}")
-    with initialize_config_dir(str(RECIPES), version_base="1.3"):
-        composed = compose(file, overrides=[str(item.input_line) for item in chosen])
-    config = _schema()
-    _merge(config, composed, f"recipes/{file}.yaml")
+    chosen = {item.key_or_group: str(item.value()) for item in parsed if item.key_or_group in GROUPS}
+    changes = [item for item in parsed if item.key_or_group not in GROUPS]
+    layers = composed(file, chosen)
+    models = [item.value() for item in changes if item.key_or_group == "model.path"]
+    init, rl = layers.files["init"], layers.files["rl"]
+    own = init_settings(init, models[-1] if models else layers.config.get("model", {}).get("path"))
+    _settle(layers.config.init, own, _without_defaults(init))
+    config = typed(own.name, own.file)
+    _merge(config, OmegaConf.create({"init": own}), label(init))
+    _merge(config, OmegaConf.create({"rl": _without_defaults(rl)}), label(rl))
+    _merge(config, layers.config, label(file))
+    if "probe" not in config.init:  # a scale serves all objectives
+        layers.scale.get("init", {}).pop("probe", None)
+    _merge(config, layers.scale, label(layers.files.get("scale", file)))
     if OmegaConf.is_missing(config, "name"):
-        scale = next((str(item.value()) for item in reversed(chosen) if item.key_or_group == "scale"), FULL)
-        config.name = file if scale == FULL else f"{file}-{scale}"
-    for item in parsed:
-        if item.key_or_group not in GROUPS:
-            update = OmegaConf.create()
-            # A variant is a name, also where it looks like a number: 1e-6.
-            value = (
-                str(item.input_line).partition("=")[2].strip("'\"") if item.key_or_group == "variant" else item.value()
-            )
-            OmegaConf.update(update, item.key_or_group, value, force_add=True)
-            _merge(config, update, f"'{item.input_line}'")
+        scale = layers.files["scale"].stem if "scale" in layers.files else FULL
+        config.name = file.stem if scale == FULL else f"{file.stem}-{scale}"
+    config.file = None if file.parent == RECIPES else str(file)
+    overridden = [key for item in changes for key in _override(config, item)]
     recipe = _to_recipe(config)
-    _check(recipe, [item.key_or_group for item in parsed])
+    checks.check(recipe)
+    given = {key: label(file) for key in _keys(_without_defaults(file))}
+    given |= {f"init.{key}": label(init) for key in _keys(own) if key not in ("name", "file")}
+    given |= dict.fromkeys(overridden, "")
+    checks.check_effect(recipe, given, {*overridden, *chosen, *_keys(layers.scale), "scale"})
     return recipe
+
+
+def compared_inits(name: str) -> list[str]:
+    """The initialisers that a comparison of the recipe `name` has by default, `none` last."""
+    found = []
+    for init, path in options("init", find(name)[0]).items():
+        said = content(path)
+        if said.get("name") not in (None, NONE) and _objective(said, path).compared:
+            found.append(init)
+    return [*sorted(found), NONE]
+
+
+def init_of(values: DictConfig) -> Init:
+    """The section `init` that `values`, a part of it, stand for. Raises `RecipeError` as `load` does."""
+    config = typed(values.name, values.get("file"))
+    _merge(config, OmegaConf.create({"init": values}), "init")
+    return cast(Init, OmegaConf.to_object(config.init))
+
+
+def init_settings(path: Path, model: Any) -> DictConfig:
+    """What a file of `init` sets for a model: the row of `by_model` with its path, or `default`, over the rest.
+
+    A `file` that the objective lies in, given beside `path`, becomes absolute.
+    """
+    own = _without_defaults(path)
+    if own.get("name") != path.stem:
+        raise RecipeError(
+            f"{label(path)}: name={own.get('name')} must be {path.stem}, as the file is called; "
+            "other settings of an objective are a variant=... of it"
+        )
+    own.update(_located(own, path))
+    rows = own.pop("by_model", None) or OmegaConf.create()
+    if not isinstance(rows, DictConfig):
+        raise RecipeError(f"{label(path)}: by_model holds one section of settings for each model, and a default")
+    for row in rows.values():
+        _merge(typed(own.name, own.file), OmegaConf.create({"init": row}), label(path))
+    return cast(DictConfig, OmegaConf.merge(own, rows.get(model, rows.get("default", {}))))
+
+
+def _settle(init: DictConfig, own: DictConfig, said: DictConfig) -> None:
+    """Give the composed section `init` the settings `own` wherever it still has what its file `said`."""
+    init.pop("by_model", None)
+    for key in _keys(own):
+        if OmegaConf.select(init, key) == OmegaConf.select(said, key):
+            OmegaConf.update(init, key, OmegaConf.select(own, key), force_add=True)
+
+
+def _located(init: DictConfig, path: Path) -> DictConfig:
+    """`name` and `file` of the objective that `path`, a file of `init`, names; the file as an absolute path."""
+    file = init.get("file")
+    return OmegaConf.create({"name": init.get("name"), "file": file and str((path.parent / file).resolve())})
+
+
+def _objective(init: DictConfig, path: Path) -> objectives.Declaration:
+    located = _located(init, path)
+    return objectives.find(located.name, located.file)
+
+
+def _without_defaults(path: Path) -> DictConfig:
+    found = content(path)
+    found.pop("defaults", None)
+    return found
+
+
+def _keys(values: DictConfig) -> list[str]:
+    """Dotted keys of all values that are no section."""
+    return list(dict(_flatten(cast(dict[str, Any], OmegaConf.to_container(values)), "")))
+
+
+def _override(config: DictConfig, item: Override) -> list[str]:
+    """Merge one override into the typed `config`; the keys that it sets, several where its value is a section."""
+    key, source = str(item.key_or_group), f"'{item.input_line}'"
+    if key in CHOSEN:
+        raise RecipeError(f"{source}: {key} follows from {CHOSEN[key]}")
+    if key.startswith("init.") and config.init.name == NONE:
+        raise RecipeError(f"{key} would be ignored: init=none runs no SFT; leave it out")
+    update = OmegaConf.create()
+    # A variant is a name, also where it looks like a number: 1e-6.
+    value = str(item.input_line).partition("=")[2].strip("'\"") if key == "variant" else item.value()
+    OmegaConf.update(update, key, value, force_add=True)
+    _merge(config, update, source)
+    return _keys(update)
 
 
 def save(recipe: Recipe, path: Path) -> None:
@@ -121,8 +210,10 @@ def save(recipe: Recipe, path: Path) -> None:
 
 def read(path: Path) -> Recipe:
     """Read a resolved recipe written by `save`."""
-    config = _schema()
-    _merge(config, cast(DictConfig, OmegaConf.load(path)), str(path))
+    found = content(path)
+    init = found.get("init", {})
+    config = typed(init.get("name", NONE), init.get("file"))
+    _merge(config, found, str(path))
     return _to_recipe(config)
 
 
@@ -159,10 +250,13 @@ def _parse(overrides: list[str]) -> list[Override]:
     return parsed
 
 
-def _schema() -> DictConfig:
+def typed(objective: str, file: str | None) -> DictConfig:
+    """An empty recipe with the types of all its keys, those of `init` as the objective declares them."""
     config = OmegaConf.structured(Recipe)
     for part in (config.sft, config.rl):  # verl's own keys: checked against verl, not here
         OmegaConf.set_struct(part.verl, False)
+    if objective != NONE:
+        config.init = OmegaConf.structured(init_section(objectives.find(objective, file)))
     return config
 
 
@@ -171,7 +265,7 @@ def _merge(config: DictConfig, update: DictConfig, source: str) -> None:
     try:
         config.merge_with(update)
     except ConfigKeyError as error:
-        raise RecipeError(f"{source}: unknown key '{error.full_key}'{_nearest(str(error.full_key))}") from error
+        raise RecipeError(f"{source}: {_unknown(config, str(error.full_key))}") from error
     except OmegaConfBaseException as error:
         key = error.full_key or ", ".join(str(name) for name in update)
         reason = str(error.msg).splitlines()[0].rstrip(".")
@@ -187,6 +281,20 @@ def _to_recipe(config: DictConfig) -> Recipe:
         raise RecipeError(f"{error.full_key}: {str(error.msg).splitlines()[0]}") from error
 
 
+def _unknown(config: DictConfig, key: str) -> str:
+    """What is wrong with the unknown `key`, and which there are."""
+    section, _, rest = key.partition(".")
+    if section != "init" or not rest:
+        return f"unknown key '{key}'{_nearest(key)}"
+    kind = cast(type[Init], OmegaConf.get_type(config.init))
+    has = [name for name in _known_keys(kind) if name not in ("name", "file", "probe")]
+    similar = difflib.get_close_matches(rest, has, n=1)
+    hint = f"; did you mean init.{similar[0]}?" if similar else ""
+    objective = kind.declaration.name if kind.declaration else NONE
+    names = f": {', '.join(has)}" if has else " none"
+    return f"{key} is no setting of {objective}, which has{names}{hint}"
+
+
 def _known_keys(kind: type = Recipe, prefix: str = "") -> Iterator[str]:
     hints = get_type_hints(kind)
     for item in fields(kind):
@@ -197,7 +305,7 @@ def _known_keys(kind: type = Recipe, prefix: str = "") -> Iterator[str]:
 
 def _nearest(key: str) -> str:
     """A hint at the known keys that the unknown `key` may stand for: same or similar last name, else its section's."""
-    known = [other for other in _known_keys() if not other.endswith(".verl")]
+    known = [other for other in _known_keys() if not other.endswith((".verl", "file"))]
     section, _, last = key.rpartition(".")
     same_name = [other for other in known if other.rpartition(".")[2] == last]
     siblings = [other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == section]
@@ -206,67 +314,3 @@ def _nearest(key: str) -> str:
     if found:
         return f"; did you mean {' or '.join(found)}?"
     return f"; keys of {section or 'a recipe'}: {', '.join(siblings)}"
-
-
-def _check(recipe: Recipe, overridden: list[str]) -> None:
-    """What types cannot say."""
-    choices = {
-        "model.family": (recipe.model.family, ("qwen3", "llama", "mistral")),
-        "model.dtype": (recipe.model.dtype, ("bfloat16", "float32")),
-        "hardware.device": (recipe.hardware.device, ("auto", "cuda", "cpu")),
-        "data.overlong": (recipe.data.overlong, ("drop", "truncate")),
-        "sft.schedule": (recipe.sft.schedule, ("cosine", "constant")),
-        "rl.schedule": (recipe.rl.schedule, ("cosine", "constant")),
-    }
-    for key, (value, allowed) in choices.items():
-        if value not in allowed:
-            raise RecipeError(f"{key}={value} is not known; choose one of {', '.join(allowed)}")
-    positive = {
-        "hardware.gpus": recipe.hardware.gpus,
-        "hardware.nodes": recipe.hardware.nodes,
-        "hardware.tensor_parallel": recipe.hardware.tensor_parallel,
-        "hardware.stall_minutes": recipe.hardware.stall_minutes,
-        "data.num_sft": recipe.data.num_sft,
-        "data.num_rl": recipe.data.num_rl,
-        "sft.steps": recipe.sft.steps,
-        "sft.batch_size": recipe.sft.batch_size,
-        "sft.save_every": recipe.sft.save_every,
-        "rl.steps": recipe.rl.steps,
-        "rl.prompts_per_step": recipe.rl.prompts_per_step,
-        "rl.samples_per_prompt": recipe.rl.samples_per_prompt,
-        "rl.mini_batch_prompts": recipe.rl.mini_batch_prompts,
-        "rl.save_every": recipe.rl.save_every,
-        "evaluation.num_samples": recipe.evaluation.num_samples,
-    }
-    for key, number in positive.items():
-        if number <= 0:
-            raise RecipeError(f"{key}={number} must be positive")
-    if recipe.init.name == "none" and recipe.rl.name == "none":
-        raise RecipeError("init=none and rl=none together leave nothing to train")
-    if not re.fullmatch(r"[A-Za-z0-9._+@%=-]*", recipe.variant):
-        raise RecipeError(f"variant={recipe.variant} is to be part of a folder's name: letters, digits and ._+@%=-")
-    epsilon = recipe.init.probe.epsilon
-    if epsilon != "auto" and (isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or epsilon <= 0):
-        raise RecipeError(f"init.probe.epsilon={epsilon} must be a positive number or auto")
-    ignored = {
-        "vcore_paper": (recipe.init.name != "vcore_paper", f"init={recipe.init.name} has settings of its own"),
-        "base": (not recipe.model.path.startswith(BUILTIN), f"model.path={recipe.model.path} is not built in"),
-        "init": (recipe.init.name == "none", "init=none runs no SFT"),
-        "sft": (recipe.init.name == "none", "init=none runs no SFT"),
-        "rl": (recipe.rl.name == "none", "rl=none runs no RL"),
-    }
-    for key in overridden:
-        unused, reason = ignored.get(key.partition(".")[0], (False, ""))
-        if "." in key and unused:
-            raise RecipeError(f"{key} would be ignored: {reason}; leave it out")
-    solve_rate = recipe.data.solve_rate
-    if solve_rate is not None and (len(solve_rate) != 2 or not 0 <= solve_rate[0] <= solve_rate[1] <= 1):
-        raise RecipeError(f"data.solve_rate={solve_rate} must be [low, high] within [0, 1]")
-    for key, path in {"model.path": recipe.model.path, "data.sft": recipe.data.sft, "data.rl": recipe.data.rl}.items():
-        if _is_local(path) and not Path(path).expanduser().exists():
-            raise RecipeError(f"{key}={path} does not exist; give a path that does, or a hub id")
-
-
-def _is_local(path: str) -> bool:
-    """Whether `path` can only mean a place on this machine: hub ids look like `owner/name`."""
-    return path.startswith((os.sep, "./", "../", "~")) or path.endswith((".parquet", ".jsonl"))

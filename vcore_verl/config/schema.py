@@ -1,21 +1,41 @@
-"""The recipe as types: every key there is, with its meaning. Imports no torch.
+"""The recipe as types: every key there is, with its meaning and range. Imports no torch.
 
-What is `MISSING` here has its value in `recipes/base.yaml` or in the recipe itself.
+What is `MISSING` here has its value in `recipes/base.yaml` or in the recipe itself. The section `init` has the settings
+of the chosen objective, which its own file declares: `init_section` makes the type.
 """
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
+from functools import cache
+from typing import Annotated, Any, ClassVar, cast, get_type_hints
 
 from omegaconf import MISSING
+
+from vcore_verl.config.objectives import Declaration
+from vcore_verl.setting import Setting
+
+NONE = "none"  # init=none: no SFT, rl=none: no RL
+
+Count = Annotated[int, Setting(low=1)]
+Positive = Annotated[float, Setting(above=0)]
+NotNegative = Annotated[float, Setting(low=0)]
+Share = Annotated[float, Setting(low=0, high=1)]
+Schedule = Annotated[str, Setting(choices=("cosine", "constant"))]
+Device = Annotated[str, Setting(choices=("auto", "cuda", "cpu"))]
+Dtype = Annotated[str, Setting(choices=("bfloat16", "float32"))]
+Family = Annotated[str, Setting(choices=("qwen3", "llama", "mistral"))]
+# verl/trainer/ppo/core_algos.py, agg_loss
+LOSS_AGGREGATIONS = ("token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-sum-norm", "seq-mean-token-mean")
+Overlong = Annotated[str, Setting(choices=("drop", "truncate"))]
 
 
 @dataclass
 class Lora:
     """Low-rank adapters for SFT; rank 0 is full fine-tuning."""
 
-    rank: int = 0
-    alpha: int = 0
-    dropout: float = 0.0
+    rank: Annotated[int, Setting(low=0)] = 0
+    alpha: Annotated[int, Setting(low=0)] = 0
+    dropout: Annotated[float, Setting(low=0, below=1)] = 0.0
 
 
 @dataclass
@@ -26,8 +46,8 @@ class Model:
     """
 
     path: str = MISSING
-    family: str = "qwen3"
-    dtype: str = "bfloat16"
+    family: Family = "qwen3"
+    dtype: Dtype = "bfloat16"
     lora: Lora = field(default_factory=Lora)
 
 
@@ -35,25 +55,25 @@ class Model:
 class Hardware:
     """Where it runs. `device: auto` is resolved once, by the launcher."""
 
-    device: str = "auto"
-    gpus: int = 8  # ranks per node; on a CPU, processes
-    nodes: int = 1
-    tensor_parallel: int = 1  # GPUs of one vLLM engine
-    stall_minutes: float = 30.0
+    device: Device = "auto"
+    gpus: Count = 8  # ranks per node; on a CPU, processes
+    nodes: Count = 1
+    tensor_parallel: Count = 1  # GPUs of one vLLM engine
+    stall_minutes: Positive = 30.0
 
 
 @dataclass
 class Base:
     """How the built-in base model is made; used only where `model.path` is `builtin:...`."""
 
-    layers: int = 4
-    hidden_size: int = 128
-    heads: int = 4
-    kv_heads: int = 2
-    intermediate_size: int = 384
-    steps: int = 600
-    batch_size: int = 64
-    learning_rate: float = 1e-3
+    layers: Count = 4
+    hidden_size: Count = 128
+    heads: Count = 4
+    kv_heads: Count = 2
+    intermediate_size: Count = 384
+    steps: Annotated[int, Setting(low=0)] = 600
+    batch_size: Count = 64
+    learning_rate: Positive = 1e-3
 
 
 @dataclass
@@ -64,13 +84,15 @@ class Data:
 
     sft: str = MISSING
     rl: str = MISSING
-    num_sft: int = MISSING
-    num_rl: int = MISSING
-    num_test: int = MISSING
-    max_prompt_tokens: int = MISSING
-    cutoff_tokens: int = MISSING  # prompt and trace of an SFT example
-    overlong: str = "drop"  # or truncate: SFT examples beyond it
-    solve_rate: list[float] | None = None  # [low, high]: RL problems that a small model solves so often
+    num_sft: Count = MISSING
+    num_rl: Count = MISSING
+    num_test: Count = MISSING
+    max_prompt_tokens: Count = MISSING
+    cutoff_tokens: Count = MISSING  # prompt and trace of an SFT example
+    overlong: Overlong = "drop"  # or truncate: SFT examples beyond it
+    solve_rate: Annotated[list[float] | None, Setting(low=0, high=1)] = (
+        None  # [low, high]: RL problems that a small model solves so often
+    )
     decontaminate: list[str] | None = None  # benchmarks whose problems training leaves out; null: all of them
     sft_revision: str | None = None  # a commit of the hub's repository; null: the newest
     rl_revision: str | None = None
@@ -79,54 +101,77 @@ class Data:
 
 @dataclass
 class Probe:
-    """How VCORE measures the utility of a token: gradient, virtual update, derivative along it."""
+    """How the utility of a token is measured: gradient, virtual update, derivative along it.
 
-    gradient: str = "fresh"
-    batch_size: int = 32
-    update: str = "sgd"
-    derivative: str = "jvp"
-    epsilon: Any = "auto"  # a float, or "auto"
-    clip_grad: float | None = None
-    every: int = 1
+    Part of `init` where the objective needs utilities.
+    """
+
+    gradient: Annotated[
+        str, Setting("of a batch of its own, or the average of past training gradients", choices=("fresh", "running"))
+    ] = "fresh"
+    batch_size: Annotated[int, Setting("sequences of a fresh gradient", low=1, source="paper, section 5.1")] = 32
+    update: Annotated[str, Setting("what the gradient is made into", choices=("sgd", "adam"))] = "sgd"
+    derivative: Annotated[
+        str, Setting("exact, or a one-sided or central difference", choices=("jvp", "forward", "central"))
+    ] = "jvp"
+    epsilon: Annotated[Any, Setting("step of a difference", unit="of the direction", above=0, choices=("auto",))] = (
+        "auto"
+    )
+    clip_grad: Annotated[float | None, Setting("norm of the gradient at most; null: as in training", above=0)] = None
+    every: Annotated[int, Setting("steps from one probe to the next; uniform weights between", low=1)] = 1
 
 
 @dataclass
 class Init:
-    """The initialiser: the SFT objective that prepares the model for RL."""
+    """The SFT objective that prepares the model for RL; `file` holds it where it is none of the package's.
 
-    name: str = MISSING
-    probe: Probe = field(default_factory=Probe)
-    temperature: float | None = None
-    kl_budget: float | None = None
-    variance_control: str = "loss_ratio"
-    level: str = "sequence"
-    keep: float = 0.2
-
-
-@dataclass
-class VcorePaper:
-    """The paper's Table 7 for the recipe's model, read by `init=vcore_paper` alone: finite-difference step, and what
-    divides the utility in the softmax.
+    As it stands it is `init=none`. `init_section` derives the types that have an objective's settings.
     """
 
-    epsilon: float = 1e-4
-    temperature: float = 5e3
+    declaration: ClassVar[Declaration | None] = None
+
+    name: str = MISSING
+    file: str | None = None
+
+    @property
+    def probing(self) -> Probe | None:
+        """`probe`, None where the objective needs no utilities and has none."""
+        return getattr(self, "probe", None)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the objective reads beside the token losses: "reference", "utility"."""
+        return self.declaration.needs if self.declaration else ()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The objective's own settings, as its function takes them."""
+        return {item.name: getattr(self, item.name) for item in self.declaration.parameters} if self.declaration else {}
+
+
+@cache
+def init_section(declaration: Declaration) -> type[Init]:
+    """The type of `init` for an objective: its own settings, and `probe` where it needs utilities."""
+    own = [(item.name, Annotated[item.kind, item.setting], item.default) for item in declaration.parameters]
+    probe = [("probe", Probe, field(default_factory=Probe))] if "utility" in declaration.needs else []
+    made = make_dataclass("Init", [*own, *probe], bases=(Init,), namespace={"declaration": declaration})
+    return cast(type[Init], made)
 
 
 @dataclass
 class Sft:
     """Supervised fine-tuning; batch sizes are global. `verl` is merged into verl's SFT configuration."""
 
-    steps: int = MISSING
-    batch_size: int = MISSING
-    max_tokens_per_rank: int = MISSING
-    learning_rate: float = MISSING
-    schedule: str = "cosine"
-    warmup_ratio: float = MISSING
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
-    weight_decay: float = 0.0
-    clip_grad: float = 1.0
-    save_every: int = MISSING
+    steps: Count = MISSING
+    batch_size: Count = MISSING
+    max_tokens_per_rank: Count = MISSING
+    learning_rate: Positive = MISSING
+    schedule: Schedule = "cosine"
+    warmup_ratio: Share = MISSING
+    betas: Annotated[list[float], Setting(low=0, below=1)] = field(default_factory=lambda: [0.9, 0.999])
+    weight_decay: NotNegative = 0.0
+    clip_grad: Positive = 1.0
+    save_every: Count = MISSING
     verl: dict[str, Any] = field(default_factory=dict)
 
 
@@ -135,24 +180,24 @@ class Rl:
     """Reinforcement learning; batch sizes are global. `verl` is merged into verl's PPO configuration."""
 
     name: str = MISSING
-    steps: int = MISSING
-    prompts_per_step: int = MISSING
-    samples_per_prompt: int = MISSING
-    mini_batch_prompts: int = MISSING
-    max_tokens_per_rank: int = MISSING
-    max_response_tokens: int = MISSING
-    learning_rate: float = MISSING
-    schedule: str = "cosine"
-    warmup_ratio: float = MISSING
-    temperature: float = 1.0
-    clip_low: float = 0.2
-    clip_high: float = 0.2
-    kl_coef: float = 0.0
-    entropy_coef: float = 0.0
-    loss_aggregation: str = "token-mean"
+    steps: Count = MISSING
+    prompts_per_step: Count = MISSING
+    samples_per_prompt: Count = MISSING
+    mini_batch_prompts: Count = MISSING
+    max_tokens_per_rank: Count = MISSING
+    max_response_tokens: Count = MISSING
+    learning_rate: Positive = MISSING
+    schedule: Schedule = "cosine"
+    warmup_ratio: Share = MISSING
+    temperature: Positive = 1.0
+    clip_low: Annotated[float, Setting(above=0, high=1)] = 0.2
+    clip_high: Positive = 0.2
+    kl_coef: NotNegative = 0.0
+    entropy_coef: NotNegative = 0.0
+    loss_aggregation: Annotated[str, Setting(choices=LOSS_AGGREGATIONS)] = "token-mean"
     dynamic_sampling: bool = False
-    overlong_buffer: int = 0
-    save_every: int = MISSING
+    overlong_buffer: Annotated[int, Setting(low=0)] = 0
+    save_every: Count = MISSING
     verl: dict[str, Any] = field(default_factory=dict)
 
 
@@ -161,30 +206,54 @@ class Evaluation:
     """Sampling at evaluation: `num_samples` per prompt, and one greedy answer where `greedy`."""
 
     datasets: list[str] = MISSING
-    max_prompts: int | None = None  # the first so many of each benchmark
-    num_samples: int = MISSING
-    temperature: float = 1.0
-    top_p: float = 1.0
-    max_tokens: int = MISSING
+    max_prompts: Annotated[int | None, Setting(low=1)] = None  # the first so many of each benchmark
+    num_samples: Count = MISSING
+    temperature: Positive = 1.0
+    top_p: Annotated[float, Setting(above=0, high=1)] = 1.0
+    max_tokens: Count = MISSING
     seed: int = 42
     greedy: bool = True
 
 
 @dataclass
 class Recipe:
-    """All there is to say about one run."""
+    """All there is to say about one run. `file`, as `init.file`, is set by `load`, never by an override."""
 
     name: str = MISSING
     seed: int = 0
     variant: str = ""
     output_dir: str = "runs"
     tracking: list[str] = field(default_factory=list)  # trackers of verl's, beside metrics.jsonl
+    file: str | None = None  # of a recipe outside recipes/
     model: Model = field(default_factory=Model)
     hardware: Hardware = field(default_factory=Hardware)
     base: Base = field(default_factory=Base)
     data: Data = field(default_factory=Data)
     init: Init = field(default_factory=Init)
-    vcore_paper: VcorePaper = field(default_factory=VcorePaper)
     sft: Sft = field(default_factory=Sft)
     rl: Rl = field(default_factory=Rl)
     evaluation: Evaluation = field(default_factory=Evaluation)
+
+    @property
+    def word(self) -> str:
+        """What a command calls it: its file where that is outside `recipes/`."""
+        return self.file or self.name
+
+    @property
+    def has_sft(self) -> bool:
+        return self.init.name != NONE
+
+    @property
+    def has_rl(self) -> bool:
+        return self.rl.name != NONE
+
+
+def described(section: Any, prefix: str = "") -> Iterator[tuple[str, Setting, Any]]:
+    """Every value of a recipe or a section that has a range or choices: dotted key, `Setting`, value."""
+    hints = get_type_hints(type(section), include_extras=True)
+    for item in fields(section):
+        value = getattr(section, item.name)
+        if is_dataclass(value):
+            yield from described(value, f"{prefix}{item.name}.")
+        for known in getattr(hints[item.name], "__metadata__", ()):
+            yield f"{prefix}{item.name}", known, value

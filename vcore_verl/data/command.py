@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from vcore_verl.config.recipe import BUILTIN, Recipe, RecipeError
+from vcore_verl.config.recipe import BUILTIN, BUILTIN_TASK, Recipe, RecipeError
 from vcore_verl.cpu import cpu_environment
 from vcore_verl.data import decontaminate, funnel, sources, test_sets
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
@@ -20,7 +20,6 @@ from vcore_verl.runtime.process import Command
 PRETRAINED = "builtin:arithmetic"
 BUILTIN_MODELS = (PRETRAINED, "builtin:qwen3", "builtin:llama", "builtin:mistral")
 FOLDER = Path(__file__).parents[1] / "builtin"
-BUILTIN_DATA = "builtin:arithmetic"
 BUILTIN_TESTS = ("in_domain", "out_of_domain")
 
 
@@ -64,8 +63,8 @@ def is_builtin(recipe: Recipe) -> bool:
     builtin = [role for role, name in chosen.items() if name.startswith(BUILTIN)]
     if not builtin:
         return False
-    if any(name != BUILTIN_DATA for name in chosen.values()):
-        raise RecipeError(f"data.{builtin[0]}={chosen[builtin[0]]}: set both data.sft and data.rl to {BUILTIN_DATA}")
+    if any(name != BUILTIN_TASK for name in chosen.values()):
+        raise RecipeError(f"data.{builtin[0]}={chosen[builtin[0]]}: set both data.sft and data.rl to {BUILTIN_TASK}")
     return True
 
 

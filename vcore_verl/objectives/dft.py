@@ -10,7 +10,7 @@ import torch
 from vcore_verl.objectives.registry import Tokens, Weighting, register
 
 
-@register("dft")
+@register("dft", colour="#009E73", marker="^", compared=True)
 def weigh(tokens: Tokens) -> Weighting:
     """w_t = p(y_t) = exp(-l_t), in (0, 1]."""
     return Weighting(torch.exp(-tokens.loss_T))

@@ -4,11 +4,14 @@ them.
 The paper does not say how the loss is normalised; here, as for every objective, by all supervised tokens.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
 from vcore_verl.objectives.packed import lengths
 from vcore_verl.objectives.registry import Tokens, Weighting, register
+from vcore_verl.setting import Setting
 
 
 def keep_mask(answer: Tensor, keep: float, seed: int, example: int) -> Tensor:
@@ -27,13 +30,18 @@ def keep_mask(answer: Tensor, keep: float, seed: int, example: int) -> Tensor:
     return mask
 
 
-@register("random")
-def weigh(tokens: Tokens, *, keep: float = 0.2, seed: int = 0) -> Weighting:
-    """w_t = 1 for kept tokens, else 0. Raises ValueError unless 0 < keep <= 1."""
-    if not 0 < keep <= 1:
-        raise ValueError(f"init.keep is {keep}: use a share in (0, 1]")
+@register("random", colour="#E69F00", marker="v", compared=True)
+def weigh(
+    tokens: Tokens,
+    *,
+    keep: Annotated[
+        float, Setting("share of tokens that are trained on", above=0.0, high=1.0, source="paper, appendix C.2")
+    ] = 0.2,
+) -> Weighting:
+    """w_t = 1 for kept tokens, else 0."""
     answers = tokens.answer_T.split(lengths(tokens.cu_seqlens_S1).tolist())
     masks = [
-        keep_mask(answer, keep, seed, int(example)) for answer, example in zip(answers, tokens.example_S, strict=True)
+        keep_mask(answer, keep, tokens.seed, int(example))
+        for answer, example in zip(answers, tokens.example_S, strict=True)
     ]
     return Weighting(torch.cat(masks).to(tokens.loss_T))

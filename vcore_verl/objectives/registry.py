@@ -6,10 +6,13 @@ itself, so weights do not depend on micro-batches, packing or ranks.
 """
 
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -22,7 +25,7 @@ class Tokens:
     loss_T: l = -log p(y_t) in nats, float32. cu_seqlens_S1: int64 offsets. example_S: int64 index of each sequence in
     the training set. answer_T: bool, the token lies inside the last \\boxed{...}. reference_T: log p_ref(y_t) of the
     initial model, float32, for objectives that need "reference". utility_T: s_t, the decrease of l_t per unit step
-    along the probe direction, float32, for objectives that need "utility".
+    along the probe direction, float32, for objectives that need "utility". seed: the run's.
     """
 
     loss_T: Tensor
@@ -31,6 +34,7 @@ class Tokens:
     answer_T: Tensor
     reference_T: Tensor | None = None
     utility_T: Tensor | None = None
+    seed: int = 0
 
     def needed(self, name: str) -> Tensor:
         """The optional field `name` ("reference" or "utility"). Raises ValueError where it was not supplied."""
@@ -59,21 +63,31 @@ class Objective:
     weigh: Callable[[Tokens], Weighting]
 
 
-_weigh: dict[str, Callable[..., Weighting]] = {}
-_needs: dict[str, frozenset[str]] = {}
+_objectives: dict[str, Objective] = {}
 
 
 def register(
-    *names: str, needs: tuple[str, ...] = ()
+    name: str,
+    *,
+    needs: tuple[str, ...] = (),
+    exactly_one: tuple[tuple[str, ...], ...] = (),
+    colour: str | None = None,
+    marker: str | None = None,
+    compared: bool = False,
 ) -> Callable[[Callable[..., Weighting]], Callable[..., Weighting]]:
-    """Make the decorated `weigh(tokens, *, settings...) -> Weighting` known by each of `names`.
+    """Make the decorated `weigh(tokens, *, settings...) -> Weighting` the objective `name`.
 
-    A second name is for a preset that is an arm of its own in comparisons.
+    Its keyword-only parameters are its settings, each `name: Annotated[type, Setting("effect", ...)] = default`.
+    `needs` names what it reads beside the losses: "reference", "utility". Of each group of settings in `exactly_one`
+    one is to have a value, the others None. `colour` and `marker` (matplotlib's) are how plots show it, chosen for it
+    where they are not given; `compared` makes it an arm of comparisons that do not name theirs.
+
+    All of these are literals: the launcher reads them from the source (`vcore_verl.config.objectives`) and checks the
+    settings before anything starts. A second `@register` above the first is for a preset that is an arm of its own.
     """
 
     def decorate(weigh: Callable[..., Weighting]) -> Callable[..., Weighting]:
-        for name in names:
-            _weigh[name], _needs[name] = weigh, frozenset(needs)
+        _objectives[name] = Objective(name, frozenset(needs), weigh)
         return weigh
 
     return decorate
@@ -84,17 +98,28 @@ def names() -> list[str]:
     package = importlib.import_module("vcore_verl.objectives")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
-    return sorted(_weigh)
+    return sorted(_objectives)
 
 
-def build(name: str, settings: Mapping[str, Any]) -> Objective:
-    """The objective `name` with those of `settings` that its keyword-only parameters name.
+def build(name: str, settings: Mapping[str, Any], file: Path | None = None) -> Objective:
+    """The objective `name` of the package, or of a `file` elsewhere, with `settings` in place of its defaults.
 
-    Raises ValueError for an unknown name or a setting outside its range.
+    Raises ValueError for an unknown name, and for a setting that the objective does not have.
     """
+    if file is not None:
+        _run(file)
     if name not in names():
         raise ValueError(f"unknown objective {name!r}: choose one of {', '.join(names())}")
-    weigh = _weigh[name]
-    accepted = [p.name for p in inspect.signature(weigh).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    chosen = {key: settings[key] for key in accepted if key in settings}
-    return Objective(name, _needs[name], lambda tokens: weigh(tokens, **chosen))
+    objective = _objectives[name]
+    parameters = inspect.signature(objective.weigh).parameters.values()
+    accepted = [item.name for item in parameters if item.kind is item.KEYWORD_ONLY]
+    if unknown := sorted(set(settings) - set(accepted)):
+        raise ValueError(f"init.{unknown[0]} is no setting of {name}, which has {', '.join(accepted) or 'none'}")
+    return Objective(name, objective.needs, partial(objective.weigh, **settings))
+
+
+def _run(file: Path) -> None:
+    """Import a file by its path, so that its objectives register."""
+    spec = importlib.util.spec_from_file_location(f"objective_{file.stem}", file)
+    assert spec is not None and spec.loader is not None  # it ends in .py
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))

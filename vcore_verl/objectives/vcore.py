@@ -7,6 +7,7 @@ the business of `vcore_verl.sft.probe.probe`.
 """
 
 import math
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -21,8 +22,8 @@ from vcore_verl.objectives.packed import (
     sequence_variance,
 )
 from vcore_verl.objectives.registry import Tokens, Weighting, register
+from vcore_verl.setting import Setting
 
-VARIANCE_RULES = ("loss_ratio", "variance", "none")
 # Bisection over log(inverse temperature), utilities scaled to range 1: from as good as uniform to as good as the
 # maximum.
 _LOG_SHARPNESS = (math.log(1e-9), math.log(1e12))
@@ -92,18 +93,39 @@ def variance_scale(
         uniform_S = sequence_variance(utility_T, cu_seqlens_S1).sqrt()
         weighted_S = sequence_variance(weights_T.double() * utility_T, cu_seqlens_S1).sqrt()
     else:
-        raise ValueError(f"init.variance_control is {rule!r}: use one of {', '.join(VARIANCE_RULES)}")
+        raise ValueError(f"rule is {rule!r}: use loss_ratio, variance or none")
     ratio_S = (uniform_S / weighted_S.where(weighted_S > 0, 1.0)).where(weighted_S > 0, 1.0)
     return ratio_S.clamp(max=1.0).float()
 
 
-@register("vcore", "vcore_paper", needs=("utility",))
+@register("vcore_paper", needs=("utility",), exactly_one=(("temperature", "kl_budget"),))
+@register(
+    "vcore",
+    needs=("utility",),
+    exactly_one=(("temperature", "kl_budget"),),
+    colour="#D55E00",
+    marker="o",
+    compared=True,
+)
 def weigh(
     tokens: Tokens,
     *,
-    temperature: float | None = None,
-    kl_budget: float | None = None,
-    variance_control: str = "loss_ratio",
+    temperature: Annotated[
+        float | None,
+        Setting("divides the utility in the softmax", unit="of the utility", above=0.0, source="paper, Table 7"),
+    ] = None,
+    kl_budget: Annotated[
+        float | None,
+        Setting("distance of each sequence's weights from uniform", unit="nats", low=0.0, source="paper, equation 1"),
+    ] = None,
+    variance_control: Annotated[
+        str,
+        Setting(
+            "bounds the update's variance, by one factor per sequence",
+            choices=("loss_ratio", "variance", "none"),
+            source="paper, Algorithm 1 line 6 and section 4.2",
+        ),
+    ] = "loss_ratio",
 ) -> Weighting:
     """w_it = alpha_i n_i q_it."""
     utility_T, cu_seqlens_S1 = tokens.needed("utility"), tokens.cu_seqlens_S1

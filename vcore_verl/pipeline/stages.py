@@ -134,6 +134,11 @@ def input_name(path: Path, run: Run) -> str:
     return os.path.relpath(path, homes[0] if homes else run.root)
 
 
+def _objective_file(recipe: Recipe) -> list[Path]:
+    """The file of an objective that is none of the package's."""
+    return [Path(recipe.init.file)] if recipe.init.file else []
+
+
 def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
     if run.base_hf.parent == run.base:
         builtin = recipe.model.path.startswith(BUILTIN)
@@ -182,7 +187,7 @@ def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
 
 
 def _sft(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
-    if recipe.init.name == "none":
+    if not recipe.has_sft:
         return
     yield Stage(
         name="sft",
@@ -195,7 +200,7 @@ def _sft(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
         keys=(*TRAINING, "init", "sft", "data.cutoff_tokens"),
         packages=("verl", "torch", "transformers"),
         code=partial(code_of, "vcore_verl.sft.command", *_plugin(recipe), objective=recipe.init.name),
-        inputs=(run.sft_start, run.data / "sft.parquet"),
+        inputs=(run.sft_start, run.data / "sft.parquet", *_objective_file(recipe)),
         after=("base", "data"),
     )
     yield _export(recipe, run, "sft", digests)
@@ -203,7 +208,7 @@ def _sft(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
 
 
 def _rl(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
-    if recipe.rl.name == "none":
+    if not recipe.has_rl:
         return
     yield Stage(
         name="rl",

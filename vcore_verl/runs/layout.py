@@ -46,7 +46,7 @@ class Run:
     @property
     def dir(self) -> Path:
         """Where the recipe's last training lies."""
-        return self.sft_home if self.recipe.rl.name == "none" else self.rl_home
+        return self.rl_home if self.recipe.has_rl else self.sft_home
 
     @property
     def base(self) -> Path:
@@ -94,7 +94,7 @@ class Run:
     @property
     def rl_start(self) -> Path:
         """The checkpoint that RL starts from: SFT's, or the base's where there is no SFT."""
-        return self.base_hf if self.recipe.init.name == "none" else self.sft_hf
+        return self.sft_hf if self.recipe.has_sft else self.base_hf
 
     @property
     def eval_base(self) -> Path:

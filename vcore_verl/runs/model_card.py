@@ -36,11 +36,11 @@ def write_card(checkpoint: Path, command: str | None = None) -> None:
 def card(recipe: Recipe, run: Path, stage: str, command: str | None = None) -> str:
     """The card's text in Markdown, with the hub's metadata on top; `stage` is "sft" or "rl"."""
     init, rl = recipe.init.name, recipe.rl.name if stage == "rl" else "none"
-    steps = [f"SFT with {init}"] * (init != "none") + [f"RL with {rl}"] * (stage == "rl")
+    steps = [f"SFT with {init}"] * recipe.has_sft + [f"RL with {rl}"] * (stage == "rl")
     metadata = {"base_model": recipe.model.path, "library_name": "transformers", "pipeline_tag": "text-generation"}
-    command = command or f"bash scripts/sft_then_grpo.sh {recipe.name} init={init} rl={rl} seed={recipe.seed}"
+    command = command or f"bash scripts/sft_then_grpo.sh {recipe.word} init={init} rl={rl} seed={recipe.seed}"
     settings = (
-        {"seed": str(recipe.seed)} | ({} if init == "none" else {"SFT objective": init}) | training(recipe, run, stage)
+        {"seed": str(recipe.seed)} | ({"SFT objective": init} if recipe.has_sft else {}) | training(recipe, run, stage)
     )
     return "\n".join(
         [
@@ -65,7 +65,7 @@ def training(recipe: Recipe, run: Path, stage: str) -> dict[str, str]:
         "model": f"{recipe.model.path}{size}, computed in {recipe.model.dtype}",
         "evaluated on": ", ".join(recipe.evaluation.datasets),
     }
-    if recipe.init.name != "none":
+    if recipe.has_sft:
         adapters = f"LoRA of rank {lora.rank}, alpha {lora.alpha}, merged" if lora.rank else "all parameters"
         found |= {
             "SFT data": f"{data.sft}, {data.num_sft:,} examples{_data_hash(run, 'sft')}",

@@ -53,7 +53,7 @@ def _missing_nodes(recipe: Recipe) -> str | None:
     if nodes == 1 or (in_cluster() and allocated == nodes):
         return None
     here = f"this Slurm job has {allocated}" if allocated else "this is no Slurm job"
-    command = f"sbatch --nodes={nodes} scripts/slurm/nodes.sbatch scripts/sft_then_grpo.sh {recipe.name} nodes={nodes}"
+    command = f"sbatch --nodes={nodes} scripts/slurm/nodes.sbatch scripts/sft_then_grpo.sh {recipe.word} nodes={nodes}"
     return f"recipe {recipe.name} is to run on {nodes} nodes, and {here}; start it with {command}"
 
 

@@ -52,8 +52,8 @@ class WeightedLoss:
     bit.
     """
 
-    def __init__(self, objective: Objective):
-        self.objective = objective
+    def __init__(self, objective: Objective, seed: int):
+        self.objective, self.seed = objective, seed
         self.step = 0
 
     def __call__(self, model_output: dict[str, Tensor], data: TensorDict, dp_group: Any = None) -> tuple[Tensor, dict]:
@@ -92,6 +92,7 @@ class WeightedLoss:
             answer_T=_rolled(data["answer_mask"])[selection.supervised_P].bool(),
             reference_T=_field(data, "reference_log_probs", selection),
             utility_T=self._utility(loss_T, selection, data),
+            seed=self.seed,
         )
 
     @staticmethod

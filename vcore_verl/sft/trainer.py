@@ -11,7 +11,7 @@ from verl.utils import tensordict_utils as tu
 from verl.utils.tracking import Tracking
 from verl.workers.config import TrainingWorkerConfig
 
-from vcore_verl.config.recipe import Init
+from vcore_verl.config.recipe import init_of
 from vcore_verl.runs.metrics_file import MetricsFile
 from vcore_verl.runs.tracking import add_metrics_file
 from vcore_verl.sft.reference import reference_log_probs
@@ -31,7 +31,7 @@ class ObjectiveTrainer(SFTTrainer):
     training_client: ObjectiveWorker
 
     def __init__(self, config: DictConfig):
-        self.init = cast(Init, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Init), config.init)))
+        self.init = init_of(config.init)
         torch.manual_seed(config.trainer.seed)
         super().__init__(config)
         if self.steps_per_epoch and self.resume_global_step % self.steps_per_epoch == 0:
@@ -40,8 +40,8 @@ class ObjectiveTrainer(SFTTrainer):
         if self.resume_global_step == 0:
             torch.manual_seed(config.trainer.seed * 1_000_003 + self.rank)
         self.training_client.step = self.resume_global_step
-        if "utility" in self.training_client.loss_fn.objective.needs:
-            self.training_client.attach_probe(self._draw)
+        if (probe := self.init.probing) is not None:
+            self.training_client.attach_probe(probe, self._draw)
 
     def fit(self) -> None:
         """Train until the last step; nothing where a killed run had reached it."""
@@ -86,7 +86,7 @@ class ObjectiveTrainer(SFTTrainer):
 
     def _init_engine(self) -> None:
         super()._init_engine()
-        if "reference" in self.training_client.loss_fn.objective.needs:
+        if "reference" in self.init.needs:
             self.train_dataset.attach_reference(reference_log_probs(self))
 
     def _start_epoch(self) -> None:
@@ -102,9 +102,11 @@ class ObjectiveTrainer(SFTTrainer):
         """This rank's part of the probe batch B' of a step: drawn with replacement, a function of seed and step
         alone.
         """
+        probe = self.init.probing
+        assert probe is not None
         ranks, rank = self.engine.get_data_parallel_size(), self.engine.get_data_parallel_rank()
         generator = torch.Generator().manual_seed((self.config.trainer.seed * 1_000_003 + step) % 2**63)
-        chosen = torch.randint(len(self.train_dataset), (self.init.probe.batch_size,), generator=generator)
+        chosen = torch.randint(len(self.train_dataset), (probe.batch_size,), generator=generator)
         return self.batch(chosen[rank::ranks].tolist())
 
     def batch(self, indices: list[int]) -> TensorDict:

@@ -134,15 +134,15 @@ def _device() -> str:
 
 def needs_history(recipe: Recipe) -> bool:
     """Whether the probe takes up more of the training than a model and data: a checkpoint alone would mislead."""
-    probe = recipe.init.probe
-    return recipe.init.name == "vcore" and (probe.gradient == "running" or probe.update == "adam")
+    probe = recipe.init.probing
+    return probe is not None and (probe.gradient == "running" or probe.update == "adam")
 
 
 def _check(directory: Path, at: str) -> None:
     if not (directory / "recipe.yaml").is_file():
         raise RecipeError(f"{directory} is not a run: give runs/<recipe>/<init>/seed<k>")
     run = Run(read(directory / "recipe.yaml"))
-    if run.recipe.init.name == "none":
+    if not run.recipe.has_sft:
         raise RecipeError(f"{directory} has no SFT whose weights could be shown")
     if needs_history(run.recipe):
         raise RecipeError(f"{directory}: its weights follow from past gradients too, which no checkpoint in it holds")

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from peft.tuners.lora import LoraLayer
@@ -13,6 +14,7 @@ from verl.workers.config import TrainingWorkerConfig
 from verl.workers.engine_workers import TrainingWorker
 
 from vcore_verl.config.recipe import Init
+from vcore_verl.config.recipe import Probe as ProbeSettings
 from vcore_verl.objectives import build
 from vcore_verl.sft.loss import NonFiniteLossError, WeightedLoss
 from vcore_verl.sft.metrics import step_metrics
@@ -27,13 +29,11 @@ class ObjectiveWorker(TrainingWorker):
 
     def __init__(self, config: TrainingWorkerConfig, init: Init, seed: int):
         super().__init__(config=config)
-        settings = {
-            key: getattr(init, key) for key in ("temperature", "kl_budget", "variance_control", "level", "keep")
-        }
-        self.init, self.seed, self.step = init, seed, 0
+        self.seed, self.step = seed, 0
         self.probe: Probe | None = None
         self.on_step: Callable[[dict[str, float], int], None] | None = None
-        self.set_loss_fn(WeightedLoss(build(init.name, settings | {"seed": seed})))
+        objective = build(init.name, init.settings, Path(init.file) if init.file else None)
+        self.set_loss_fn(WeightedLoss(objective, seed))
 
     def reset(self) -> None:
         """Load the model; give its LoRA layers the dropout that verl's LoRA lacks (transformer_impl.py:358)."""
@@ -43,9 +43,9 @@ class ObjectiveWorker(TrainingWorker):
             if isinstance(module, LoraLayer) and dropout > 0:
                 module.lora_dropout["default"] = nn.Dropout(dropout)
 
-    def attach_probe(self, draw: Callable[[int], TensorDict]) -> None:
+    def attach_probe(self, settings: ProbeSettings, draw: Callable[[int], TensorDict]) -> None:
         """Probe before every training step on batches from `draw(step)`."""
-        self.probe = Probe(self.engine, self.init.probe, draw, self.optimizer_config.clip_grad, self.seed)
+        self.probe = Probe(self.engine, settings, draw, self.optimizer_config.clip_grad, self.seed)
 
     def train_batch(self, data: TensorDict) -> TensorDict:
         """One optimizer step; its metrics, as scalars over all ranks and micro-batches, go to `on_step` and come

@@ -56,7 +56,7 @@ def unreachable(endpoint: str) -> str | None:
 
 def _wanted(recipe: Recipe) -> list[str]:
     """Hub ids of model and data that are neither local nor, for the model, in the hub's cache."""
-    data = [recipe.data.sft] * (recipe.init.name != "none") + [recipe.data.rl] * (recipe.rl.name != "none")
+    data = [recipe.data.sft] * recipe.has_sft + [recipe.data.rl] * recipe.has_rl
     if getattr(recipe.data, "mirror", None) is not None:
         data = []
     names = [name for name in (recipe.model.path, *data) if not name.startswith(BUILTIN)]

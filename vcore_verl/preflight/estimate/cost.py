@@ -58,11 +58,11 @@ def disk(s: Settings) -> list[Item]:
     items = []
     if not s.recipe.model.path.startswith(BUILTIN):
         items.append(Item("base model", 2 * parameters, "the hub's cache: 2 P"))
-    if s.recipe.init.name != "none":
+    if s.recipe.has_sft:
         size = SFT_CHECKPOINTS * (4 * s.in_sft + 8 * s.trainable_in_sft)
         items.append(Item("SFT checkpoints", size, f"{SFT_CHECKPOINTS} x (4 P + 8 of each trained)"))
         items.append(Item("SFT export", 4 * parameters, "4 P: float32"))
-    if s.recipe.rl.name != "none":
+    if s.recipe.has_rl:
         items.append(Item("RL checkpoints", RL_CHECKPOINTS * 12 * parameters, f"{RL_CHECKPOINTS} x 12 P"))
         items.append(Item("RL export", 4 * parameters, "4 P: float32"))
     return items
@@ -78,7 +78,7 @@ def main_memory(s: Settings) -> list[Item]:
     copies = gpus if s.model.tied else 1
     how = f"{copies} x 4 P while loading" + (", one for each rank: tied embeddings" if s.model.tied else "")
     items = [Item("models", copies * 4 * parameters, how), Item("processes", 2 * GIB * gpus, "2 GiB each: assumed")]
-    if s.recipe.rl.name != "none":
+    if s.recipe.has_rl:
         if s.recipe.rl.kl_coef > 0:
             items.append(Item("reference policy", 4 * parameters / nodes, "its float32 shards: 4 P"))
         if offloaded := offloaded_bytes(s):
@@ -91,10 +91,10 @@ def tokens(s: Settings) -> list[Item]:
     recipe = s.recipe
     sft, rl = _sequences(s)
     items = []
-    if recipe.init.name != "none":
+    if recipe.has_sft:
         how = f"{recipe.sft.steps} steps x {recipe.sft.batch_size} x {_trace(s):,.0f}"
         items.append(Item("SFT", sft * _trace(s), how))
-    if recipe.rl.name != "none":
+    if recipe.has_rl:
         how = (
             f"{recipe.rl.steps} steps x {recipe.rl.prompts_per_step} prompts x {recipe.rl.samples_per_prompt} x "
             f"{_response(s):,.0f}"
@@ -110,9 +110,9 @@ def hours(s: Settings, gpu: Gpu) -> list[Item]:
     """Hours of each stage on the recipe's number of GPUs of one kind."""
     recipe = s.recipe
     items = []
-    if recipe.init.name != "none":
+    if recipe.has_sft:
         items.append(Item("SFT", _sft_seconds(s, gpu) / 3600, _sft_passes(s)))
-    if recipe.rl.name != "none":
+    if recipe.has_rl:
         rollouts = recipe.rl.steps * _rollout_seconds(s, gpu)
         items.append(Item("RL, generation", rollouts / 3600, "weights and cache read for each token"))
         items.append(Item("RL, update", _update_seconds(s, gpu) / 3600, f"{_update_passes(s)} forward passes' worth"))
@@ -129,15 +129,14 @@ def step_seconds(s: Settings, gpu: Gpu, stage: str) -> float:
     """Seconds of a step of `stage`, "sft" (one that probes) or "rl". Infinite where the weights leave vLLM no room."""
     if stage == "rl":
         return _rollout_seconds(s, gpu) + _update_seconds(s, gpu) / s.recipe.rl.steps
-    passes = _passes(s, "sft")
-    if s.recipe.init.name != "iw_sft":
-        passes += s.recipe.init.probe.every * _probe_passes(s)
+    probe = s.recipe.init.probing
+    passes = _passes(s, "sft") + (probe.every * _probe_passes(s) if probe else 0.0)
     return _sft_forward_seconds(s, gpu, s.recipe.sft.batch_size * passes)
 
 
 def reference_seconds(s: Settings, gpu: Gpu) -> float:
-    """Seconds of iw_sft's pass over all training data, which comes before the first step; 0 of another initialiser."""
-    return _sft_forward_seconds(s, gpu, s.recipe.data.num_sft) if s.recipe.init.name == "iw_sft" else 0.0
+    """Seconds of the initial model's pass over all training data, before the first step, where it is needed."""
+    return _sft_forward_seconds(s, gpu, s.recipe.data.num_sft) if "reference" in s.recipe.init.needs else 0.0
 
 
 def generation_seconds(
@@ -166,8 +165,9 @@ def generation_seconds(
 
 
 def _sft_passes(s: Settings) -> str:
-    per_step, probe = _passes(s, "sft"), _probe_passes(s)
-    return f"{per_step:.1f} forward passes' worth a token" + (f", {probe:.1f} of probe" if probe else "")
+    words = f"{_passes(s, 'sft'):.1f} forward passes' worth a token"
+    extra = {"probe": _probe_passes(s), "reference": _reference_passes(s)}
+    return words + "".join(f", {passes:.1f} of {name}" for name, passes in extra.items() if passes)
 
 
 def _passes(s: Settings, section: str) -> float:
@@ -184,19 +184,24 @@ def _probe_passes(s: Settings) -> float:
 
     A forward-mode pass costs three where weights carry tangents, and two where only adapters do.
     """
-    init, full = s.recipe.init, s.recipe.model.lora.rank == 0
-    if init.name == "iw_sft":
-        return s.recipe.data.num_sft / (s.recipe.sft.steps * s.recipe.sft.batch_size)  # the reference, once
-    if not init.name.startswith("vcore"):
+    probe, full = s.recipe.init.probing, s.recipe.model.lora.rank == 0
+    if probe is None:
         return 0.0
-    gradient = _passes(s, "sft") * init.probe.batch_size / s.recipe.sft.batch_size
-    derivative = {"jvp": 2.0 + full, "central": 2.0, "forward": 1.0}[init.probe.derivative]
-    return (gradient * (init.probe.gradient == "fresh") + derivative) / init.probe.every
+    gradient = _passes(s, "sft") * probe.batch_size / s.recipe.sft.batch_size
+    derivative = {"jvp": 2.0 + full, "central": 2.0, "forward": 1.0}[probe.derivative]
+    return (gradient * (probe.gradient == "fresh") + derivative) / probe.every
+
+
+def _reference_passes(s: Settings) -> float:
+    """What the initial model's log-probabilities, computed once, add per training token, in forward passes."""
+    recipe = s.recipe
+    return recipe.data.num_sft / (recipe.sft.steps * recipe.sft.batch_size) if "reference" in recipe.init.needs else 0.0
 
 
 def _sft_seconds(s: Settings, gpu: Gpu) -> float:
     sequences, _ = _sequences(s)
-    return _sft_forward_seconds(s, gpu, sequences * (_passes(s, "sft") + _probe_passes(s)))
+    training = _sft_forward_seconds(s, gpu, sequences * (_passes(s, "sft") + _probe_passes(s)))
+    return training + reference_seconds(s, gpu)
 
 
 def _sft_forward_seconds(s: Settings, gpu: Gpu, sequences: float) -> float:
@@ -235,7 +240,7 @@ def _sequences(s: Settings) -> tuple[int, int]:
 def _evaluations(s: Settings) -> tuple[int, int, int]:
     """Evaluations of a run, prompts in each, responses to a prompt."""
     recipe = s.recipe
-    count = 1 + (recipe.init.name != "none") + (recipe.rl.name != "none")
+    count = 1 + recipe.has_sft + recipe.has_rl
     datasets = recipe.evaluation.datasets
     sizes = [BENCHMARKS[name].size if name in BENCHMARKS else recipe.data.num_test for name in datasets]
     prompts = sum(min(size, recipe.evaluation.max_prompts or size) for size in sizes)

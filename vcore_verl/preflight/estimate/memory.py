@@ -8,6 +8,7 @@ float32 shards of gradients and of AdamW's two moments (verl/workers/engine/fsdp
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from vcore_verl.config.recipe import Probe
 from vcore_verl.preflight.estimate.settings import RL, Settings
 from vcore_verl.rl.limits import gathers_sequences
 from vcore_verl.sft.limits import LOGIT_BYTES, LOGITS_BYTES
@@ -71,13 +72,13 @@ def phases(settings: Settings, memory: float) -> list[Phase]:
 
 
 def _sft(s: Settings) -> Iterator[Phase]:
-    recipe, init = s.recipe, s.recipe.init
-    if init.name == "none":
+    recipe, probe = s.recipe, s.recipe.init.probing
+    if not recipe.has_sft:
         return
     training = _training_pass(s, recipe.sft.max_tokens_per_rank, s.trainable_in_sft, "sft")
     yield Phase("SFT, training pass", (*_sft_states(s), *training, _logits(s)))
-    if init.name.startswith("vcore"):
-        yield Phase(f"SFT, probe ({init.probe.derivative})", (*_sft_states(s), *_probe(s)))
+    if probe is not None:
+        yield Phase(f"SFT, probe ({probe.derivative})", (*_sft_states(s), *_probe(s, probe)))
 
 
 def _sft_states(s: Settings) -> list[Part]:
@@ -132,13 +133,13 @@ def _logits(s: Settings) -> Part:
     return Part("logits", s.element * tokens * s.model.vocab, "e T V; gradient in place", _fewer_tokens(s, "sft"))
 
 
-def _probe(s: Settings) -> Iterator[Part]:
+def _probe(s: Settings, probe: Probe) -> Iterator[Part]:
     """The pass along the probe's direction, which keeps nothing for a backward pass.
 
     Forward mode carries a tangent beside every number. Log-probabilities are computed in float32 from the logits.
     """
     tokens, e, m = s.recipe.sft.max_tokens_per_rank, s.element, s.model
-    jvp = s.recipe.init.probe.derivative == "jvp"
+    jvp = probe.derivative == "jvp"
     copy = 4 if e < 4 else 0  # of the logits, in float32
     per_logit = 4 * e + 2 * copy + 12 if jvp else e + copy + 4
     helps = _fewer_tokens(s, "sft") + (", or init.probe.derivative=forward" if jvp else "")
@@ -156,7 +157,7 @@ def _probe(s: Settings) -> Iterator[Part]:
 
 
 def _rl(s: Settings, memory: float) -> Iterator[Phase]:
-    if s.recipe.rl.name == "none":
+    if not s.recipe.has_rl:
         return
     yield _generation(s, memory)
     tokens = s.recipe.rl.max_tokens_per_rank // s.sequence_parallel

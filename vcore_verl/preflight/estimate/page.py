@@ -70,8 +70,8 @@ def _headline(s: Settings) -> str:
     trained = "all in SFT"
     if recipe.model.lora.rank:
         trained = f"{_count(s.trainable_in_sft)} in SFT (LoRA, rank {recipe.model.lora.rank})"
-    trained = "none in SFT" if recipe.init.name == "none" else trained
-    trained += ", none in RL" if recipe.rl.name == "none" else ", all in RL"
+    trained = trained if recipe.has_sft else "none in SFT"
+    trained += ", all in RL" if recipe.has_rl else ", none in RL"
     return (
         f"[bold]plan of {recipe.name}[/bold] init={recipe.init.name} rl={recipe.rl.name}, on {machines}"
         f"{recipe.hardware.gpus} {where}\n"
@@ -112,7 +112,7 @@ def _hours(s: Settings) -> Table:
 def _steps(s: Settings) -> str:
     """How long a step takes, and when a training without a new one is stopped."""
     recipe = s.recipe
-    stages = [stage for stage, name in (("sft", recipe.init.name), ("rl", recipe.rl.name)) if name != "none"]
+    stages = ["sft"] * recipe.has_sft + ["rl"] * recipe.has_rl
     return "\n".join(
         f"{stage.upper()}: at most {_amount(longest_step(recipe, stage))} seconds a step on these; stopped after "
         f"{stall_seconds(recipe, stage) / 60:.3g} minutes without a new one"

@@ -1,0 +1,134 @@
+"""What the types of a recipe cannot say: ranges, numbers that do not fit together, settings without effect.
+
+Imports no torch.
+"""
+
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from vcore_verl.config.errors import RecipeError
+from vcore_verl.config.schema import Recipe, described
+
+BUILTIN = "builtin:"  # models and data sets made locally from fixed seeds
+BUILTIN_TASK = "builtin:arithmetic"  # the one that is both: a pretrained model, and data
+
+
+def check(recipe: Recipe) -> None:
+    """Raise `RecipeError` for the first value that makes no sense, by itself or beside another."""
+    for key, setting, value in described(recipe):
+        if refusal := setting.refusal(value):
+            raise RecipeError(f"{key}={value} {refusal}")
+    for message, applies in (_wrong(recipe) | _wrong_in_sft(recipe) | _wrong_in_rl(recipe)).items():
+        if applies:
+            raise RecipeError(message)
+    for key, path in {"model.path": recipe.model.path, "data.sft": recipe.data.sft, "data.rl": recipe.data.rl}.items():
+        if _is_local(path) and not Path(path).expanduser().exists():
+            raise RecipeError(f"{key}={path} does not exist; give a path that does, or a hub id")
+
+
+def check_effect(recipe: Recipe, given: Mapping[str, str], changed: Collection[str]) -> None:
+    """Raise `RecipeError` for a setting that would be ignored.
+
+    `given` are the keys that overrides and the recipe's own files set, with the file's name or "" for an override. What
+    a file sets may lose its effect through one of the `changed` keys and groups, those that were chosen otherwise.
+    """
+    for prefix, cause, reason in _ignored(recipe):
+        for key, file in given.items():
+            if (key == prefix or key.startswith(f"{prefix}.")) and not (file and cause in changed):
+                raise RecipeError(f"{f'{file}: ' * bool(file)}{key} would be ignored: {reason}; leave it out")
+
+
+def _ignored(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
+    """Keys or sections without effect, the key or group that makes them so, and the reason.
+
+    The data are shared by all runs of a recipe, so that all of `data` has its effect without SFT or without RL too.
+    """
+    model, data, probe = recipe.model, recipe.data, recipe.init.probing
+    if not recipe.has_sft:
+        yield from ((key, "init", "init=none runs no SFT") for key in ("init", "sft", "model.lora"))
+    if not recipe.has_rl:
+        yield "rl", "rl", "rl=none runs no RL"
+    if model.lora.rank == 0:
+        for key in ("model.lora.alpha", "model.lora.dropout"):
+            yield key, "model.lora.rank", "model.lora.rank=0 trains all parameters"
+    if not model.path.startswith(BUILTIN):
+        yield "base", "model.path", f"model.path={model.path} is not built in"
+        yield "model.family", "scale", "only scale=smoke builds a model of the family"
+    elif model.path != BUILTIN_TASK:
+        for key in ("base.steps", "base.batch_size", "base.learning_rate"):
+            yield key, "model.path", f"model.path={model.path} is not pretrained"
+    if data.sft.startswith(BUILTIN):
+        for key in (
+            "data.solve_rate",
+            "data.sft_revision",
+            "data.rl_revision",
+            "data.mirror",
+            "evaluation.max_prompts",
+        ):
+            yield key, "data.sft", f"data.sft={data.sft} is made here, and its test sets with it"
+    else:
+        yield "data.num_test", "data.sft", "the size of a benchmark is evaluation.max_prompts"
+    for role, source in {"sft": data.sft, "rl": data.rl}.items():
+        if _is_local(source):
+            yield f"data.{role}_revision", f"data.{role}", f"data.{role}={source} is on this machine"
+        elif data.mirror:
+            yield f"data.{role}_revision", "data.mirror", "data.mirror holds copies on this machine"
+    if probe and probe.derivative == "jvp":
+        yield "init.probe.epsilon", "init.probe.derivative", "init.probe.derivative=jvp takes no step"
+    if probe and probe.gradient == "running":
+        yield "init.probe.batch_size", "init.probe.gradient", "init.probe.gradient=running draws no batch of its own"
+
+
+def _wrong(recipe: Recipe) -> dict[str, bool]:
+    lora, solve_rate = recipe.model.lora, recipe.data.solve_rate
+    return {
+        "init=none and rl=none together leave nothing to train": not (recipe.has_sft or recipe.has_rl),
+        f"variant={recipe.variant} is to be part of a folder's name: letters, digits and ._+@%=-": (
+            not re.fullmatch(r"[A-Za-z0-9._+@%=-]*", recipe.variant)
+        ),
+        f"model.lora.alpha={lora.alpha} must be positive: adapters are scaled by alpha / rank": (
+            lora.rank > 0 and lora.alpha == 0
+        ),
+        f"data.solve_rate={solve_rate} must be [low, high] within [0, 1]": (
+            solve_rate is not None and (len(solve_rate) != 2 or solve_rate[0] > solve_rate[1])
+        ),
+        "evaluation.datasets is empty: name one at least": not recipe.evaluation.datasets,
+    }
+
+
+def _wrong_in_sft(recipe: Recipe) -> dict[str, bool]:
+    init, sft, data = recipe.init, recipe.sft, recipe.data
+    if init.declaration is None:
+        return {}
+    found = {
+        f"data.num_sft={data.num_sft} examples make no batch of sft.batch_size={sft.batch_size}": (
+            data.num_sft < sft.batch_size
+        ),
+        f"sft.betas={sft.betas} must be two numbers": len(sft.betas) != 2,
+    }
+    for group in init.declaration.exactly_one:
+        keys = [f"init.{name}" for name in group]
+        message = f"give exactly one of {' and '.join(keys)}, and null for the other{'s' * (len(keys) > 2)}"
+        found[message] = sum(getattr(init, name) is not None for name in group) != 1
+    return found
+
+
+def _wrong_in_rl(recipe: Recipe) -> dict[str, bool]:
+    rl, data = recipe.rl, recipe.data
+    if not recipe.has_rl:
+        return {}
+    return {
+        f"data.num_rl={data.num_rl} prompts make no step of rl.prompts_per_step={rl.prompts_per_step}": (
+            data.num_rl < rl.prompts_per_step
+        ),
+        f"rl.overlong_buffer={rl.overlong_buffer} must not exceed rl.max_response_tokens={rl.max_response_tokens}": (
+            rl.overlong_buffer > rl.max_response_tokens
+        ),
+    }
+
+
+def _is_local(path: str) -> bool:
+    """Whether `path` can only mean a place on this machine: hub ids look like `owner/name`."""
+    return path.startswith((os.sep, "./", "../", "~")) or path.endswith((".parquet", ".jsonl"))

@@ -1,0 +1,135 @@
+"""Where a recipe and the files that it chooses lie, and what Hydra composes of them. Imports no torch.
+
+A recipe is one of `recipes/`, or a file elsewhere. It chooses one file of each group, which are looked for beside it
+first and in `recipes/` then; a choice that is a path is taken from there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from vcore_verl.config.errors import RecipeError
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPES = ROOT / "recipes"
+GROUPS = ("init", "rl", "scale")
+FULL = "full"  # the scale that leaves a recipe as it is
+
+
+@dataclass(frozen=True)
+class Composition:
+    """A recipe with its `init` and `rl` (`config`), what its `scale` then changes, and the file of each group."""
+
+    config: DictConfig
+    scale: DictConfig
+    files: dict[str, Path]
+
+
+def names() -> list[str]:
+    """Names of the recipes in `recipes/`."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml") if path.stem != "base")
+
+
+def is_recipe(word: str) -> bool:
+    """Whether `word` is to be read as a recipe: a name, with `-<scale>` or not, or a YAML file."""
+    return word.endswith(".yaml") or word.partition("-")[0] in names()
+
+
+def find(word: str) -> tuple[Path, str]:
+    """The file of a recipe, and the scale that its name says ("" where it says none)."""
+    if word.endswith(".yaml"):
+        return _existing(word), ""
+    name, _, scale = word.partition("-")
+    if name not in names():
+        raise RecipeError(f"unknown recipe '{word}'; known recipes: {', '.join(names())}; or a file: ./{name}.yaml")
+    return RECIPES / f"{name}.yaml", scale
+
+
+def options(group: str, recipe: Path) -> dict[str, Path]:
+    """The files of a group that `recipe` can choose from, by name."""
+    places = (RECIPES / group, recipe.parent / group)
+    return {path.stem: path for place in places for path in sorted(place.glob("*.yaml"))}
+
+
+def composed(recipe: Path, chosen: Mapping[str, str]) -> Composition:
+    """Compose `recipe` with the choices of `chosen` (group -> name or path) in place of its own."""
+    content(recipe)  # a file that is no YAML is told by its own name, not by Hydra's
+    with TemporaryDirectory() as folder:
+        # The first place that Hydra looks at: links to what was given by its path.
+        place = Path(folder)
+        (place / recipe.name).symlink_to(recipe)
+        picked = {group: _linked(group, value, place, recipe) for group, value in chosen.items()}
+        config, choices = _compose(place, recipe, picked)
+        if choices.get("scale", FULL) != FULL:
+            config, _ = _compose(place, recipe, picked | {"scale": FULL})
+        files = {group: _file(group, name, place, recipe) for group, name in choices.items()}
+    if not {"init", "rl"} <= files.keys():
+        raise RecipeError(f"{label(recipe)}: its defaults list must choose an init and an rl, as recipes/tiny.yaml")
+    return Composition(config, content(files["scale"]) if "scale" in files else OmegaConf.create(), files)
+
+
+def content(path: Path) -> DictConfig:
+    """What a YAML file itself says, its defaults list as it stands."""
+    try:
+        loaded = OmegaConf.load(path)
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise RecipeError(f"{label(path)}: {' '.join(str(error).split())}") from error
+    if not isinstance(loaded, DictConfig):  # a list
+        raise RecipeError(f"{label(path)}: a recipe file holds keys with values")
+    return loaded
+
+
+def label(path: Path) -> str:
+    """How a file is called in a message: as short as it is clear."""
+    for folder in (ROOT, Path.cwd()):
+        if path.is_relative_to(folder):
+            return str(path.relative_to(folder))
+    return str(path)
+
+
+def _existing(word: str) -> Path:
+    path = Path(word).expanduser().resolve()
+    if not path.is_file():
+        raise RecipeError(f"{word} does not exist")
+    return path
+
+
+def _linked(group: str, value: str, place: Path, recipe: Path) -> str:
+    """The name of a choice. One that is a path is linked into `place`."""
+    if value.endswith(".yaml"):
+        path = _existing(value)
+        content(path)
+        (place / group).mkdir(exist_ok=True)
+        (place / group / path.name).symlink_to(path)
+        return path.stem
+    if value not in (known := options(group, recipe)):
+        raise RecipeError(f"{group}={value} is not known; choose one of {', '.join(sorted(known))}")
+    content(known[value])
+    return value
+
+
+def _file(group: str, name: str, place: Path, recipe: Path) -> Path:
+    linked = place / group / f"{name}.yaml"
+    return linked.resolve() if linked.is_symlink() else options(group, recipe)[name]
+
+
+def _compose(place: Path, recipe: Path, picked: Mapping[str, str]) -> tuple[DictConfig, dict[str, str]]:
+    """The composed recipe, and the name that each group's choice has."""
+    beside = ",".join(f"'file://{folder}'" for folder in dict.fromkeys((recipe.parent, RECIPES)))
+    overrides = [f"hydra.searchpath=[{beside}]", *(f"{group}={name}" for group, name in picked.items())]
+    try:
+        with initialize_config_dir(str(place), version_base="1.3"):
+            found = compose(recipe.stem, overrides=overrides, return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        raise RecipeError(f"{label(recipe)}: {str(error).strip().splitlines()[0]}") from error
+    choices = {group: str(name) for group, name in found.hydra.runtime.choices.items() if group in GROUPS}
+    values = cast(dict[str, Any], OmegaConf.to_container(found))
+    return OmegaConf.create({key: value for key, value in values.items() if key != "hydra"}), choices

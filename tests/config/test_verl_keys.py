@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from vcore_verl.config.recipe import RecipeError, load, names
+from tests import shipped
+from vcore_verl.config.recipe import RecipeError, load
 from vcore_verl.config.verl_keys import check
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", shipped.RECIPES)
 def test_every_recipe_sets_keys_that_verl_has(name):
     check(load(name, []))
 

@@ -1,9 +1,16 @@
+import inspect
+import re
+
 import pytest
+import torch
 from omegaconf import OmegaConf
+from verl.trainer.ppo.core_algos import agg_loss
 from verl.utils.config import omega_conf_to_dataclass
 
+from tests import shipped
 from vcore_verl.config.overrides import to_overrides
-from vcore_verl.config.recipe import RecipeError, load, names
+from vcore_verl.config.recipe import RecipeError, load
+from vcore_verl.config.schema import LOSS_AGGREGATIONS
 from vcore_verl.rl import command
 from vcore_verl.rl.main import configure
 from vcore_verl.runs.layout import ArtefactError, Run
@@ -17,7 +24,7 @@ def composed(recipe):
     return config
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", shipped.RECIPES)
 @pytest.mark.parametrize("rl", ["grpo", "dapo"])
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_every_recipe_composes_against_verls_own_configuration(name, rl, device):
@@ -59,6 +66,15 @@ def test_epochs_suffice_for_the_steps():
         (["gpus=6"], "rl.mini_batch_prompts=32 times rl.samples_per_prompt=4 must be a multiple of the 6 ranks"),
         (["hardware.tensor_parallel=3"], "8 GPUs a node must be a multiple of the 3 that share a vLLM engine"),
         (["rl.prompts_per_step=100"], "rl.prompts_per_step=100 must be a multiple of rl.mini_batch_prompts=32"),
+        (["rl.samples_per_prompt=1", "rl.mini_batch_prompts=128"], "=1 leaves grpo nothing to compare a response with"),
+        (["rl.verl.actor_rollout_ref.actor.optim.lr=1"], r"optim\.lr is set by rl\.learning_rate; set that"),
+        (["rl.verl.actor_rollout_ref.actor.use_kl_loss=false"], r"use_kl_loss is set by rl\.kl_coef; set that"),
+        (["rl.verl.trainer.logger=[console,wandb]"], r"trainer\.logger is set by tracking; set that"),
+        (["rl.verl.actor_rollout_ref.rollout.n=1"], r"rollout\.n is set by rl\.samples_per_prompt; set that"),
+        (
+            ["rl.verl.actor_rollout_ref.rollout.max_model_len=9"],
+            r"is set by data\.max_prompt_tokens, rl\.max_response_tokens; set those",
+        ),
         (["rl.max_tokens_per_rank=8192"], "cannot hold one sequence of .* = 12288 tokens"),
     ],
 )
@@ -81,6 +97,42 @@ def test_ranks_share_a_sequence_with_flash_attention_alone(place, monkeypatch):
     recipe = load("qwen3_4b", [shared, FLASH_ATTENTION])
     command.rl_command(recipe, Run(recipe))
     assert composed(recipe).actor_rollout_ref.model.override_config.attn_implementation == "flash_attention_2"
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "rl.verl.algorithm.adv_estimator=reinforce_plus_plus",
+        "rl.verl.trainer.n_gpus_per_node=4",  # RL on fewer ranks than SFT
+        "rl.verl.trainer.experiment_name=mine",
+        "rl.verl.reward.reward_manager.name=dapo",
+        "rl.verl.actor_rollout_ref.actor.fsdp_config.offload_policy=true",
+    ],
+)
+def test_what_the_recipe_has_no_key_of_its_own_for_can_be_set_under_verls_name(override):
+    recipe = load("qwen3_4b", [override])
+    command.rl_command(recipe, Run(recipe))
+
+
+def test_a_policy_gradient_without_groups_takes_one_response_to_a_prompt():
+    alone = [
+        "rl.samples_per_prompt=1",
+        "rl.mini_batch_prompts=128",
+        "rl.verl.algorithm.adv_estimator=reinforce_plus_plus",
+    ]
+    recipe = load("qwen3_4b", alone)
+    command.rl_command(recipe, Run(recipe))
+
+
+@pytest.mark.parametrize("mode", LOSS_AGGREGATIONS)
+def test_the_known_loss_aggregations_are_verls(mode):
+    ones = torch.ones(2, 3)
+    assert torch.isfinite(agg_loss(ones, ones, mode))
+
+
+def test_verl_has_no_other_loss_aggregation():
+    quoted = set(re.findall(r'"((?:seq-mean-)?token-[a-z-]+)"', inspect.getsource(agg_loss)))
+    assert quoted == set(LOSS_AGGREGATIONS)
 
 
 @pytest.mark.parametrize("hardware", [["gpus=1"], ["gpus=4"], ["gpus=8"], ["nodes=2"]])

@@ -26,6 +26,15 @@ def merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys, without "+", and their values; an empty section is a value."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        inner = flat(value) if isinstance(value, Mapping) and value else {"": value}
+        found |= {f"{key.lstrip(ADD)}.{rest}".rstrip("."): item for rest, item in inner.items()}
+    return found
+
+
 def lookup(settings: Mapping[str, Any], key: str) -> Any:
     """The value at a dotted key of nested settings, None where there is none; keys may carry "+"."""
     first, _, rest = key.partition(".")

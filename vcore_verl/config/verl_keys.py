@@ -1,7 +1,10 @@
-"""Checks `sft.verl` and `rl.verl` against the configuration files of the installed verl, without importing verl."""
+"""Checks `sft.verl` and `rl.verl`, without importing verl: against the configuration files of the installed verl, and
+against the recipe's own keys, so that nothing is set twice.
+"""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,10 +12,13 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from vcore_verl.config.recipe import Recipe, RecipeError
+from vcore_verl.config.overrides import flat
+from vcore_verl.config.recipe import Recipe, RecipeError, settings
+from vcore_verl.config.schema import described
 from vcore_verl.config.versions import package_version
 
 ADD = "+"  # as in Hydra: a key that verl reads but does not list
+PLACES = ("name", "seed", "variant", "output_dir", "init.name", "rl.name")  # they stand in paths and names
 
 
 def check(recipe: Recipe) -> None:
@@ -23,6 +29,63 @@ def check(recipe: Recipe) -> None:
     ):
         if given:
             _check(given, _verl_defaults(config), section)
+
+
+def check_set_once(recipe: Recipe, section: str, build: Callable[[Recipe], dict[str, Any]], free: str = "") -> None:
+    """Raise `RecipeError` for a key below `<section>.verl` whose value the recipe sets by a key of its own.
+
+    `build` makes verl's settings of a recipe. Those that follow from keys that begin with `free` alone may be set.
+    """
+    given = getattr(recipe, section).verl
+    if not given:
+        return
+    plain = replace(recipe, **{section: replace(getattr(recipe, section), verl={})})
+    causes = set_by(plain, build)
+    for key in flat(given):
+        by = next((causes[known] for known in causes if f"{key}.".startswith(f"{known}.")), [])
+        if by and not (free and all(name.startswith(free) for name in by)):
+            raise RecipeError(
+                f"{section}.verl.{key} is set by {', '.join(by)}; set {'that' if len(by) == 1 else 'those'}"
+            )
+
+
+def set_by(recipe: Recipe, build: Callable[[Recipe], dict[str, Any]]) -> dict[str, list[str]]:
+    """verl's key -> the recipe's keys that its value follows from, found by changing each of those in turn."""
+    before = flat(build(recipe))
+    found: dict[str, list[str]] = {}
+    # A device brings settings that suit it, which are no one's choice.
+    own = {key: value for key, value in settings(recipe).items() if ".verl" not in key and key != "hardware.device"}
+    for key, value in own.items():
+        for other in _others(recipe, key, value):
+            after = flat(build(_with(recipe, key.split("."), other)))
+            for name in before.keys() & after.keys():
+                # Names and paths contain the run's name and seed, and may be others.
+                named = key in PLACES and isinstance(after[name], str)
+                if before[name] != after[name] and not named and key not in found.get(name, []):
+                    found.setdefault(name, []).append(key)
+    return found
+
+
+def _others(recipe: Recipe, key: str, value: Any) -> Iterator[Any]:
+    """Values unlike `value` that bring to light all that hangs on the key."""
+    choices = next((known.choices for name, known, _ in described(recipe) if name == key), ())
+    yield from (choice for choice in choices if choice != value)
+    if isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int | float):
+        yield 2 * value + 1
+        if isinstance(value, float):
+            yield 0.0
+    elif isinstance(value, list):
+        yield [*value, "x"]
+    elif not choices:
+        yield f"{value}x"
+
+
+def _with(section: Any, path: list[str], value: Any) -> Any:
+    """A copy of a dataclass with another value at a dotted key."""
+    name, *rest = path
+    return replace(section, **{name: _with(getattr(section, name), rest, value) if rest else value})
 
 
 def _verl_defaults(config: str) -> Any:

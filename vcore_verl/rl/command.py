@@ -8,6 +8,7 @@ from typing import Any
 from reward import warnings_for
 from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import ROOT, Recipe
+from vcore_verl.config.verl_keys import check_set_once
 from vcore_verl.cpu import ENGINE_MODULE, attention_implementation, device_environment
 from vcore_verl.rl.limits import check
 from vcore_verl.runs import tracking
@@ -28,6 +29,8 @@ def rl_command(recipe: Recipe, run: Run) -> Command:
     """
     settings, env = verl_settings(recipe, run), _environment(recipe, run)
     check(recipe, settings)
+    # RL may run on fewer ranks than SFT, or with other engines than evaluation.
+    check_set_once(recipe, "rl", lambda changed: verl_settings(changed, run), free="hardware.")
     if in_cluster():
         settings = merge(settings, {"ray_kwargs": {"ray_init": {"+runtime_env": {"env_vars": env}}}})
     return Command(

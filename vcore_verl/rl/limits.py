@@ -16,6 +16,18 @@ SEQUENCE_PARALLEL = tuple(
     f"actor_rollout_ref.{place}.ulysses_sequence_parallel_size"
     for place in ("actor", "actor.fsdp_config", "ref", "ref.fsdp_config")
 )
+# verl's estimators that compare the responses to a prompt with each other (trainer/ppo/core_algos.py).
+GROUP_BASELINES: tuple[str, ...] = (
+    "grpo",
+    "grpo_vectorized",
+    "grpo_passk",
+    "rloo",
+    "rloo_vectorized",
+    "opo",
+    "gpg",
+    "gdpo",
+)
+GROUP_BASELINES += ("reinforce_plus_plus_baseline", "optimal_token_baseline", "tir_optimal_token_baseline")
 
 
 def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
@@ -23,8 +35,11 @@ def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
     _check_sequence_parallel(verl)
     rl, trainer, rollout = recipe.rl, verl["trainer"], verl["actor_rollout_ref"]["rollout"]
     gpus, nodes, engine = trainer["n_gpus_per_node"], trainer["nnodes"], rollout["tensor_model_parallel_size"]
+    estimator = verl["algorithm"]["adv_estimator"]
     longest = recipe.data.max_prompt_tokens + rl.max_response_tokens
     for message, applies in {
+        f"rl.samples_per_prompt={rl.samples_per_prompt} leaves {estimator} nothing to compare a response with: "
+        "use 2 at least": rl.samples_per_prompt < 2 and estimator in GROUP_BASELINES,
         f"{gpus} GPUs a node must be a multiple of the {engine} that share a vLLM engine (hardware.tensor_parallel)": (
             gpus % engine != 0
         ),

@@ -8,6 +8,7 @@ from typing import Any
 
 from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import Recipe
+from vcore_verl.config.verl_keys import check_set_once
 from vcore_verl.cpu import ENGINE_MODULE, attention_implementation, device_environment
 from vcore_verl.runs import tracking
 from vcore_verl.runs.layout import ArtefactError, Run
@@ -36,6 +37,7 @@ def sft_command(recipe: Recipe, run: Run) -> Command:
     """
     chosen = verl_settings(recipe, run)
     check(recipe, chosen)
+    check_set_once(recipe, "sft", lambda changed: verl_settings(changed, run))
     return Command(
         argv=[*_torchrun(recipe), "-m", "vcore_verl.sft.main", *to_overrides(chosen)],
         env=device_environment(recipe.hardware.device) | tracking.environment(recipe, run, run.sft),

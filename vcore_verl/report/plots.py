@@ -15,21 +15,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from omegaconf import OmegaConf
 
 from vcore_verl.evaluation.statistics import Estimate
 from vcore_verl.report.collect import Collection, TrainedRun
 from vcore_verl.report.curves import PANELS, Panel, curve
 from vcore_verl.report.figures import Arm, Comparison, StageFigures
-from vcore_verl.report.style import GREY, ORIGINAL, RC, WIDTH, Style, style_of
+from vcore_verl.report.style import GREY, ORIGINAL, RC, WIDTH, Style, styles
+
+Styles = dict[tuple[str, str], Style]  # by init and RL algorithm
 
 
 def draw(collection: Collection, comparison: Comparison, folder: Path) -> list[Path]:
     """Write every picture there are numbers for, and return their paths."""
+    chosen = styles(((init, rl) for rl, init in collection.arms), _objective_files(collection))
     pictures: dict[str, Callable[[], Figure | None]] = {
-        "accuracy": lambda: dumbbell(comparison),
-        "training": lambda: training_curves(collection),
-        "pass_at_k": lambda: pass_at_k_curves(comparison),
-        "domains": lambda: in_against_out(comparison),
+        "accuracy": lambda: dumbbell(comparison, chosen),
+        "training": lambda: training_curves(collection, chosen),
+        "pass_at_k": lambda: pass_at_k_curves(comparison, chosen),
+        "domains": lambda: in_against_out(comparison, chosen),
     }
     paths = []
     with plt.rc_context(RC):
@@ -42,6 +46,15 @@ def draw(collection: Collection, comparison: Comparison, folder: Path) -> list[P
     return paths
 
 
+def _objective_files(collection: Collection) -> dict[str, str]:
+    """init -> the file of its objective, of those that are none of the package's."""
+    recipes = {run.init: run.folder / "recipe.yaml" for run in collection.runs}
+    files = {
+        init: OmegaConf.select(OmegaConf.load(path), "init.file") for init, path in recipes.items() if path.exists()
+    }
+    return {init: file for init, file in files.items() if file}
+
+
 def _save(figure: Figure, path: Path) -> None:
     """As a PNG of 256 colours, a third of the size: these files are kept in a repository."""
     buffer = io.BytesIO()
@@ -49,7 +62,7 @@ def _save(figure: Figure, path: Path) -> None:
     Image.open(buffer).convert("RGB").quantize().save(path, optimize=True)
 
 
-def dumbbell(comparison: Comparison) -> Figure | None:
+def dumbbell(comparison: Comparison, chosen: Styles) -> Figure | None:
     """Accuracy before and after RL of every arm, with 95 % intervals over prompts; the original model as a band.
 
     Of several seeds, each one's accuracy is a dot beside their mean.
@@ -64,7 +77,7 @@ def dumbbell(comparison: Comparison) -> Figure | None:
         if dataset in comparison.base:
             _band(axes, comparison.base[dataset].accuracy)
         for row, arm in enumerate(arms):
-            _dumbbell_row(axes, -row, arm, dataset)
+            _dumbbell_row(axes, -row, arm, dataset, chosen[arm.init, arm.rl])
         axes.set_title(f"{dataset} ({comparison.conditions['datasets'][dataset]} prompts)")
         axes.set_xlabel("accuracy (%)")
         axes.grid(axis="y", visible=False)
@@ -80,8 +93,7 @@ def _band(axes: Axes, accuracy: Estimate) -> None:
     axes.axvline(100 * accuracy.mean, color=GREY, linestyle="--", linewidth=1)
 
 
-def _dumbbell_row(axes: Axes, y: float, arm: Arm, dataset: str) -> None:
-    style = style_of(arm.init, arm.rl)
+def _dumbbell_row(axes: Axes, y: float, arm: Arm, dataset: str, style: Style) -> None:
     figures = arm.datasets[dataset]
     start = figures.pre if arm.init != "none" else None
     if start and figures.post:
@@ -131,7 +143,7 @@ def _marker(face: str, label: str) -> Line2D:
     return Line2D([], [], color="#303030", marker="o", markerfacecolor=face, markersize=5, linestyle="", label=label)
 
 
-def training_curves(collection: Collection) -> Figure | None:
+def training_curves(collection: Collection, chosen: Styles) -> Figure | None:
     """What training logged, one line per arm: the mean over its seeds, their range shaded."""
     panels = [panel for panel in PANELS if any(curve(run, panel) for run in collection.runs)]
     if not panels:
@@ -143,7 +155,7 @@ def training_curves(collection: Collection) -> Figure | None:
     )
     for axes, panel in zip(grid.flat, panels, strict=False):
         for (rl, init), runs in collection.arms.items():
-            _arm_curve(axes, runs, panel, style_of(init, rl), f"{init}-{rl}")
+            _arm_curve(axes, runs, panel, chosen[init, rl], f"{init}-{rl}")
         axes.set_title(panel.title)
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -176,7 +188,7 @@ def _arm_curve(axes: Axes, runs: list[TrainedRun], panel: Panel, style: Style, l
         axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=style.colour, alpha=0.15, linewidth=0)
 
 
-def pass_at_k_curves(comparison: Comparison) -> Figure | None:
+def pass_at_k_curves(comparison: Comparison, chosen: Styles) -> Figure | None:
     """Unbiased pass@k with bootstrap intervals over prompts, of the final checkpoints and the original model."""
     if comparison.conditions["sampling"]["num_samples"] < 2:
         return None
@@ -185,7 +197,7 @@ def pass_at_k_curves(comparison: Comparison) -> Figure | None:
     )
     for axes, dataset in zip(grid[0], comparison.datasets, strict=True):
         lines = [("original model", comparison.base.get(dataset), ORIGINAL)]
-        lines += [(arm.name, arm.datasets[dataset].final, style_of(arm.init, arm.rl)) for arm in comparison.arms]
+        lines += [(arm.name, arm.datasets[dataset].final, chosen[arm.init, arm.rl]) for arm in comparison.arms]
         shown = [(label, figures.pass_at_k, style) for label, figures, style in lines if figures]
         for position, (label, estimates, style) in enumerate(shown):
             _pass_line(axes, estimates, style, label, shift=0.02 * (position - len(shown) / 2))
@@ -218,14 +230,14 @@ def _pass_line(axes: Axes, estimates: dict[int, Estimate], style: Style, label: 
     )
 
 
-def in_against_out(comparison: Comparison) -> Figure | None:
+def in_against_out(comparison: Comparison, chosen: Styles) -> Figure | None:
     """Accuracy on the first data set against that on the second: every arm's path from the original model on."""
     if len(comparison.datasets) < 2 or not comparison.arms:
         return None
     first, second = comparison.datasets[:2]
     figure, axes = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
     for arm in comparison.arms:
-        style = style_of(arm.init, arm.rl)
+        style = chosen[arm.init, arm.rl]
         x, y = arm.datasets[first], arm.datasets[second]
         start = (x.pre, y.pre) if arm.init != "none" else (None, None)
         stages = [(x.base, y.base), start, (x.post, y.post)]

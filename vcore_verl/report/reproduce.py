@@ -21,39 +21,45 @@ CODE = "code"
 
 def commands(recipe_name: str, runs: Iterable[TrainedRun]) -> list[str]:
     """The fewest commands that make all of `runs`: one for all arms with the same seeds and the same settings."""
-    seeds: dict[tuple[str, str, tuple[str, ...]], list[int]] = defaultdict(list)
+    seeds: dict[tuple[str, str, str, tuple[str, ...]], list[int]] = defaultdict(list)
     for run in runs:
-        seeds[run.init, run.rl, _overrides(recipe_name, run)].append(run.seed)
-    inits: dict[tuple[str, tuple[int, ...], tuple[str, ...]], list[str]] = defaultdict(list)
-    for (init, rl, overrides), numbers in seeds.items():
-        inits[rl, tuple(sorted(numbers)), overrides].append(init.partition("+")[0])  # a variant is an override
-    return [_command(recipe_name, names, *rest) for rest, names in inits.items()]
+        recipe, overrides = _asked(recipe_name, run)
+        seeds[run.init, run.rl, recipe, overrides].append(run.seed)
+    inits: dict[tuple[str, str, tuple[int, ...], tuple[str, ...]], list[str]] = defaultdict(list)
+    for (init, rl, recipe, overrides), numbers in seeds.items():
+        # A variant is an override.
+        inits[recipe, rl, tuple(sorted(numbers)), overrides].append(init.partition("+")[0])
+    return [_command(names, *rest) for rest, names in inits.items()]
 
 
-def _command(recipe_name: str, inits: list[str], rl: str, seeds: tuple[int, ...], overrides: tuple[str, ...]) -> str:
+def _command(inits: list[str], recipe: str, rl: str, seeds: tuple[int, ...], overrides: tuple[str, ...]) -> str:
     if len(inits) == len(seeds) == 1:
-        words = ["scripts/sft_then_grpo.sh", recipe_name, f"init={inits[0]}", f"rl={rl}", f"seed={seeds[0]}"]
+        words = ["scripts/sft_then_grpo.sh", recipe, f"init={inits[0]}", f"rl={rl}", f"seed={seeds[0]}"]
     else:
         numbers = ",".join(map(str, seeds))
-        words = ["scripts/compare.sh", recipe_name, f"inits={','.join(inits)}", f"rls={rl}", f"seeds={numbers}"]
+        words = ["scripts/compare.sh", recipe, f"inits={','.join(inits)}", f"rls={rl}", f"seeds={numbers}"]
     return shlex.join(["bash", *words, *overrides])
 
 
-def _overrides(recipe_name: str, run: TrainedRun) -> tuple[str, ...]:
-    """What the run's recipe.yaml says otherwise than the recipe does now; () of a run made elsewhere."""
+def _asked(recipe_name: str, run: TrainedRun) -> tuple[str, tuple[str, ...]]:
+    """The recipe, by its file where it lies elsewhere, and what the run's recipe.yaml says otherwise than it does now.
+
+    Nothing of a run made elsewhere.
+    """
     path = run.folder / RECIPE
     if not path.is_file():
-        return ()
+        return recipe_name, ()
     init = run.init.partition("+")[0]
     try:
-        found = settings(read(path))
-        expected = settings(load(recipe_name, [f"init={init}", f"rl={run.rl}", f"seed={run.seed}"]))
+        recipe = read(path)
+        word, found = recipe.file or recipe_name, settings(recipe)
+        expected = settings(load(word, [f"init={init}", f"rl={run.rl}", f"seed={run.seed}"]))
     except RecipeError:  # written by another version, or of a recipe that is no more
-        return ()
+        return recipe_name, ()
     if expected["hardware.device"] == "auto":  # resolved by the launcher
         expected["hardware.device"] = found["hardware.device"]
     written = OmegaConf.load(path)  # a key that is newer than the run is not in it
-    return tuple(
+    return word, tuple(
         f"{key}={_literal(value)}"
         for key, value in found.items()
         if value != expected.get(key) and OmegaConf.select(written, key, default=_ABSENT) is not _ABSENT

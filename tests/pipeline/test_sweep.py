@@ -86,7 +86,7 @@ def here(tmp_path, monkeypatch):
 
 
 def test_by_default_all_initialisers_run_under_grpo_with_one_seed():
-    assert names() == [f"{init}-grpo seed 0" for init in ("vcore", "dft", "iw_sft", "sft", "random", "none")]
+    assert names() == [f"{init}-grpo seed 0" for init in ("dft", "iw_sft", "random", "sft", "vcore", "none")]
 
 
 def test_a_whole_comparison_of_one_seed_comes_before_the_next_seed():

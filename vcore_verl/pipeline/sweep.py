@@ -20,16 +20,17 @@ from rich.table import Table
 from rich.text import Text
 
 from vcore_verl.config import verl_keys
-from vcore_verl.config.recipe import Recipe, RecipeError, load
+from vcore_verl.config.recipe import NONE, Recipe, RecipeError, compared_inits, load
 from vcore_verl.pipeline.pipeline import CodeChanged, Pipeline, Step
 from vcore_verl.runs import tracking
 from vcore_verl.runtime import guard, hardware, process
 from vcore_verl.runtime.diagnose import cause
 from vcore_verl.runtime.progress import duration
 
-DEFAULTS = {"inits": "vcore,dft,iw_sft,sft,random,none", "rls": "grpo", "seeds": "0"}
+DEFAULTS = {"rls": "grpo", "seeds": "0"}  # and the inits whose objectives say so
 _ERROR = "error: "  # how the command line begins what it says of a failure
-_IGNORED = {"init": ("none", ("init.", "sft.")), "rl": ("none", ("rl.",))}  # settings of a stage that an arm leaves out
+# Settings of a stage that an arm leaves out.
+_IGNORED = {"init": (NONE, ("init.", "sft.", "model.lora.")), "rl": (NONE, ("rl.",))}
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,9 @@ def arms(recipe_name: str, words: Sequence[str], console: Console, changed_code:
     All arms of one seed come before the next seed's, so that a whole comparison is there early. A setting of SFT is not
     handed to an arm without SFT, nor one of RL to an arm without RL. Raises `RecipeError` where one of them is refused.
     """
-    chosen = {name: _values(name, words) for name in DEFAULTS}
-    overrides = [word for word in words if word.partition("=")[0] not in DEFAULTS]
+    defaults = {"inits": ",".join(compared_inits(recipe_name)), **DEFAULTS}
+    chosen = {name: _values(name, words, default) for name, default in defaults.items()}
+    overrides = [word for word in words if word.partition("=")[0] not in defaults]
     for word in overrides:
         if word.partition("=")[0] in ("init", "rl", "seed"):
             raise RecipeError(f"'{word}' names a single arm; a comparison takes several: {word.replace('=', 's=', 1)}")
@@ -104,7 +106,7 @@ def arms(recipe_name: str, words: Sequence[str], console: Console, changed_code:
     triples = [
         (init, rl, seed)
         for seed, rl, init in itertools.product(chosen["seeds"], chosen["rls"], chosen["inits"])
-        if (init, rl) != ("none", "none")
+        if (init, rl) != (NONE, NONE)
     ]
     if not triples:
         raise RecipeError("init=none and rl=none together leave nothing to train: name another one")
@@ -126,13 +128,13 @@ def _choices(word: str) -> list[Setting]:
     return [Setting(key, item, several) for item in (value.split(",") if several else [value])]
 
 
-def _values(name: str, words: Sequence[str]) -> list[str]:
+def _values(name: str, words: Sequence[str], default: str) -> list[str]:
     given = [word.partition("=")[2] for word in words if word.startswith(f"{name}=")]
     if len(given) > 1:
         raise RecipeError(f"{name} is given {len(given)} times; write {name}={','.join(given)}")
-    values = (given[0] if given else DEFAULTS[name]).split(",")
+    values = (given[0] if given else default).split(",")
     if not all(values):
-        raise RecipeError(f"{name}={','.join(values)} has an empty entry; write for example {name}={DEFAULTS[name]}")
+        raise RecipeError(f"{name}={','.join(values)} has an empty entry; write for example {name}={default}")
     return list(dict.fromkeys(values))
 
 

@@ -114,6 +114,6 @@ def test_the_benchmark_is_written_in_the_form_that_evaluation_reads(folder):
 
 def test_the_rl_variant_reaches_verl(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    rl = load("tiny", ["rl=./mine/dr_grpo.yaml"]).rl
+    rl = load("tiny", ["rl=./mine/dr_grpo.yaml", "rl.kl_coef=0"]).rl
     assert (rl.name, rl.loss_aggregation, rl.kl_coef) == ("dr_grpo", "seq-mean-token-sum-norm", 0.0)
     assert rl.verl["algorithm"]["norm_adv_by_std_in_grpo"] is False

@@ -11,7 +11,7 @@ from vcore_verl.config.recipe import Recipe, init_settings, settings, typed
 
 
 def difference(recipe: Recipe) -> str:
-    """YAML of what differs from `base.yaml` with the recipe's own initialiser and RL algorithm as they stand."""
+    """YAML of what differs from `base.yaml` and the files of the recipe's own SFT objective and RL algorithm."""
     reference = _reference(recipe)
     mine = settings(recipe)
     changed = {key: value for key, value in mine.items() if key not in reference or reference[key] != value}
@@ -25,13 +25,14 @@ def difference(recipe: Recipe) -> str:
 def _reference(recipe: Recipe) -> dict[str, Any]:
     """Flat settings of base.yaml and the files of `init` and `rl`, with the schema's defaults under them.
 
-    An `init` that was given by its path is compared with its objective's defaults alone.
+    An `init` that was given by its path is compared with its objective's defaults alone, such an `rl` with grpo's file.
     """
     beside = Path(recipe.file or RECIPES / recipe.name)
     config = typed(recipe.init.name, recipe.init.file)
+    rl = recipe.rl.name if recipe.rl.name in options("rl", beside) else "grpo"
     with initialize_config_dir(str(RECIPES), version_base="1.3"):
         place = f"hydra.searchpath=['file://{beside.parent}']"
-        config.merge_with(compose("base", overrides=[place, f"+rl={recipe.rl.name}"]))
+        config.merge_with(compose("base", overrides=[place, f"+rl={rl}"]))
     if path := options("init", beside).get(recipe.init.name):
         config.merge_with({"init": init_settings(path, recipe.model.path)})
     return _flat(config, "")

@@ -52,9 +52,7 @@ def add_verbs(verbs: Any) -> None:
     verb.add_argument("datasets", nargs="*", metavar="DATASET", help=help_)
     verb.add_argument("--recipe", help="whose decoding to use; for a checkpoint of a run, that run's unless given")
     verb.add_argument("--output", type=Path, metavar="FOLDER", help="for results; in runs/evaluations unless given")
-    verb.add_argument(
-        "--export", metavar="LAYOUT", help="also write them as lm_eval or lighteval do, below the results"
-    )
+    verb.add_argument("--export", metavar="LAYOUT", help="also write them as lm_eval does, below the results")
 
 
 def report(args: argparse.Namespace) -> int:

@@ -136,24 +136,11 @@ def seed_difference(before_by_seed: Sequence[float], after_by_seed: Sequence[flo
     return Estimate(mean, float(low), float(high), float(test.pvalue))
 
 
-def seed_interval(figure_of_seed: Sequence[float]) -> Estimate | None:
-    """Mean of a figure over training seeds, with a t interval and test against 0; None for one seed."""
-    return None if len(figure_of_seed) < 2 else _t_interval(np.asarray(figure_of_seed, np.float64), with_p=True)
+def seed_interval(by_seed: Sequence[float]) -> Estimate | None:
+    """Mean of a number over training seeds, with a t interval and test against 0; None for one seed."""
+    return None if len(by_seed) < 2 else _t_interval(np.asarray(by_seed, np.float64), with_p=True)
 
 
-@dataclass(frozen=True)
-class SeedSpread:
-    """Spread of one figure over training seeds: another question than its interval over prompts."""
-
-    num_seeds: int
-    standard_deviation: float
-    lowest: float
-    highest: float
-
-
-def seed_spread(figure_of_seed: Sequence[float]) -> SeedSpread | None:
-    """None for one seed: one training run says nothing about the next."""
-    if len(figure_of_seed) < 2:
-        return None
-    values = np.asarray(figure_of_seed)
-    return SeedSpread(len(values), float(values.std(ddof=1)), float(values.min()), float(values.max()))
+def standard_deviation(by_seed: Sequence[float]) -> float | None:
+    """Of a number over training seeds; None for one seed: one training run says nothing about the next."""
+    return float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else None

@@ -1,15 +1,16 @@
-"""The report of a recipe's runs: which initialiser is the better start for RL, and how sure is that?
+"""The report of a recipe's runs: which SFT objective is the better start for RL, and how certain is that?
 
 - `scores`    one evaluation from disk, as arrays
-- `collect`   which evaluations belong together, and which are left out and why
-- `figures`   what a report says, as types
+- `collect`   which evaluations belong together, and which are excluded and why
+- `numbers`   what a report says, as types
 - `compare`   every number, once
-- `wording`   numbers in words; the summary
-- `rows`, `tables`   the tables
+- `setup`     what was trained on what and how
+- `tables`, `wording`   the tables; numbers as text, the summary
 - `transitions` prompts that training gained and lost
-- `provenance`, `reproduce`  what an arm cost, and how to make it again
+- `provenance`, `reproduce`  what an arm cost, and the commands that repeat it
+- `document`  the sections of report.md and report.html
 - `terminal`, `markdown`, `page`, `plots`   the report's forms
-- `view`      one prompt before and after RL, across initialisers
+- `view`      one prompt before and after RL, across SFT objectives
 - `versus`    evaluations against each other by path
 
 Imports no torch.
@@ -23,10 +24,11 @@ from rich.console import RenderableType
 
 from vcore_verl.report.collect import REFERENCE, Collection, collect
 from vcore_verl.report.compare import compare
-from vcore_verl.report.figures import Comparison
 from vcore_verl.report.markdown import markdown
+from vcore_verl.report.numbers import Comparison
 from vcore_verl.report.page import page
 from vcore_verl.report.plots import draw
+from vcore_verl.report.reproduce import commands
 from vcore_verl.report.scores import ReportError
 from vcore_verl.report.terminal import terminal_report
 from vcore_verl.runs.model_card import write_card
@@ -36,26 +38,27 @@ __all__ = ["REFERENCE", "ReportError", "collect", "compare", "keep", "terminal_s
 
 def write_report(root: Path, against: str = REFERENCE) -> None:
     """Report on all runs below `root` = runs/<recipe>, into root/report: report.md, report.html, comparison.json,
-    pictures; and write the results into the model cards of their checkpoints. The other initialisers are compared with
+    plots; and write the results into the model cards of their checkpoints. The other SFT objectives are compared with
     `against`.
 
     Raises `ReportError` where no evaluation has finished, and where `against` has not been run; a run that cannot be
-    compared is left out, by name.
+    compared is excluded, by name.
     """
     collection = collect(root, against)
     write(collection, compare(collection), root / "report")
-    checkpoints = {home / stage / "hf" for run in collection.runs for stage, home in run.homes.items()}
-    for checkpoint in sorted(path for path in checkpoints if path.is_dir()):
-        write_card(checkpoint)
+    checkpoints = {home / stage / "hf": run for run in collection.runs for stage, home in run.homes.items()}
+    for checkpoint, run in checkpoints.items():
+        if checkpoint.is_dir():
+            write_card(checkpoint, *commands(collection.name, [run]))
 
 
 def write(collection: Collection, comparison: Comparison, folder: Path) -> None:
     """Write the report's files into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = draw(collection, comparison, folder)
+    plots = draw(collection, comparison, folder)
     (folder / "comparison.json").write_text(json.dumps(comparison.to_json(), indent=1) + "\n")
-    (folder / "report.html").write_text(page(collection, comparison, pictures))
-    (folder / "report.md").write_text(markdown(comparison, pictures))
+    (folder / "report.html").write_text(page(comparison, plots))
+    (folder / "report.md").write_text(markdown(comparison, plots))
 
 
 def keep(root: Path, folder: Path) -> None:

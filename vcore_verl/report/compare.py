@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,20 +16,24 @@ from vcore_verl.evaluation.statistics import (
     pass_at_k,
     powers_of_two,
     seed_difference,
+    seed_interval,
 )
 from vcore_verl.report.collect import Collection, TrainedRun
-from vcore_verl.report.figures import Arm, ArmOnDataset, Change, Comparison, Pair, StageFigures
+from vcore_verl.report.numbers import Arm, ArmOnDataset, Change, Comparison, Difference, Pair, StageNumbers
 from vcore_verl.report.provenance import provenance, total_device_hours
 from vcore_verl.report.reproduce import commands, trained_differently
 from vcore_verl.report.scores import DatasetScores, Evaluation, contamination
+from vcore_verl.report.setup import rl_steps, setup
 from vcore_verl.report.transitions import transitions
+
+D = TypeVar("D", bound=Difference)
 
 
 def compare(collection: Collection) -> Comparison:
-    """All figures of the collected evaluations."""
+    """All numbers of the collected evaluations."""
     reference = collection.reference.results
     names = list(reference["datasets"])
-    base = {name: _figures([collection.base], name) for name in names} if collection.base else {}
+    base = {name: _numbers([collection.base], name) for name in names} if collection.base else {}
     arms = [_arm(runs, base, names) for runs in collection.arms.values()]
     for name in names:
         _correct(arms, name)
@@ -51,32 +56,32 @@ def compare(collection: Collection) -> Comparison:
             "versions": reference.get("versions", {}),
             "datasets": {name: reference["datasets"][name]["num_prompts"] for name in names},
         },
+        setup=setup(collection.runs),
+        rl_steps=rl_steps(collection.runs),
         commands=commands(collection.name, collection.runs),
     )
 
 
-def _arm(runs: list[TrainedRun], base: dict[str, StageFigures], names: list[str]) -> Arm:
+def _arm(runs: list[TrainedRun], base: dict[str, StageNumbers], names: list[str]) -> Arm:
     datasets = {name: _arm_on_dataset(runs, base.get(name), name) for name in names}
     return Arm(runs[0].init, runs[0].rl, tuple(run.seed for run in runs), datasets, provenance(runs))
 
 
 def _correct(arms: list[Arm], name: str) -> None:
     """Add Holm's adjustment of what SFT and RL changed, over all arms of a data set."""
-    for arm, sft, rl in zip(
-        arms,
-        _corrected([arm.datasets[name].sft for arm in arms]),
-        _corrected([arm.datasets[name].rl for arm in arms]),
-        strict=True,
-    ):
-        arm.datasets[name] = replace(arm.datasets[name], sft=sft, rl=rl)
+    for stage in ("sft", "rl"):
+        changes = _adjusted([getattr(arm.datasets[name], stage) for arm in arms])
+        for arm, change in zip(arms, changes, strict=True):
+            arm.datasets[name] = replace(arm.datasets[name], **{stage: change})
 
 
-def _corrected(changes: Sequence[Change | None]) -> list[Change | None]:
-    over_prompts = _holm([change.difference if change else None for change in changes])
-    over_seeds = _holm([change.over_seeds if change else None for change in changes])
+def _adjusted(family: Sequence[D | None]) -> list[D | None]:
+    """The differences with Holm-adjusted p values; None stays None."""
+    over_prompts = _holm([item.over_prompts if item else None for item in family])
+    over_seeds = _holm([item.over_seeds if item else None for item in family])
     return [
-        replace(change, p_holm=prompts, over_seeds_p_holm=seeds) if change else None
-        for change, prompts, seeds in zip(changes, over_prompts, over_seeds, strict=True)
+        replace(item, p_holm=prompts, over_seeds_p_holm=seeds) if item else None
+        for item, prompts, seeds in zip(family, over_prompts, over_seeds, strict=True)
     ]
 
 
@@ -86,11 +91,11 @@ def _holm(estimates: Sequence[Estimate | None]) -> list[float | None]:
     return [next(adjusted) if estimate else None for estimate in estimates]
 
 
-def _arm_on_dataset(runs: list[TrainedRun], base: StageFigures | None, name: str) -> ArmOnDataset:
+def _arm_on_dataset(runs: list[TrainedRun], base: StageNumbers | None, name: str) -> ArmOnDataset:
     pre_runs = [run.pre for run in runs if run.pre is not None]
     post_runs = [run.post for run in runs if run.post is not None]
-    pre = _figures(pre_runs, name) if len(pre_runs) == len(runs) else None
-    post = _figures(post_runs, name) if len(post_runs) == len(runs) else None
+    pre = _numbers(pre_runs, name) if len(pre_runs) == len(runs) else None
+    post = _numbers(post_runs, name) if len(post_runs) == len(runs) else None
     trained = runs[0].init != "none"
     sft = _change(base, pre, [_accuracy(run, name) - _mean(base) for run in pre_runs]) if trained else None
     pairs = zip(pre_runs, post_runs, strict=False)
@@ -98,11 +103,11 @@ def _arm_on_dataset(runs: list[TrainedRun], base: StageFigures | None, name: str
     return ArmOnDataset(base, pre, post, sft, rl)
 
 
-def _figures(evaluations: list[Evaluation], name: str) -> StageFigures:
+def _numbers(evaluations: list[Evaluation], name: str) -> StageNumbers:
     scores = [evaluation.datasets[name] for evaluation in evaluations]
     mean_P = np.mean([item.score_PS.mean(axis=1) for item in scores], axis=0)
     greedy = [item.greedy_P for item in scores if item.greedy_P is not None]
-    return StageFigures(
+    return StageNumbers(
         mean_P=mean_P,
         accuracy=mean_interval(mean_P),
         greedy_P=np.mean(greedy, axis=0) if len(greedy) == len(scores) else None,
@@ -128,18 +133,20 @@ def _pass_at_k(scores: list[DatasetScores]) -> dict[int, Estimate]:
     }
 
 
-def _change(before: StageFigures | None, after: StageFigures | None, by_seed: list[float]) -> Change | None:
+def _change(before: StageNumbers | None, after: StageNumbers | None, by_seed: list[float]) -> Change | None:
     if before is None or after is None:
         return None
     return Change(
-        difference=paired_difference(before.mean_P, after.mean_P),
+        over_prompts=paired_difference(before.mean_P, after.mean_P),
+        over_seeds=seed_interval(by_seed),
         greedy=_greedy_difference(before, after),
+        num_runs=len(by_seed),
         minimum_detectable=minimum_detectable_effect(before.mean_P, after.mean_P),
         by_seed=tuple(by_seed),
     )
 
 
-def _greedy_difference(before: StageFigures, after: StageFigures) -> Estimate | None:
+def _greedy_difference(before: StageNumbers, after: StageNumbers) -> Estimate | None:
     if before.greedy_P is None or after.greedy_P is None:
         return None
     return paired_difference(before.greedy_P, after.greedy_P)
@@ -149,8 +156,8 @@ def _accuracy(evaluation: Evaluation, name: str) -> float:
     return float(evaluation.datasets[name].score_PS.mean())
 
 
-def _mean(figures: StageFigures | None) -> float:
-    return figures.accuracy.mean if figures else 0.0
+def _mean(numbers: StageNumbers | None) -> float:
+    return numbers.accuracy.mean if numbers else 0.0
 
 
 def _pairs(arms: list[Arm], name: str, rl: str) -> list[Pair]:
@@ -158,25 +165,19 @@ def _pairs(arms: list[Arm], name: str, rl: str) -> list[Pair]:
     finals = [(arm.init, final) for arm in arms if arm.rl == rl and (final := arm.datasets[name].final) is not None]
     if len(finals) < 2:
         return []
-    reference, expected = finals[0]
-    differences = [paired_difference(expected.mean_P, figures.mean_P) for _, figures in finals[1:]]
-    over_seeds = [seed_difference(expected.by_seed, figures.by_seed) for _, figures in finals[1:]]
-    p_holm = holm([difference.p or 0.0 for difference in differences])
-    return [
+    (reference, expected), *others = finals
+    pairs = [
         Pair(
             dataset=name,
             rl=rl,
             init=init,
             reference=reference,
-            num_runs=min(len(expected.by_seed), len(figures.by_seed)),
-            difference=difference,
-            p_holm=p,
-            over_seeds=spread,
-            over_seeds_p_holm=p_over_seeds,
-            greedy=seed_difference(expected.greedy_by_seed, figures.greedy_by_seed)
-            or _greedy_difference(expected, figures),
+            over_prompts=paired_difference(expected.mean_P, found.mean_P),
+            over_seeds=seed_difference(expected.by_seed, found.by_seed),
+            greedy=seed_difference(expected.greedy_by_seed, found.greedy_by_seed)
+            or _greedy_difference(expected, found),
+            num_runs=min(len(expected.by_seed), len(found.by_seed)),
         )
-        for (init, figures), difference, p, spread, p_over_seeds in zip(
-            finals[1:], differences, p_holm, over_seeds, _holm(over_seeds), strict=True
-        )
+        for init, found in others
     ]
+    return [pair for pair in _adjusted(pairs) if pair is not None]

@@ -1,4 +1,4 @@
-"""The pictures of a report."""
+"""The plots of a report."""
 
 import io
 from collections.abc import Callable
@@ -20,14 +20,14 @@ from omegaconf import OmegaConf
 from vcore_verl.evaluation.statistics import Estimate
 from vcore_verl.report.collect import Collection, TrainedRun
 from vcore_verl.report.curves import PANELS, Panel, curve
-from vcore_verl.report.figures import Arm, Comparison, StageFigures
+from vcore_verl.report.numbers import Arm, Comparison, StageNumbers
 from vcore_verl.report.style import GREY, ORIGINAL, RC, WIDTH, Style, styles
 
 Styles = dict[tuple[str, str], Style]  # by init and RL algorithm
 
 
 def draw(collection: Collection, comparison: Comparison, folder: Path) -> list[Path]:
-    """Write every picture there are numbers for, and return their paths."""
+    """Write every plot there are numbers for, and return their paths."""
     chosen = styles(((init, rl) for rl, init in collection.arms), _objective_files(collection))
     pictures: dict[str, Callable[[], Figure | None]] = {
         "accuracy": lambda: dumbbell(comparison, chosen),
@@ -262,7 +262,7 @@ def in_against_out(comparison: Comparison, chosen: Styles) -> Figure | None:
     return figure
 
 
-def _cross(axes: Axes, x: StageFigures, y: StageFigures, style: Style, face: str, label: str | None) -> None:
+def _cross(axes: Axes, x: StageNumbers, y: StageNumbers, style: Style, face: str, label: str | None) -> None:
     axes.errorbar(
         100 * x.accuracy.mean,
         100 * y.accuracy.mean,

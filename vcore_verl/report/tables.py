@@ -1,159 +1,170 @@
-"""The tables of report.md and report.html, cell by cell."""
+"""The tables of a report, cell by cell, for each of its forms. Accuracies are in percent, differences in points."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from vcore_verl.report.figures import Arm, Change, Comparison, StageFigures
-from vcore_verl.report.rows import HEADER, rows
-from vcore_verl.report.wording import RULE, p_value, percent, points, signed_interval
+from vcore_verl.evaluation.statistics import standard_deviation
+from vcore_verl.report.numbers import Arm, Change, Comparison, Difference, StageNumbers
+from vcore_verl.report.wording import RULE, accuracy, interval, p_value, percent, points, signed_interval
 
 
 class Table(NamedTuple):
-    """A note explains what the header cannot."""
+    """A note explains what the header cannot; lines with these indices begin `groups`."""
 
     header: Sequence[str]
     lines: Sequence[Sequence[str]]
     note: str = ""
+    groups: Sequence[int] = ()
 
 
 def main_table(comparison: Comparison, dataset: str) -> Table:
-    """One arm stage by stage; of several arms one line each."""
-    return arms_table(comparison, dataset) if len(comparison.arms) > 1 else stages_table(comparison, dataset)
+    """The primary analysis: one arm stage by stage; of several arms one line each."""
+    return arms_table(comparison, dataset) if len(comparison.arms) > 1 else one_arm_table(comparison, dataset)
 
 
-def stages_table(comparison: Comparison, dataset: str) -> Table:
-    """Original, then every arm after SFT and after RL."""
-    return Table(HEADER, [row.cells() for row in rows(comparison, dataset)])
+def one_arm_table(comparison: Comparison, dataset: str) -> Table:
+    lines = []
+    for label, numbers, change in _stages(comparison, dataset):
+        shown = [_with_interval(change), p_value(change.p_holm)] if change else ["", ""]
+        responses = [f"{numbers.mean_tokens:.0f}", percent(numbers.truncated)]
+        lines.append([label, f"{accuracy(numbers)} {interval(numbers.accuracy)}", *shown, *responses])
+    return Table(("model", "accuracy (%)", "change (points)", "p", "tokens", "truncated"), lines)
 
 
 def arms_table(comparison: Comparison, dataset: str) -> Table:
-    """Original, then a line for each arm: accuracy before and after RL, and what RL changed."""
-    several = not comparison.one_seed
-    device = "GPU" if any(arm.provenance.device == "cuda" for arm in comparison.arms) else "CPU"
-    columns = [
-        ("arm", True),
-        ("runs", several),
-        ("before RL", True),
-        ("after RL", True),
-        ("by RL", True),
-        ("over prompts", True),
-        ("p (Holm)", True),
-        ("over runs", several),
-        ("p (Holm)", several),
-        ("greedy", comparison.conditions["sampling"]["greedy"]),
-        ("tokens", True),
-        ("truncated", True),
-        (f"{device} hours", any(arm.provenance.device_hours for arm in comparison.arms)),
-    ]
-    lines = [_arm_cells(arm, dataset) for arm in comparison.arms]
+    references = {pair.reference for pair in comparison.pairs}
+    header = ["arm", "before RL", "after RL", "by RL"]
+    if references:
+        header.append(f"against {references.pop() if len(references) == 1 else 'reference'}")
+    lines = [_arm_cells(comparison, arm, dataset)[: len(header)] for arm in comparison.arms]
+    groups = [0, *(i for i, arm in enumerate(comparison.arms) if i and arm.rl != comparison.arms[i - 1].rl)]
     if dataset in comparison.base:
-        lines.insert(0, _original_cells(comparison.base[dataset]))
-    shown = [[cell for cell, (_, is_shown) in zip(line, columns, strict=True) if is_shown] for line in lines]
-    return Table([name for name, is_shown in columns if is_shown], shown)
+        lines.insert(0, ["Original", accuracy(comparison.base[dataset]), *[""] * (len(header) - 2)])
+        groups = [group + 1 for group in groups]
+    return Table(header, lines, groups=groups)
 
 
-def _original_cells(figures: StageFigures) -> list[str]:
-    return ["Original", "", percent(figures.accuracy.mean), *[""] * 6, _greedy(figures), *_responses(figures), ""]
-
-
-def _arm_cells(arm: Arm, dataset: str) -> list[str]:
-    figures = arm.datasets[dataset]
-    final, cost = figures.final, arm.provenance
-    assert final is not None
+def _arm_cells(comparison: Comparison, arm: Arm, dataset: str) -> list[str]:
+    numbers = arm.datasets[dataset]
+    pair = comparison.pair(arm, dataset)
     return [
-        arm.name,
-        str(len(arm.seeds)),
-        percent(figures.pre.accuracy.mean) if figures.pre else "",
-        percent(figures.post.accuracy.mean) if figures.post else "",
-        *_change(figures.rl),
-        " to ".join(_greedy(stage) for stage in (figures.pre, figures.post) if stage),
-        *_responses(final),
-        f"{cost.device_hours:.2f}" if cost.device_hours else "",
+        arm.name + (f" x{len(arm.seeds)}" if len(arm.seeds) > 1 else ""),
+        accuracy(numbers.pre),
+        accuracy(numbers.post),
+        _with_interval(numbers.rl) if numbers.rl else "",
+        f"{_with_interval(pair)}{' *' if pair.significant else ''}" if pair else "",
     ]
 
 
-def _change(change: Change | None) -> list[str]:
-    if change is None:
-        return [""] * 5
-    over_prompts = [signed_interval(change.difference), p_value(change.p_holm)]
-    over_runs = [signed_interval(change.over_seeds) if change.over_seeds else "", p_value(change.over_seeds_p_holm)]
-    return [points(change.difference), *over_prompts, *over_runs]
+def _with_interval(difference: Difference) -> str:
+    return f"{points(difference.over_prompts)} {signed_interval(difference.shown)}"
 
 
-def _greedy(figures: StageFigures) -> str:
-    return percent(figures.greedy.mean) if figures.greedy else ""
+def _stages(comparison: Comparison, dataset: str) -> Iterator[tuple[str, StageNumbers, Change | None]]:
+    """Original, then every arm after SFT and after RL, with the change against the stage before."""
+    if dataset in comparison.base:
+        yield "Original", comparison.base[dataset], None
+    for arm in comparison.arms:
+        numbers = arm.datasets[dataset]
+        seeds = f", {len(arm.seeds)} seeds" if len(arm.seeds) > 1 else ""
+        if arm.init != "none" and numbers.pre:
+            yield f"after SFT ({arm.init}{seeds})", numbers.pre, numbers.sft
+        if numbers.post:
+            trained = arm.rl if arm.init == "none" or len(comparison.arms) == 1 else f"{arm.init}, {arm.rl}"
+            yield f"after RL{' only' if arm.init == 'none' else ''} ({trained}{seeds})", numbers.post, numbers.rl
 
 
-def _responses(figures: StageFigures) -> list[str]:
-    return [f"{figures.mean_tokens:.0f}", percent(figures.truncated)]
+_TESTS = ("over prompts", "p (Holm)", "over runs", "p (Holm)")
+
+
+def _tests(difference: Difference | None) -> list[str]:
+    """Intervals and p over prompts and over runs, under the header `_TESTS`."""
+    if difference is None:
+        return [""] * 4
+    over_runs = signed_interval(difference.over_seeds) if difference.over_seeds else ""
+    over_prompts = [signed_interval(difference.over_prompts), p_value(difference.p_holm)]
+    return [*over_prompts, over_runs, p_value(difference.over_seeds_p_holm)]
+
+
+def _greedy(difference: Difference) -> str:
+    return f"{points(difference.greedy)} {signed_interval(difference.greedy)}" if difference.greedy else ""
 
 
 def pairwise_table(comparison: Comparison) -> Table | None:
-    """Final accuracy of every initialiser against the reference."""
-    if not comparison.pairs:
-        return None
-    several = any(pair.over_seeds for pair in comparison.pairs)
-    greedy = any(pair.greedy for pair in comparison.pairs)
-    header = ["data set", "RL", "arms", "difference", "over prompts", "p (Holm)"]
-    header += ["over runs", "p (Holm)"] if several else []
+    """Final accuracy of every SFT objective against the reference."""
     lines = []
     for pair in comparison.pairs:
-        line = [pair.dataset, pair.rl, f"{pair.init} - {pair.reference}", points(pair.difference)]
-        line += [signed_interval(pair.difference), p_value(pair.p_holm)]
-        if several:
-            line += [signed_interval(pair.over_seeds), p_value(pair.over_seeds_p_holm)] if pair.over_seeds else ["", ""]
-        line.append(("yes" if pair.significant else "no") if pair.testable else "too few runs")
-        if greedy:
-            line.append(f"{points(pair.greedy)} {signed_interval(pair.greedy)}" if pair.greedy else "")
-        lines.append(line)
+        significant = ("yes" if pair.significant else "no") if pair.testable else "too few runs"
+        names = [pair.dataset, pair.rl, f"{pair.init} - {pair.reference}"]
+        lines.append([*names, points(pair.over_prompts), *_tests(pair), significant, _greedy(pair)])
     note = (
         "Difference in final accuracy, in points. Over prompts: paired t interval and test, which describe these"
-        " checkpoints."
+        " checkpoints. Over runs: Welch's interval and test over training seeds, which describe the methods. p with"
+        f" Holm's correction over the comparisons of one data set and RL algorithm. {RULE}. Greedy: the same of the"
+        " greedy responses, over runs where there are several, else over prompts."
     )
-    if several:
-        note += " Over runs: Welch's interval and test over training seeds, which describe the methods."
-    note += f" p with Holm's correction over the comparisons of one data set and RL algorithm. {RULE}."
-    if greedy:
-        note += " Greedy: the same of the greedy answers, over runs where there are several, else over prompts."
-    return Table([*header, "significant", *["greedy"] * greedy], lines, note)
+    header = ("data set", "RL", "arms", "difference", *_TESTS, "significant", "greedy")
+    return Table(header, lines, note) if lines else None
+
+
+def stages_table(comparison: Comparison) -> Table:
+    """Every stage of every arm with all analyses of what it changed."""
+    lines = []
+    for dataset in comparison.datasets:
+        for label, numbers, change in _stages(comparison, dataset):
+            shown = f"{accuracy(numbers)} {interval(numbers.accuracy)}"
+            greedy = f"{100 * numbers.greedy.mean:.1f}" if numbers.greedy else ""
+            changed = points(change.over_prompts) if change else ""
+            lines.append([dataset, label, shown, greedy, changed, *_tests(change)])
+    note = (
+        "Accuracy in percent with its interval over prompts, greedy: of the greedy responses. Change: in points,"
+        " against the stage before of the same arm (after RL only: against Original), with a paired t interval and test"
+        " over prompts, which describe these checkpoints, and over training runs, which describe the method. p with"
+        " Holm's correction over the arms of the data set."
+    )
+    return Table(("data set", "model", "accuracy", "greedy", "change", *_TESTS), lines, note)
 
 
 def seeds_table(comparison: Comparison) -> Table | None:
     """Accuracy of every training run of the arms that have several."""
-    lines = list(_seed_lines(comparison))
-    header = ("arm", "data set", "before RL, by run", "after RL, by run", "deviation before", "deviation after")
-    note = "In percent, in order of the seeds; deviation: the runs' standard deviation, in points."
-    return Table(header, lines, note) if lines else None
-
-
-def _seed_lines(comparison: Comparison) -> Iterator[list[str]]:
+    lines = []
     for arm in comparison.arms:
-        if len(arm.seeds) > 1:
-            for name, figures in arm.datasets.items():
-                stages = (figures.pre if arm.init != "none" else None, figures.post)
-                runs = [_by_seed(stage) for stage in stages]
-                spreads = [
-                    f"{100 * stage.spread.standard_deviation:.1f}" if stage and stage.spread else "" for stage in stages
-                ]
-                yield [arm.name, name, *runs, *spreads]
+        for name, numbers in arm.datasets.items() if len(arm.seeds) > 1 else ():
+            stages = (numbers.pre if arm.init != "none" else None, numbers.post)
+            lines.append([arm.name, name, *(_by_seed(stage) for stage in stages)])
+    note = "In percent, in order of the seeds; ± the runs' standard deviation, in points."
+    return Table(("arm", "data set", "before RL", "after RL"), lines, note) if lines else None
 
 
-def _by_seed(figures: StageFigures | None) -> str:
-    return ", ".join(f"{100 * value:.1f}" for value in figures.by_seed) if figures else ""
+def _by_seed(numbers: StageNumbers | None) -> str:
+    if numbers is None:
+        return ""
+    runs = ", ".join(f"{100 * value:.1f}" for value in numbers.by_seed)
+    deviation = standard_deviation(numbers.by_seed)
+    return f"{runs} ± {100 * deviation:.1f}" if deviation is not None else runs
 
 
-def statuses_table(comparison: Comparison) -> Table:
-    """What the grader said of the responses of the original model and of every arm's final checkpoints."""
-    models = [("Original", name, figures) for name, figures in comparison.base.items()]
+def responses_table(comparison: Comparison) -> Table:
+    """Length and status of the responses of the original model and of every arm's final checkpoints."""
+    models = [("Original", name, numbers) for name, numbers in comparison.base.items()]
     finals = [(arm.name, name, item.final) for arm in comparison.arms for name, item in arm.datasets.items()]
-    shown = models + [(label, name, figures) for label, name, figures in finals if figures]
+    shown = models + [(label, name, numbers) for label, name, numbers in finals if numbers]
     lines = [
-        [label, name, *(percent(share) for share in figures.statuses.values()), percent(figures.truncated)]
-        for label, name, figures in shown
+        [
+            label,
+            name,
+            *map(percent, numbers.statuses.values()),
+            percent(numbers.truncated),
+            f"{numbers.mean_tokens:.0f}",
+        ]
+        for label, name, numbers in shown
     ]
-    header = ["arm", "data set", *(status.replace("_", " ") for status in shown[0][2].statuses), "truncated"]
-    note = "Shares of the samples, of an arm those of its final checkpoints. A truncated response counts in both."
-    return Table(header, lines, note)
+    statuses = [status.replace("_", " ") for status in shown[0][2].statuses]
+    note = (
+        "Shares of the samples, and their mean number of tokens; of an arm those of its final checkpoints. A truncated"
+        " response is graded by what it answered before the limit."
+    )
+    return Table(["arm", "data set", *statuses, "truncated", "tokens"], lines, note)
 
 
 def changes_table(comparison: Comparison) -> Table | None:
@@ -162,7 +173,7 @@ def changes_table(comparison: Comparison) -> Table | None:
     lines = []
     for item in comparison.transitions:
         counts = map(str, (item.both, item.gained, item.lost, item.neither))
-        examples = [f"`{found[0].prompt_id}`" if found else "" for found in (item.gained_examples, item.lost_examples)]
+        examples = [f"`{found[0]}`" if found else "" for found in (item.gained_examples, item.lost_examples)]
         lines.append((f"{item.arm}, seed {item.seed}", item.dataset, *counts, *examples))
     note = (
         "Prompts solved before and after RL; solved: at least half of the samples are correct."

@@ -1,7 +1,7 @@
 """Which prompts training gained and which it lost.
 
 A prompt counts as solved when at least half of its samples are correct. Of several seeds the first one's checkpoints
-are shown: responses belong to a checkpoint, not to a mean.
+count: responses belong to a checkpoint, not to a mean.
 """
 
 from dataclasses import dataclass
@@ -10,26 +10,15 @@ from typing import Any
 import numpy as np
 
 from vcore_verl.report.collect import Collection, TrainedRun
-from vcore_verl.report.scores import Answer, Asked, Evaluation, read_responses
+from vcore_verl.report.scores import Evaluation
 
 _SOLVED = 0.5
 _EXAMPLES = 3
 
 
 @dataclass(frozen=True)
-class Example:
-    """A prompt whose answer changed, with a response of each checkpoint that shows it."""
-
-    prompt_id: str
-    prompt: str
-    gold: str
-    before: Answer
-    after: Answer
-
-
-@dataclass(frozen=True)
 class Transition:
-    """The 2x2 table of one run on one data set: prompts solved before and after training, those that changed most."""
+    """The 2x2 table of one run on one data set: prompts solved before and after training, ids of most changed."""
 
     arm: str
     seed: int
@@ -38,16 +27,11 @@ class Transition:
     lost: int
     gained: int
     neither: int
-    lost_examples: tuple[Example, ...]
-    gained_examples: tuple[Example, ...]
+    lost_examples: tuple[str, ...]
+    gained_examples: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        counts = {"both": self.both, "lost": self.lost, "gained": self.gained, "neither": self.neither}
-        examples = {
-            "lost_examples": [example.prompt_id for example in self.lost_examples],
-            "gained_examples": [example.prompt_id for example in self.gained_examples],
-        }
-        return {"arm": self.arm, "seed": self.seed, "dataset": self.dataset} | counts | examples
+        return vars(self)
 
 
 def transitions(collection: Collection) -> list[Transition]:
@@ -75,6 +59,7 @@ def _first_runs(collection: Collection) -> list[TrainedRun]:
 
 
 def _transition(run: TrainedRun, before: Evaluation, after: Evaluation, dataset: str) -> Transition:
+    prompt_ids = before.datasets[dataset].prompt_ids
     before_P = before.datasets[dataset].score_PS.mean(axis=1)
     after_P = after.datasets[dataset].score_PS.mean(axis=1)
     solved_before_P, solved_after_P = before_P >= _SOLVED, after_P >= _SOLVED
@@ -88,25 +73,11 @@ def _transition(run: TrainedRun, before: Evaluation, after: Evaluation, dataset:
         lost=int(lost_P.sum()),
         gained=int(gained_P.sum()),
         neither=int((~solved_before_P & ~solved_after_P).sum()),
-        lost_examples=_examples(before, after, dataset, np.where(lost_P, change_P, np.inf), gained=False),
-        gained_examples=_examples(before, after, dataset, np.where(gained_P, -change_P, np.inf), gained=True),
+        lost_examples=_lowest(prompt_ids, np.where(lost_P, change_P, np.inf)),
+        gained_examples=_lowest(prompt_ids, np.where(gained_P, -change_P, np.inf)),
     )
 
 
-def _examples(
-    before: Evaluation, after: Evaluation, dataset: str, order_P: np.ndarray, gained: bool
-) -> tuple[Example, ...]:
+def _lowest(prompt_ids: tuple[str, ...], order_P: np.ndarray) -> tuple[str, ...]:
     """Those with the lowest finite `order_P`, ties in order of their ids."""
-    best = [position for position in np.argsort(order_P, kind="stable")[:_EXAMPLES] if np.isfinite(order_P[position])]
-    chosen = [before.datasets[dataset].prompt_ids[position] for position in best]
-    asked, again = read_responses(before, dataset, chosen), read_responses(after, dataset, chosen)
-    return tuple(_example(asked[prompt_id], again[prompt_id], gained) for prompt_id in chosen)
-
-
-def _example(before: Asked, after: Asked, gained: bool) -> Example:
-    shown = _first(before, correct=not gained), _first(after, correct=gained)
-    return Example(before.prompt_id, before.prompt, before.gold, *shown)
-
-
-def _first(asked: Asked, correct: bool) -> Answer:
-    return next(answer for answer in asked.answers if bool(answer.score) == correct)
+    return tuple(prompt_ids[i] for i in np.argsort(order_P, kind="stable")[:_EXAMPLES] if np.isfinite(order_P[i]))

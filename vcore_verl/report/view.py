@@ -1,4 +1,4 @@
-"""The same prompt before and after training, and across initialisers, in the terminal."""
+"""The same prompt before and after training, and across SFT objectives, in the terminal."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from vcore_verl.report.collect import Collection, collect
 from vcore_verl.report.scores import Answer, Asked, Evaluation, ReportError, read_responses
-from vcore_verl.report.transitions import Example, transitions, transitions_by_sft
+from vcore_verl.report.transitions import transitions, transitions_by_sft
 from vcore_verl.runs.layout import places
 
 _SHOWN_CHARS = 2000
@@ -57,9 +57,8 @@ def changed_prompts(collection: Collection) -> RenderableType:
     return table
 
 
-def _count_and_ids(count: int, examples: Sequence[Example], colour: str) -> Text:
-    ids = " ".join(example.prompt_id for example in examples)
-    return Text.assemble((str(count), colour), f": {ids}" if ids else "")
+def _count_and_ids(count: int, ids: Sequence[str], colour: str) -> Text:
+    return Text.assemble((str(count), colour), f": {' '.join(ids)}" if ids else "")
 
 
 def prompt_view(

@@ -1,9 +1,9 @@
-"""Numbers in words: percentages, intervals, and a summary that claims no more than they support."""
+"""Numbers as text: percentages, intervals, and a summary that claims no more than they support."""
 
 from collections.abc import Sequence
 
 from vcore_verl.evaluation.statistics import Estimate
-from vcore_verl.report.figures import MIN_RUNS, Arm, Change, Comparison, Pair, StageFigures
+from vcore_verl.report.numbers import MIN_RUNS, Arm, Change, Comparison, Difference, Pair, StageNumbers
 
 RULE = (
     f"A difference is called significant only with at least {MIN_RUNS} training runs on each side and p < 0.05 after"
@@ -13,6 +13,11 @@ RULE = (
 
 def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
+
+
+def accuracy(numbers: StageNumbers | None) -> str:
+    """`41.2`, in percent; nothing for a stage that did not happen."""
+    return f"{100 * numbers.accuracy.mean:.1f}" if numbers else ""
 
 
 def interval(estimate: Estimate) -> str:
@@ -38,62 +43,57 @@ def p_value(p: float | None) -> str:
 def answer(comparison: Comparison) -> str:
     """What the comparison says, and whether that is a statement about methods or about these checkpoints."""
     if not comparison.arms:
-        figures = "; ".join(f"{percent(base.accuracy.mean)} on {name}" for name, base in comparison.base.items())
-        return f"The original model answers {figures} correctly. No training run has been evaluated yet."
+        found = "; ".join(f"{percent(base.accuracy.mean)} on {name}" for name, base in comparison.base.items())
+        return f"The original model answers {found} correctly. No training run has been evaluated yet."
     if comparison.pairs:
         finding = "; ".join(_who_is_ahead(comparison, name) for name in comparison.datasets)
     else:
-        findings = [_what_each_stage_brought(arm, name) for name in comparison.datasets for arm in comparison.arms]
+        findings = [_changes(comparison, arm, name) for name in comparison.datasets for arm in comparison.arms]
         finding = "; ".join(findings)
     return f"{finding[0].upper()}{finding[1:]}. {_scope(comparison)}"
 
 
-def _what_each_stage_brought(arm: Arm, dataset: str) -> str:
-    figures = arm.datasets[dataset]
+def _changes(comparison: Comparison, arm: Arm, dataset: str) -> str:
+    numbers = arm.datasets[dataset]
     clauses = []
-    if figures.sft and figures.base and figures.pre:
-        clauses.append(_clause(f"SFT ({arm.init})", figures.sft, figures.base, figures.pre))
-    if figures.rl and figures.pre and figures.post:
-        clauses.append(_clause(f"RL ({arm.rl})", figures.rl, figures.pre, figures.post))
-    if not clauses and figures.final:
-        clauses.append(f"accuracy is {percent(figures.final.accuracy.mean)}")
+    if numbers.sft and numbers.base and numbers.pre:
+        clauses.append(_clause(f"SFT ({arm.init})", numbers.sft, numbers.base, numbers.pre))
+    if numbers.rl and numbers.pre and numbers.post:
+        clauses.append(_clause(f"RL ({comparison.rl_steps[arm.rl]})", numbers.rl, numbers.pre, numbers.post))
+    if not clauses and numbers.final:
+        clauses.append(f"accuracy is {percent(numbers.final.accuracy.mean)}")
     return f"on {dataset}, " + " and ".join(clauses)
 
 
-def _clause(stage: str, change: Change, before: StageFigures, after: StageFigures) -> str:
+def _clause(stage: str, change: Change, before: StageNumbers, after: StageNumbers) -> str:
     from_to = f"from {percent(before.accuracy.mean)} to {percent(after.accuracy.mean)}"
-    size = f"{points(change.difference)} points, 95 % interval {_interval_over(change)}"
+    size = f"{points(change.over_prompts)} points, 95 % interval {_interval_over(change)}"
     if change.significant:
-        verb = "raised" if change.difference.mean > 0 else "lowered"
+        verb = "raised" if change.over_prompts.mean > 0 else "lowered"
         return f"{stage} significantly {verb} accuracy {from_to} ({size})"
-    if len(change.by_seed) < MIN_RUNS:
+    if not change.testable:
         return f"accuracy went {from_to} with {stage} ({size})"
     return f"{stage} did not change accuracy significantly ({from_to}: {size})"
 
 
-def _interval_over(change: Change | Pair) -> str:
+def _interval_over(difference: Difference) -> str:
     """`[-10.9, -5.0] over prompts`."""
-    return f"{signed_interval(change.shown)} over {'runs' if change.over_seeds else 'prompts'}"
+    return f"{signed_interval(difference.shown)} over {'runs' if difference.over_seeds else 'prompts'}"
 
 
 def _who_is_ahead(comparison: Comparison, dataset: str) -> str:
-    groups = [
-        [pair for pair in comparison.pairs if (pair.dataset, pair.rl) == (dataset, rl)] for rl in _rls(comparison)
-    ]
+    algorithms = dict.fromkeys(pair.rl for pair in comparison.pairs)
+    groups = [[pair for pair in comparison.pairs if (pair.dataset, pair.rl) == (dataset, rl)] for rl in algorithms]
     return f"on {dataset}, " + "; ".join(_standing(pairs, comparison) for pairs in groups if pairs)
-
-
-def _rls(comparison: Comparison) -> list[str]:
-    return list(dict.fromkeys(pair.rl for pair in comparison.pairs))
 
 
 def _standing(pairs: list[Pair], comparison: Comparison) -> str:
     rl, reference = pairs[0].rl, pairs[0].reference
-    stage = "after SFT alone" if rl == "none" else f"after {rl}"
+    stage = "after SFT alone" if rl == "none" else f"after {comparison.rl_steps[rl]}"
     if not comparison.one_seed and pairs[0].dataset == comparison.datasets[0]:
         stage += f" ({num_runs([arm for arm in comparison.arms if arm.rl == rl])})"
-    better = [_with_points(pair) for pair in pairs if pair.significant and pair.difference.mean > 0]
-    worse = [_with_points(pair) for pair in pairs if pair.significant and pair.difference.mean < 0]
+    better = [_with_points(pair) for pair in pairs if pair.significant and pair.over_prompts.mean > 0]
+    worse = [_with_points(pair) for pair in pairs if pair.significant and pair.over_prompts.mean < 0]
     undecided = [pair.init for pair in pairs if pair.testable and not pair.significant]
     untested = [_with_points(pair) for pair in pairs if not pair.testable]
     clauses = [
@@ -118,7 +118,7 @@ def num_runs(arms: Sequence[Arm]) -> str:
 
 
 def _with_points(pair: Pair) -> str:
-    return f"{pair.init} ({points(pair.difference)} points {_interval_over(pair)})"
+    return f"{pair.init} ({points(pair.over_prompts)} points {_interval_over(pair)})"
 
 
 def _list(names: Sequence[str]) -> str:
@@ -133,3 +133,39 @@ def _scope(comparison: Comparison) -> str:
         f" least {MIN_RUNS} training runs on each side; intervals over prompts say how these checkpoints would do on"
         " other prompts of the same kind."
     )
+
+
+def reading_notes(comparison: Comparison) -> str:
+    """How to read the main tables."""
+    sampling = comparison.conditions["sampling"]
+    accuracies = (
+        f"Accuracy: mean of {sampling['num_samples']} samples per prompt at temperature {sampling['temperature']:g}, in"
+        " percent; changes in points."
+    )
+    over_prompts = "95 % intervals over prompts, which describe these checkpoints"
+    if len(comparison.arms) > 1:
+        several = "over the runs of an arm that has several (x3: three), which describe the method, else over prompts"
+        brackets = over_prompts if comparison.one_seed else f"95 % intervals {several}"
+        star = (
+            f" *: significant (at least {MIN_RUNS} runs on each side, Holm's correction)." if comparison.pairs else ""
+        )
+        return f"{accuracies} In brackets: {brackets}.{star}{_detectable(comparison)}"
+    over = "over training runs for changes, else over prompts"
+    brackets = over_prompts if comparison.one_seed else f"95 % intervals {over}"
+    change = "Change: paired by prompt, against the row before (after RL only: against Original); p over prompts."
+    truncated = "Truncated: responses that reached the token limit."
+    return f"{accuracies} {change} In brackets: {brackets}. {truncated}{_detectable(comparison)}"
+
+
+def _detectable(comparison: Comparison) -> str:
+    effects = [
+        100 * change.minimum_detectable
+        for arm in comparison.arms
+        for numbers in arm.datasets.values()
+        if (change := numbers.rl or numbers.sft) and change.minimum_detectable > 0
+    ]
+    if not effects:
+        return ""
+    low, high = f"{min(effects):.1f}", f"{max(effects):.1f}"
+    size = low if low == high else f"{low} to {high}"
+    return f" The paired test over prompts would detect a true change of {size} points with 80 % power."

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vcore_verl.evaluation.statistics import Estimate, SeedSpread, mean_interval, seed_interval, seed_spread
+from vcore_verl.evaluation.statistics import Estimate, mean_interval, standard_deviation
 from vcore_verl.report.collect import Excluded
 from vcore_verl.report.provenance import Provenance
 from vcore_verl.report.transitions import Transition
@@ -22,18 +22,8 @@ SIGNIFICANCE_LEVEL = 0.05
 MIN_RUNS = 3  # training runs on each side of a difference that may be significant
 
 
-def _is_significant(num_runs: int, p_over_prompts: float | None, p_over_runs: float | None) -> bool:
-    """Whether a difference is one of the methods: it holds for other training runs and on other prompts.
-
-    Both p values are Holm-adjusted; None, where a test was not possible, is never significant.
-    """
-    if num_runs < MIN_RUNS or p_over_prompts is None or p_over_runs is None:
-        return False
-    return max(p_over_prompts, p_over_runs) < SIGNIFICANCE_LEVEL
-
-
 @dataclass(frozen=True)
-class StageFigures:
+class StageNumbers:
     """A checkpoint, or one of each seed, on one data set: `mean_P` by prompt, `by_seed` by seed.
 
     `statuses`: share of the samples by what the grader said of them.
@@ -53,80 +43,102 @@ class StageFigures:
     def greedy(self) -> Estimate | None:
         return None if self.greedy_P is None else mean_interval(self.greedy_P)
 
-    @property
-    def spread(self) -> SeedSpread | None:
-        return seed_spread(self.by_seed)
-
     def to_json(self) -> dict[str, Any]:
         return self.accuracy.to_json() | {
             "by_seed": list(self.by_seed),
             "greedy": self.greedy.to_json() if self.greedy else None,
-            "pass_at_k": {str(k): figure.to_json() for k, figure in self.pass_at_k.items()},
+            "pass_at_k": {str(k): estimate.to_json() for k, estimate in self.pass_at_k.items()},
             "mean_tokens": self.mean_tokens,
             "truncated_frac": self.truncated,
             "statuses": self.statuses,
         }
 
 
-@dataclass(frozen=True)
-class Change:
-    """From one stage to the next, paired by prompt; `greedy`: of greedy answers; `by_seed`: mean of each seed.
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A difference in accuracy: `over_prompts` paired by prompt, `over_seeds` between training runs (None for one run).
 
-    The p values `p_holm` (over prompts) and `over_seeds_p_holm` (None for one seed) are adjusted over all arms of the
-    data set.
+    `num_runs`: training runs of the side that has fewer. The p values `p_holm` (over prompts) and `over_seeds_p_holm`
+    are Holm-adjusted over the family that the difference belongs to. `greedy`: the same of greedy answers, which does
+    not decide `significant`.
     """
 
-    difference: Estimate
+    over_prompts: Estimate
+    over_seeds: Estimate | None
     greedy: Estimate | None
-    minimum_detectable: float
-    by_seed: tuple[float, ...]
+    num_runs: int
     p_holm: float | None = None
     over_seeds_p_holm: float | None = None
 
     @property
-    def spread(self) -> SeedSpread | None:
-        return seed_spread(self.by_seed)
-
-    @property
-    def over_seeds(self) -> Estimate | None:
-        """With an interval over training seeds, where there are several."""
-        return seed_interval(self.by_seed)
-
-    @property
     def shown(self) -> Estimate:
         """With the interval that says most: over seeds where there are several, else over prompts."""
-        return self.over_seeds or self.difference
+        return self.over_seeds or self.over_prompts
+
+    @property
+    def testable(self) -> bool:
+        """Whether there are enough training runs for a statement about the methods."""
+        return self.num_runs >= MIN_RUNS
 
     @property
     def significant(self) -> bool:
-        """Whether this is what the stage does, and not only what it did to these checkpoints; see `MIN_RUNS`."""
-        return _is_significant(len(self.by_seed), self.p_holm, self.over_seeds_p_holm)
+        """Whether the methods differ: on other prompts, and for other training runs; see `MIN_RUNS`."""
+        p_values = (self.p_holm, self.over_seeds_p_holm)
+        return self.testable and all(p is not None and p < SIGNIFICANCE_LEVEL for p in p_values)
 
     def to_json(self) -> dict[str, Any]:
-        over_seeds = self.over_seeds.to_json() | {"p_holm": self.over_seeds_p_holm} if self.over_seeds else None
-        return self.difference.to_json() | {
-            "greedy": self.greedy.to_json() if self.greedy else None,
-            "minimum_detectable_effect": self.minimum_detectable,
+        return self.over_prompts.to_json() | {
+            "num_runs": self.num_runs,
             "p_holm": self.p_holm,
-            "by_seed": list(self.by_seed),
-            "over_seeds": over_seeds,
-            "seed_standard_deviation": self.spread.standard_deviation if self.spread else None,
+            "over_seeds": self.over_seeds.to_json() | {"p_holm": self.over_seeds_p_holm} if self.over_seeds else None,
             "significant": self.significant,
+            "greedy": self.greedy.to_json() if self.greedy else None,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change(Difference):
+    """From one stage to the next; one family is the arms of a data set. `by_seed`: the mean change of each seed."""
+
+    minimum_detectable: float
+    by_seed: tuple[float, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return super().to_json() | {
+            "minimum_detectable_effect": self.minimum_detectable,
+            "by_seed": list(self.by_seed),
+            "seed_standard_deviation": standard_deviation(self.by_seed),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair(Difference):
+    """Final accuracy of `init` minus that of `reference` under the same RL (over seeds: Welch); one family is the pairs
+    of a data set and algorithm.
+    """
+
+    dataset: str
+    rl: str
+    init: str
+    reference: str
+
+    def to_json(self) -> dict[str, Any]:
+        names = {"dataset": self.dataset, "rl": self.rl, "init": self.init, "reference": self.reference}
+        return names | super().to_json()
 
 
 @dataclass(frozen=True)
 class ArmOnDataset:
     """One arm on one data set. `sft` is pre - base, `rl` is post - pre; what a stage did not happen for is None."""
 
-    base: StageFigures | None
-    pre: StageFigures | None
-    post: StageFigures | None
+    base: StageNumbers | None
+    pre: StageNumbers | None
+    post: StageNumbers | None
     sft: Change | None
     rl: Change | None
 
     @property
-    def final(self) -> StageFigures | None:
+    def final(self) -> StageNumbers | None:
         return self.post or self.pre
 
     def to_json(self) -> dict[str, Any]:
@@ -136,7 +148,7 @@ class ArmOnDataset:
 
 @dataclass(frozen=True)
 class Arm:
-    """One initialiser under one RL algorithm, over all its seeds."""
+    """One SFT objective under one RL algorithm, over all its seeds."""
 
     init: str
     rl: str
@@ -150,60 +162,11 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Final accuracy of `init` minus that of `reference` under the same RL, paired by prompt.
-
-    `over_seeds` is the same difference with an interval over training seeds (Welch), where both have several. The
-    p values `p_holm` (over prompts) and `over_seeds_p_holm` are adjusted over all pairs of the data set and algorithm.
-    `num_runs`: training runs of the side that has fewer. `greedy` is the difference of the greedy answers' accuracy,
-    over seeds where there are several, else over prompts; it does not decide `significant`.
-    """
-
-    dataset: str
-    rl: str
-    init: str
-    reference: str
-    num_runs: int
-    difference: Estimate
-    p_holm: float
-    over_seeds: Estimate | None
-    over_seeds_p_holm: float | None
-    greedy: Estimate | None
-
-    @property
-    def shown(self) -> Estimate:
-        """With the interval that says most: over seeds where there are several, else over prompts."""
-        return self.over_seeds or self.difference
-
-    @property
-    def testable(self) -> bool:
-        """Whether there are enough training runs for a statement about the methods."""
-        return self.num_runs >= MIN_RUNS
-
-    @property
-    def significant(self) -> bool:
-        """Whether the methods differ significantly, and not only these checkpoints; see `MIN_RUNS`."""
-        return _is_significant(self.num_runs, self.p_holm, self.over_seeds_p_holm)
-
-    def to_json(self) -> dict[str, Any]:
-        names = {"dataset": self.dataset, "rl": self.rl, "init": self.init, "reference": self.reference}
-        over_seeds = self.over_seeds.to_json() | {"p_holm": self.over_seeds_p_holm} if self.over_seeds else None
-        judged = {
-            "num_runs": self.num_runs,
-            "p_holm": self.p_holm,
-            "over_seeds": over_seeds,
-            "significant": self.significant,
-        }
-        greedy = {"greedy": self.greedy.to_json() if self.greedy else None}
-        return names | self.difference.to_json() | judged | greedy
-
-
-@dataclass(frozen=True)
 class Comparison:
-    """All numbers of one report."""
+    """All numbers of one report; `setup` and `rl_steps` as `report.setup` has them."""
 
     name: str
-    base: dict[str, StageFigures]
+    base: dict[str, StageNumbers]
     arms: list[Arm]
     pairs: list[Pair]
     excluded: list[Excluded]
@@ -212,6 +175,8 @@ class Comparison:
     device_hours: float
     transitions: list[Transition]
     conditions: dict[str, Any]
+    setup: dict[str, str]
+    rl_steps: dict[str, str]
     commands: list[str]
 
     @property
@@ -232,13 +197,14 @@ class Comparison:
             "schema_version": SCHEMA_VERSION,
             "recipe": self.name,
             "conditions": self.conditions,
-            "base": {name: figures.to_json() for name, figures in self.base.items()},
+            "setup": self.setup,
+            "base": {name: numbers.to_json() for name, numbers in self.base.items()},
             "arms": [
                 {
                     "init": arm.init,
                     "rl": arm.rl,
                     "seeds": list(arm.seeds),
-                    "datasets": {name: figures.to_json() for name, figures in arm.datasets.items()},
+                    "datasets": {name: numbers.to_json() for name, numbers in arm.datasets.items()},
                     "provenance": arm.provenance.to_json(),
                 }
                 for arm in self.arms

@@ -66,8 +66,9 @@ def test_an_objective_takes_its_own_settings(init: str):
         ),
         (["data.solve_rate=[0.1,0.9]"], "data.solve_rate", "data.sft=builtin:arithmetic is made here"),
         (["data.sft_revision=abc"], "data.sft_revision", "data.sft=builtin:arithmetic is made here"),
-        (["data.mirror=copies"], "data.mirror", "data.sft=builtin:arithmetic is made here"),
-        (["evaluation.max_prompts=3"], "evaluation.max_prompts", "data.sft=builtin:arithmetic is made here"),
+        (["data.decontaminate=[gsm8k]"], "data.decontaminate", "data.sft=builtin:arithmetic is made here"),
+        (["data.mirror=copies"], "data.mirror", "all evaluation sets are made here"),
+        (["evaluation.max_prompts=3"], "evaluation.max_prompts", "all evaluation sets are made here"),
         (["model.path=Qwen/Qwen3-0.6B", "base.steps=3"], "base.steps", "model.path=Qwen/Qwen3-0.6B is not built in"),
         (["model.path=builtin:qwen3", "base.steps=3"], "base.steps", "model.path=builtin:qwen3 is not pretrained"),
     ],
@@ -89,6 +90,12 @@ def test_what_another_choice_makes_meaningless_is_refused(overrides, key, reason
 )
 def test_what_published_models_and_data_leave_no_room_for_is_refused(overrides, key):
     assert error(*overrides, name="qwen3_4b").startswith(f"{key} would be ignored: ")
+
+
+def test_a_benchmark_beside_the_built_in_sets_has_its_size_and_a_mirror():
+    load("tiny", ["evaluation.datasets=[in_domain,gsm8k]", "evaluation.max_prompts=3", "data.num_test=8"])
+    load("tiny", ["evaluation.datasets=[in_domain,gsm8k]", "data.mirror=builtin:samples"])
+    assert error("evaluation.datasets=[gsm8k]", "data.num_test=8").startswith("data.num_test would be ignored")
 
 
 def test_a_choice_may_leave_the_recipes_own_settings_without_effect():

@@ -13,6 +13,7 @@ from vcore_verl.config.schema import Recipe, described
 
 BUILTIN = "builtin:"  # models and data sets made locally from fixed seeds
 BUILTIN_TASK = "builtin:arithmetic"  # the one that is both: a pretrained model, and data
+BUILTIN_TESTS = ("in_domain", "out_of_domain")  # its evaluation sets
 
 
 def check(recipe: Recipe) -> None:
@@ -60,16 +61,14 @@ def _ignored(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
         for key in ("base.steps", "base.batch_size", "base.learning_rate"):
             yield key, "model.path", f"model.path={model.path} is not pretrained"
     if data.sft.startswith(BUILTIN):
-        for key in (
-            "data.solve_rate",
-            "data.sft_revision",
-            "data.rl_revision",
-            "data.mirror",
-            "evaluation.max_prompts",
-        ):
-            yield key, "data.sft", f"data.sft={data.sft} is made here, and its test sets with it"
-    else:
-        yield "data.num_test", "data.sft", "the size of a benchmark is evaluation.max_prompts"
+        for key in ("data.solve_rate", "data.sft_revision", "data.rl_revision", "data.decontaminate"):
+            yield key, "data.sft", f"data.sft={data.sft} is made here"
+    tests = set(recipe.evaluation.datasets)
+    if tests <= set(BUILTIN_TESTS):
+        for key in ("data.mirror", "evaluation.max_prompts"):
+            yield key, "evaluation.datasets", "all evaluation sets are made here"
+    if not tests & set(BUILTIN_TESTS):
+        yield "data.num_test", "evaluation.datasets", "the size of a benchmark is evaluation.max_prompts"
     for role, source in {"sft": data.sft, "rl": data.rl}.items():
         if _is_local(source):
             yield f"data.{role}_revision", f"data.{role}", f"data.{role}={source} is on this machine"

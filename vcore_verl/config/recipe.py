@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from vcore_verl.config import checks, objectives
-from vcore_verl.config.checks import BUILTIN, BUILTIN_TASK
+from vcore_verl.config.checks import BUILTIN, BUILTIN_TASK, BUILTIN_TESTS
 from vcore_verl.config.composition import (
     FULL,
     GROUPS,
@@ -51,6 +51,7 @@ from vcore_verl.config.schema import (
 __all__ = [
     "BUILTIN",
     "BUILTIN_TASK",
+    "BUILTIN_TESTS",
     "NONE",
     "RECIPES",
     "ROOT",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from vcore_verl.config.recipe import BUILTIN, BUILTIN_TASK, Recipe, RecipeError
+from vcore_verl.config.recipe import BUILTIN, BUILTIN_TASK, BUILTIN_TESTS, Recipe, RecipeError
 from vcore_verl.cpu import cpu_environment
 from vcore_verl.data import decontaminate, funnel, sources, test_sets
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
@@ -17,10 +17,8 @@ from vcore_verl.runs.metrics_file import last_step
 from vcore_verl.runtime.process import Command
 
 # The first is pretrained on its task; the others are untrained models of published families, for `scale=smoke`.
-PRETRAINED = "builtin:arithmetic"
-BUILTIN_MODELS = (PRETRAINED, "builtin:qwen3", "builtin:llama", "builtin:mistral")
+BUILTIN_MODELS = (BUILTIN_TASK, "builtin:qwen3", "builtin:llama", "builtin:mistral")
 FOLDER = Path(__file__).parents[1] / "builtin"
-BUILTIN_TESTS = ("in_domain", "out_of_domain")
 
 
 def base_command(recipe: Recipe, run: Run) -> Command:
@@ -79,7 +77,7 @@ def local_sources(recipe: Recipe) -> list[Path]:
 
 def model_files(path: str) -> list[Path]:
     """The files of this project that an untrained model of a published family is made from, beside the code."""
-    if path not in BUILTIN_MODELS or path == PRETRAINED:
+    if path not in BUILTIN_MODELS or path == BUILTIN_TASK:
         return []
     template = FOLDER / "chat_templates" / f"{path.removeprefix(BUILTIN)}.jinja"
     return [FOLDER / "samples" / "nvidia" / "OpenMathReasoning", *([template] if template.is_file() else [])]

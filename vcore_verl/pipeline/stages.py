@@ -13,10 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vcore_verl.config.recipe import BUILTIN, ROOT, Data, Recipe, settings
+from vcore_verl.config.recipe import BUILTIN, BUILTIN_TASK, ROOT, Data, Recipe, settings
 from vcore_verl.config.versions import package_version
 from vcore_verl.data.command import (
-    PRETRAINED,
     base_command,
     data_command,
     is_builtin,
@@ -142,7 +141,7 @@ def _objective_file(recipe: Recipe) -> list[Path]:
 def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
     if run.base_hf.parent == run.base:
         builtin = recipe.model.path.startswith(BUILTIN)
-        maker = "builtin.base_model" if recipe.model.path == PRETRAINED else "builtin.random_model"
+        maker = "builtin.base_model" if recipe.model.path == BUILTIN_TASK else "builtin.random_model"
         yield Stage(
             name="base",
             purpose="make the built-in base model" if builtin else "fetch the base model",

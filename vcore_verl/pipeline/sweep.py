@@ -71,7 +71,7 @@ class Arm:
         return self.pipeline.run_dir.root
 
 
-class Setting(NamedTuple):
+class Choice(NamedTuple):
     """An override of an arm; `varied` where other arms have other values of the key."""
 
     key: str
@@ -119,13 +119,13 @@ def arms(recipe_name: str, words: Sequence[str], console: Console, changed_code:
     return [replace(arm, argv=[*arm.argv, f"--{changed_code}"], changed_code=changed_code) for arm in found]
 
 
-def _choices(word: str) -> list[Setting]:
+def _choices(word: str) -> list[Choice]:
     """`key=a,b` is one setting for each value, and anything else one; a list in brackets is one value."""
     key, _, value = word.partition("=")
     several = "," in value and not set(value) & set("[]{}()'\"")
     if several and not key.startswith(("init.", "sft.", "rl.")):
         raise RecipeError(f"'{word}': all arms have the same {key}; keys of init, sft and rl can take several values")
-    return [Setting(key, item, several) for item in (value.split(",") if several else [value])]
+    return [Choice(key, item, several) for item in (value.split(",") if several else [value])]
 
 
 def _values(name: str, words: Sequence[str], default: str) -> list[str]:
@@ -138,7 +138,7 @@ def _values(name: str, words: Sequence[str], default: str) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-def _words(triple: tuple[str, str, str], settings: Sequence[Setting], drop_ignored: bool) -> tuple[str, ...]:
+def _words(triple: tuple[str, str, str], settings: Sequence[Choice], drop_ignored: bool) -> tuple[str, ...]:
     """The overrides of one arm; the settings that had several values give it its variant, `learning_rate-1e-3`."""
     chosen = dict(zip(("init", "rl", "seed"), triple, strict=True))
     ignored = tuple(

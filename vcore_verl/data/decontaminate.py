@@ -7,7 +7,8 @@ from vcore_verl.config.recipe import Recipe, RecipeError
 from vcore_verl.data import templates
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.data.benchmarks.prepare import every_problem
-from vcore_verl.data.published import OPEN_COPIES, DataError, mirror_folder
+from vcore_verl.data.hub import DataError
+from vcore_verl.data.published import OPEN_COPIES, mirror_folder
 
 WORDS = 13  # the overlap that GPT-3's authors took for contamination (Brown et al., 2020, appendix C)
 _MARKUP = re.compile(r"\\[,;:! ]|\\left|\\right|[\s$~]+")

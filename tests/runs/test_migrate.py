@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from vcore_verl.config.recipe import load, save
+from vcore_verl.config.recipe import load, read, save
 from vcore_verl.runs import lock
 from vcore_verl.runs.hashing import Digests
 from vcore_verl.runs.layout import places
@@ -135,3 +135,21 @@ def test_training_data_that_are_as_they_were_left_stay_done(former, tmp_path):
     moved = json.loads((tmp_path / "tiny" / "manifest.json").read_text())["stages"]["data"]
     assert moved["depends"] == {"data.sft": "owner/set", "data.decontaminate": ["aime"]}
     assert moved["artefacts"] == {name: digests.of(data / name) for name in ("sft.parquet", "rl.parquet")}
+
+
+def test_settings_that_the_objective_never_had_are_left_behind(former, tmp_path):
+    run = former("dft", "grpo")
+    recipe = (run / "recipe.yaml").read_text()
+    assert "init:\n  name: dft\n" in recipe
+    old = recipe.replace("init:\n  name: dft\n", "init:\n  name: dft\n  keep: 0.2\n  probe:\n    every: 1\n")
+    (run / "recipe.yaml").write_text(old + "vcore_paper:\n  epsilon: 0.0001\n")
+    manifest = json.loads((run / "manifest.json").read_text())
+    keys = {"init.name": "dft", "init.keep": 0.2, "init.probe.every": 1, "sft.steps": 100}
+    manifest["stages"]["sft"] = manifest["stages"]["sft"] | {"depends": keys}
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    list(migrate(tmp_path / "tiny"))
+    home = tmp_path / "tiny" / "dft" / "seed0"
+    moved = json.loads((home / "manifest.json").read_text())["stages"]["sft"]["depends"]
+    assert moved == {"init.name": "dft", "sft.steps": 100}
+    assert read(home / "recipe.yaml").init.name == read(home / "grpo" / "recipe.yaml").init.name == "dft"
+    assert "vcore_paper" in (home / "grpo" / "stale" / "recipe.yaml").read_text()

@@ -4,14 +4,16 @@ There every run held SFT and RL; two runs that differed in RL alone shared the f
 once, and each RL run below it.
 """
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from omegaconf import OmegaConf
+
+from vcore_verl.config import objectives
 from vcore_verl.config.recipe import BUILTIN
 from vcore_verl.runs import lock
-from vcore_verl.runs.hashing import MODEL_CARD, Digests
+from vcore_verl.runs.hashing import MODEL_CARD, Digests, write_whole
 from vcore_verl.runs.layout import MANIFEST, RECIPE, is_former
 from vcore_verl.runs.manifest import Manifest, fingerprint
 
@@ -57,15 +59,15 @@ def _migrate(run: Path, root: Path, records: dict[str, Any]) -> Iterator[str]:
         return
     if init != "none":
         yield from _move_sft(run, sft_home, records)
-        if not (sft_home / RECIPE).exists():
-            shutil.copy2(run / RECIPE, sft_home / RECIPE)
+        _convert_recipe(run / RECIPE, sft_home / RECIPE)
     home.mkdir(parents=True, exist_ok=True)
     _move(run / "rl", home / "rl")
     _move(run / "eval" / "post_rl", home / "eval")
     _add_records(home, records, RL_STAGES)
     for path in (*sorted((run / "stale").glob("*")), *sorted((run / "logs").glob("*"))):
         _move(path, home / path.relative_to(run))
-    _move(run / RECIPE, home / ("stale" if (home / RECIPE).exists() else "") / RECIPE)
+    _convert_recipe(run / RECIPE, home / RECIPE)
+    _move(run / RECIPE, home / "stale" / RECIPE)
     _move(run / MANIFEST, home / "stale" / MANIFEST)
     (run / ".lock").unlink(missing_ok=True)
     for path in (run / "eval", run / "stale", run / "logs", run, run.parent):
@@ -127,6 +129,25 @@ def _move(source: Path, target: Path) -> Path:
     return free
 
 
+def _convert_recipe(source: Path, target: Path) -> None:
+    """Write the recipe without the settings that other objectives than its own had in it, unless `target` is there."""
+    recipe = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(source)))
+    recipe.pop("vcore_paper", None)
+    owned = _owns(recipe["init"]["name"])
+    recipe["init"] = {key: value for key, value in recipe["init"].items() if owned(key)}
+    if not target.exists():
+        write_whole(target, OmegaConf.to_yaml(OmegaConf.create(recipe)))
+
+
+def _owns(objective: str) -> Callable[[str], bool]:
+    """Whether a key of `init`, or of its section `probe`, is one of the objective's."""
+    declared = objectives.builtin().get(objective)
+    if declared is None:
+        return lambda key: key == "name"
+    known = {"name", *(item.name for item in declared.parameters), *(("probe",) if "utility" in declared.needs else ())}
+    return lambda key: key.partition(".")[0] in known
+
+
 def _add_records(home: Path, records: dict[str, Any], stages: tuple[str, ...]) -> None:
     manifest = Manifest(home / MANIFEST)
     manifest.stages |= {stage: _converted(records[stage]) for stage in stages if stage in records}
@@ -134,8 +155,13 @@ def _add_records(home: Path, records: dict[str, Any], stages: tuple[str, ...]) -
 
 
 def _converted(record: dict[str, Any]) -> dict[str, Any]:
-    """Without what a result no longer depends on. What code made it is not known, and it counts as the present one."""
-    depends = {key: value for key, value in record["depends"].items() if key != "package vcore-verl"}
+    """Without what a result does not depend on. What code made it is not known, and it counts as the present one."""
+    owned = _owns(record["depends"].get("init.name", "none"))
+    depends = {
+        key: value
+        for key, value in record["depends"].items()
+        if key != "package vcore-verl" and (not key.startswith("init.") or owned(key.removeprefix("init.")))
+    }
     kept = {key: value for key, value in record.items() if key != "taken_from"}
     return kept | {"depends": depends, "fingerprint": fingerprint(depends)}
 

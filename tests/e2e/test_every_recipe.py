@@ -1,4 +1,4 @@
-"""Every recipe with every initialiser and RL algorithm, through verl's own configuration, engine and data sets."""
+"""Every recipe with every SFT objective and RL algorithm, through verl's own configuration, engine and data sets."""
 
 import os
 import subprocess
@@ -21,7 +21,8 @@ def test_every_training_reaches_the_point_where_weights_would_load(name: str, tm
     changes = ["scale=smoke", f"output_dir={tmp_path}"]
     subprocess.run([sys.executable, "-m", "vcore_verl", "data", name, *changes], cwd=ROOT, check=True)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"]
-    script = [*torchrun, str(Path(__file__).parent / "until_weights.py"), name, *changes]
+    arms = [",".join(shipped.INITS), ",".join(sorted(ALGORITHMS))]
+    script = [*torchrun, str(Path(__file__).parent / "until_weights.py"), name, *arms, *changes]
     environment = os.environ | cpu_environment() | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(script, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     assert done.returncode == 0, done.stdout

@@ -1,6 +1,6 @@
 """Run by `test_every_recipe`: every training of a recipe up to the point where verl would load weights.
 
-torchrun until_weights.py RECIPE OVERRIDE ...      base model and data are made
+torchrun until_weights.py RECIPE INIT,INIT,... RL,RL,... OVERRIDE ...      base model and data are made
 """
 
 import sys
@@ -12,7 +12,6 @@ from verl.utils import distributed
 from verl.utils.config import omega_conf_to_dataclass
 from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
 
-from tests import shipped
 from vcore_verl.config.recipe import Recipe, load
 from vcore_verl.rl import main as rl_main
 from vcore_verl.rl.command import rl_command
@@ -73,11 +72,11 @@ def rl(recipe: Recipe, run: Run) -> None:
 
 
 if __name__ == "__main__":
-    name, *changes = sys.argv[1:]
+    name, inits, algorithms, *changes = sys.argv[1:]
     distributed.initialize_global_process_group()
     trainings: list[tuple[str, str, Callable[[Recipe, Run], None]]] = [
-        *((init, "none", sft) for init in shipped.INITS if init != "none"),
-        *((init, algorithm, rl) for init in shipped.INITS for algorithm in shipped.ALGORITHMS if algorithm != "none"),
+        *((init, "none", sft) for init in inits.split(",") if init != "none"),
+        *((init, algorithm, rl) for init in inits.split(",") for algorithm in algorithms.split(",")),
     ]
     for init, algorithm, training in trainings:
         recipe = load(name, [f"init={init}", f"rl={algorithm}", *changes])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.tensorboard import scalars
-from vcore_verl.config.recipe import ROOT, load, save
+from vcore_verl.config.recipe import ROOT, load
 from vcore_verl.pipeline.tracking import evaluation_metrics, tracking_command
 from vcore_verl.runs.layout import Run
 
@@ -35,11 +35,12 @@ def test_results_of_an_evaluation_reach_tensorboard_and_wandb_in_offline_mode(tm
     recipe = load("tiny", [f"output_dir={tmp_path / 'runs'}", "tracking=[tensorboard,wandb]", "hardware.device=cpu"])
     run = Run(recipe)
     run.eval_pre.mkdir(parents=True)
-    save(recipe, run.dir / "recipe.yaml")
     (run.eval_pre / "results.json").write_text(json.dumps(RESULTS))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     command = tracking_command(recipe, run, run.eval_pre)
+    for path, text in command.files.items():
+        path.write_text(text)
     environment = {**os.environ, **command.env, "WANDB_MODE": "offline", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command.argv, cwd=elsewhere, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

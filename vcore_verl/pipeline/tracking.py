@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vcore_verl.config.recipe import Recipe, read, settings
+from vcore_verl.config.recipe import Recipe, read, settings, to_yaml
 from vcore_verl.cpu import device_environment
 from vcore_verl.evaluation.results import RESULTS
 from vcore_verl.runs.layout import Run
@@ -18,8 +18,10 @@ from vcore_verl.runtime.process import Command
 
 def tracking_command(recipe: Recipe, run: Run, folder: Path) -> Command:
     """Log the evaluation in `folder`."""
+    asked = folder / "tracking.yaml"  # the recipe.yaml of a run is written when its own stages begin
     return Command(
-        argv=[sys.executable, "-m", "vcore_verl.pipeline.tracking", str(run.dir / "recipe.yaml"), str(folder)],
+        argv=[sys.executable, "-m", "vcore_verl.pipeline.tracking", str(asked), str(folder)],
+        files={asked: to_yaml(recipe)},
         env=device_environment(recipe.hardware.device) | environment(recipe, run, folder),
         progress=folder / "tracking.jsonl",  # never written: seconds at most
         total=1,

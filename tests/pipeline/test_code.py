@@ -80,7 +80,7 @@ def record(project: Path) -> dict:
 def test_an_edited_objective_is_asked_about_and_nothing_starts(project):
     edit_dft(project)
     before = record(project)
-    for verb in ("run", "compare"):
+    for verb in ("run", "sweep"):
         ended = called(project, verb=verb)
         assert ended.returncode == 2
         assert ended.stdout == ""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from vcore_verl.config import objectives
 from vcore_verl.config.recipe import ROOT
 
 PROJECT = ("vcore_verl", "reward")
@@ -24,11 +25,10 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(frozen=True)
 class Source:
-    """A parsed file: `names` are the dotted names of this project in it, `registers` the objectives that it defines."""
+    """A parsed file: `names` are the dotted names of this project in it."""
 
     digest: str
     names: frozenset[str]
-    registers: frozenset[str]
 
 
 def code_of(*modules: str, objective: str | None = None) -> dict[str, str]:
@@ -36,17 +36,18 @@ def code_of(*modules: str, objective: str | None = None) -> dict[str, str]:
 
     Of the objectives' files those count that register `objective`, and what they import.
     """
+    files = {item.name: item.file for item in objectives.builtin().values()}
+    own = files.get(objective or "")
     found: dict[str, str] = {}
-    waiting = [(name, "") for name in (*modules, *_modules_of(objective))]
+    waiting = [(name, "") for name in (*modules, *([f"{OBJECTIVES}.{own.stem}"] if own else []))]
     while waiting:
         name, importer = waiting.pop()
         path = _file(name)
         if path is None or _label(path) in found or (name.startswith(LEFT_OUT) and name != COUNTED):
             continue
-        source = _parse(path)
-        others = source.registers and objective not in source.registers
-        if others and not importer.startswith(f"{OBJECTIVES}."):
+        if path in files.values() and path != own and not importer.startswith(f"{OBJECTIVES}."):
             continue
+        source = _parse(path)
         found[_label(path)] = source.digest
         waiting += [(other, name) for other in source.names]
     return dict(sorted(found.items()))
@@ -55,12 +56,6 @@ def code_of(*modules: str, objective: str | None = None) -> dict[str, str]:
 def changed_files(old: dict[str, str], new: dict[str, str]) -> list[str]:
     """The files that differ, or are there only once."""
     return sorted(file for file in old | new if old.get(file) != new.get(file))
-
-
-def _modules_of(objective: str | None) -> list[str]:
-    """The modules that register it."""
-    files = ROOT.joinpath(*OBJECTIVES.split(".")).glob("*.py") if objective else ()
-    return [f"{OBJECTIVES}.{file.stem}" for file in files if objective in _parse(file).registers]
 
 
 def _file(name: str) -> Path | None:
@@ -82,7 +77,6 @@ def _parse(path: Path) -> Source:
 def _parse_as_of(path: Path, modified: int) -> Source:
     tree = ast.parse(path.read_bytes())
     names: set[str] = set()
-    registers: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
@@ -91,10 +85,8 @@ def _parse_as_of(path: Path, modified: int) -> Source:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             name = node.value.removeprefix("pkg://")
             names.update((name, f"{name}.__main__"))
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "register":
-            registers.update(str(arg.value) for arg in node.args if isinstance(arg, ast.Constant))
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
             del node.body[0]
     ours = {name for name in names if name.partition(".")[0] in PROJECT and re.fullmatch(r"[\w.]+", name)}
     digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
-    return Source(digest, frozenset(ours), frozenset(registers))
+    return Source(digest, frozenset(ours))

@@ -16,6 +16,7 @@ from vcore_verl.data.published import mirror_folder
 from vcore_verl.data.rows import write_rows
 from vcore_verl.runs.hashing import file_sha, write_whole
 from vcore_verl.runs.layout import Run
+from vcore_verl.runs.metrics_file import MetricsFile
 
 RECORD, PROGRESS = "test_sets.json", "test_sets.jsonl"
 
@@ -29,14 +30,13 @@ def prepare_test_sets(recipe: Recipe, run: Run, made: Mapping[str, list[dict[str
     (run.data / RECORD).unlink(missing_ok=True)
     mirror, names = mirror_folder(recipe.data.mirror), recipe.evaluation.datasets
     record = {}
-    with (run.data / PROGRESS).open("w") as progress:
-        for step, name in enumerate(names, start=1):
-            path = run.data / f"{name}.parquet"
-            if name in made:
-                write_rows(path, made[name])
-            else:
-                prepare(BENCHMARKS[name], path, mirror=mirror, max_prompts=recipe.evaluation.max_prompts)
-            record[name] = {"rows": pq.read_metadata(path).num_rows, "sha256": file_sha(path)}
-            progress.write(json.dumps({"step": step, "total": len(names)}) + "\n")
-            progress.flush()
+    progress = MetricsFile(run.data / PROGRESS, len(names))
+    for step, name in enumerate(names, start=1):
+        path = run.data / f"{name}.parquet"
+        if name in made:
+            write_rows(path, made[name])
+        else:
+            prepare(BENCHMARKS[name], path, mirror=mirror, max_prompts=recipe.evaluation.max_prompts)
+        record[name] = {"rows": pq.read_metadata(path).num_rows, "sha256": file_sha(path)}
+        progress.log({}, step)
     write_whole(run.data / RECORD, json.dumps(record, indent=2) + "\n")

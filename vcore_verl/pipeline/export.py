@@ -20,6 +20,7 @@ from vcore_verl.config.recipe import Recipe
 from vcore_verl.data.rendering import end_of_sequence
 from vcore_verl.runs.hashing import Digests, file_sha
 from vcore_verl.runs.layout import ArtefactError, Run
+from vcore_verl.runs.metrics_file import MetricsFile
 from vcore_verl.runs.model_card import write_card
 from vcore_verl.runtime.process import Command
 
@@ -230,8 +231,7 @@ def main(shards: Path, start: str, target: Path, dtype: str) -> None:
     kept, seen = record["update_kept"], record[_seen_by(dtype)]
     print(f"the files keep {kept:.1%} of what training changed, inference in {dtype} sees {seen:.1%} of it")
     write_card(target)
-    with (target.parent / "export.jsonl").open("w") as progress:
-        progress.write(json.dumps({"step": 1, "total": 1}) + "\n")
+    MetricsFile(target.parent / "export.jsonl", 1).log({}, 1)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def options(group: str, recipe: Path) -> dict[str, Path]:
 
 def composed(recipe: Path, chosen: Mapping[str, str]) -> Composition:
     """Compose `recipe` with the choices of `chosen` (group -> name or path) in place of its own."""
-    content(recipe)  # a file that is no YAML is told by its own name, not by Hydra's
+    content(recipe)  # so that invalid YAML is reported under the file's own name, not Hydra's
     with TemporaryDirectory() as folder:
         # The first place that Hydra looks at: links to what was given by its path.
         place = Path(folder)

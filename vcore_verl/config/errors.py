@@ -1,4 +1,4 @@
-"""What is told to a person in one line, without a traceback."""
+"""Mistakes that are reported to a person in one line, without a traceback."""
 
 
 class InputError(ValueError):

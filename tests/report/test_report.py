@@ -121,7 +121,7 @@ def test_the_report_has_its_tables_and_plots(base, arm):
     write_report(base)
     text = (base / "report" / "report.md").read_text()
     plots = re.findall(r"!\[.*\]\((.*)\)", text)
-    assert plots == ["accuracy.png", "training.png", "pass_at_k.png", "domains.png"]
+    assert plots == ["accuracy.png", "training.png", "pass_at_k.png"]
     for plot in plots:
         assert (base / "report" / plot).read_bytes().startswith(b"\x89PNG")
     assert "## in_domain (40 prompts)" in text and "| vcore - sft |" in text and "| vcore-grpo |" in text

@@ -21,7 +21,6 @@ CAPTIONS = {
     "accuracy": "Accuracy before and after RL, with 95 % intervals over prompts; small dots: single runs of several",
     "training": "Training curves; with several seeds the mean, their range shaded",
     "pass_at_k": "Unbiased pass@k of the final checkpoints, with 95 % bootstrap intervals over prompts",
-    "domains": "In-domain against out-of-domain accuracy: original model, after SFT (hollow), after RL (filled)",
 }
 
 

@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from vcore_verl.evaluation.statistics import Estimate
 from vcore_verl.report.collect import Collection, TrainedRun
 from vcore_verl.report.curves import PANELS, Panel, curve
-from vcore_verl.report.numbers import Arm, Comparison, StageNumbers
+from vcore_verl.report.numbers import Arm, Comparison
 from vcore_verl.report.style import GREY, ORIGINAL, RC, WIDTH, Style, styles
 
 Styles = dict[tuple[str, str], Style]  # by init and RL algorithm
@@ -33,7 +33,6 @@ def draw(collection: Collection, comparison: Comparison, folder: Path) -> list[P
         "accuracy": lambda: dumbbell(comparison, chosen),
         "training": lambda: training_curves(collection, chosen),
         "pass_at_k": lambda: pass_at_k_curves(comparison, chosen),
-        "domains": lambda: in_against_out(comparison, chosen),
     }
     paths = []
     with plt.rc_context(RC):
@@ -226,54 +225,5 @@ def _pass_line(axes: Axes, estimates: dict[int, Estimate], style: Style, label: 
         markersize=4,
         linewidth=1.0,
         elinewidth=0.8,
-        label=label,
-    )
-
-
-def in_against_out(comparison: Comparison, chosen: Styles) -> Figure | None:
-    """Accuracy on the first data set against that on the second: every arm's path from the original model on."""
-    if len(comparison.datasets) < 2 or not comparison.arms:
-        return None
-    first, second = comparison.datasets[:2]
-    figure, axes = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
-    for arm in comparison.arms:
-        style = chosen[arm.init, arm.rl]
-        x, y = arm.datasets[first], arm.datasets[second]
-        start = (x.pre, y.pre) if arm.init != "none" else (None, None)
-        stages = [(x.base, y.base), start, (x.post, y.post)]
-        path = [(a.accuracy, b.accuracy) for a, b in stages if a and b]
-        axes.plot(
-            [100 * a.mean for a, _ in path],
-            [100 * b.mean for _, b in path],
-            color=style.colour,
-            linestyle=style.line,
-            linewidth=0.8,
-            alpha=style.alpha,
-        )
-        if start[0] and start[1]:
-            _cross(axes, start[0], start[1], style, "white", None if x.post else arm.name)
-        if x.post and y.post:
-            _cross(axes, x.post, y.post, style, style.colour, arm.name)
-    if comparison.base:
-        _cross(axes, comparison.base[first], comparison.base[second], ORIGINAL, "white", "original model")
-    axes.set_xlabel(f"{first}: accuracy (%)")
-    axes.set_ylabel(f"{second}: accuracy (%)")
-    figure.legend(loc="outside right upper")
-    return figure
-
-
-def _cross(axes: Axes, x: StageNumbers, y: StageNumbers, style: Style, face: str, label: str | None) -> None:
-    axes.errorbar(
-        100 * x.accuracy.mean,
-        100 * y.accuracy.mean,
-        xerr=_arms([x.accuracy]),
-        yerr=_arms([y.accuracy]),
-        color=style.colour,
-        marker=style.marker,
-        markerfacecolor=face,
-        alpha=style.alpha,
-        markersize=5,
-        linestyle="",
-        linewidth=0.6,
         label=label,
     )

@@ -9,7 +9,7 @@ from vcore_verl.report.scores import ReportError
 
 def reasons(root):
     collection = collect(root)
-    return [(run.init, run.rl, run.seed) for run in collection.runs], {e.name: e.reason for e in collection.excluded}
+    return [(run.init, run.rl, run.seed) for run in collection.runs], collection.excluded
 
 
 def test_matching_runs_are_collected(base, arm):

@@ -64,7 +64,7 @@ def test_fewer_than_three_training_runs_are_no_finding_in_any_form(base, arm, nu
         line for line in texts["report.md"].splitlines() if line.startswith("| in_domain | grpo | vcore - sft |")
     ]
     assert "| too few runs |" in line and "| yes |" not in line
-    assert "<td>too few runs</td>" in texts["report.html"] and "<td>yes</td>" not in texts["report.html"]
+    assert ">too few runs</td>" in texts["report.html"] and ">yes</td>" not in texts["report.html"]
     assert "] *" not in texts["terminal"]
 
 

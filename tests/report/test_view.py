@@ -17,15 +17,14 @@ def test_without_a_prompt_the_changed_ones_are_listed(base, arm):
     arm("vcore", "grpo", pre=0.3, post=0.9)
     text = shown(base)
     rows = [line.split() for line in text.splitlines() if "vcore-grpo" in line]
-    assert [row[1:3] for row in rows] == [["in_domain", "RL"], ["out_of_domain", "RL"]]
+    assert [row[3] for row in rows] == ["in_domain", "out_of_domain"]
     assert ": in_domain-" in text
 
 
 def test_an_arm_without_rl_is_compared_with_the_base_model(base, arm):
     arm("vcore", "none", pre=0.9)
     (in_domain, _) = [line for line in shown(base).splitlines() if "vcore-none" in line]
-    assert in_domain.split()[1:3] == ["in_domain", "SFT"]
-    assert int(in_domain.split()[3].rstrip(":")) > 10 and ": in_domain-" in in_domain
+    assert int(in_domain.split()[6].rstrip(":")) > 10 and ": in_domain-" in in_domain
 
 
 def test_a_prompt_is_shown_before_and_after_rl_and_across_initialisers(base, arm):

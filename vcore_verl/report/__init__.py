@@ -4,12 +4,10 @@
 - `collect`   which evaluations belong together, and which are excluded and why
 - `numbers`   what a report says, as types
 - `compare`   every number, once
-- `setup`     what was trained on what and how
-- `tables`, `wording`   the tables; numbers as text, the summary
 - `transitions` prompts that training gained and lost
-- `provenance`, `reproduce`  what an arm cost, and the commands that repeat it
-- `document`  the sections of report.md and report.html
-- `terminal`, `markdown`, `page`, `plots`   the report's forms
+- `provenance`, `reproduce`  what was trained how and at what cost, and the commands that repeat it
+- `tables`, `wording`   the tables; numbers as text, the summary
+- `terminal`, `markdown`, `plots`   the report's forms; `page`: its Markdown as HTML
 - `view`      one prompt before and after RL, across SFT objectives
 - `versus`    evaluations against each other by path
 
@@ -22,10 +20,9 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from vcore_verl.report.collect import REFERENCE, Collection, collect
+from vcore_verl.report.collect import REFERENCE, collect
 from vcore_verl.report.compare import compare
 from vcore_verl.report.markdown import markdown
-from vcore_verl.report.numbers import Comparison
 from vcore_verl.report.page import page
 from vcore_verl.report.plots import draw
 from vcore_verl.report.reproduce import commands
@@ -33,7 +30,7 @@ from vcore_verl.report.scores import ReportError
 from vcore_verl.report.terminal import terminal_report
 from vcore_verl.runs.model_card import write_card
 
-__all__ = ["REFERENCE", "ReportError", "collect", "compare", "keep", "terminal_summary", "write", "write_report"]
+__all__ = ["REFERENCE", "ReportError", "keep", "terminal_summary", "write_report"]
 
 
 def write_report(root: Path, against: str = REFERENCE) -> None:
@@ -45,20 +42,18 @@ def write_report(root: Path, against: str = REFERENCE) -> None:
     compared is excluded, by name.
     """
     collection = collect(root, against)
-    write(collection, compare(collection), root / "report")
+    comparison = compare(collection)
+    folder = root / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    plots = draw(collection, comparison, folder)
+    text = markdown(comparison, plots)
+    (folder / "comparison.json").write_text(json.dumps(comparison.to_json(), indent=1) + "\n")
+    (folder / "report.md").write_text(text)
+    (folder / "report.html").write_text(page(text, plots))
     checkpoints = {home / stage / "hf": run for run in collection.runs for stage, home in run.homes.items()}
     for checkpoint, run in checkpoints.items():
         if checkpoint.is_dir():
             write_card(checkpoint, *commands(collection.name, [run]))
-
-
-def write(collection: Collection, comparison: Comparison, folder: Path) -> None:
-    """Write the report's files into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    plots = draw(collection, comparison, folder)
-    (folder / "comparison.json").write_text(json.dumps(comparison.to_json(), indent=1) + "\n")
-    (folder / "report.html").write_text(page(comparison, plots))
-    (folder / "report.md").write_text(markdown(comparison, plots))
 
 
 def keep(root: Path, folder: Path) -> None:

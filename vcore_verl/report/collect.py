@@ -1,13 +1,16 @@
 """Which evaluations belong together: the runs of a recipe, and why some of them cannot be compared."""
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from vcore_verl.config.recipe import Recipe, RecipeError, read
 from vcore_verl.evaluation.results import RESULTS
 from vcore_verl.report.scores import Evaluation, ReportError, read_evaluation
-from vcore_verl.runs.layout import Place, places
+from vcore_verl.runs.layout import MANIFEST, RECIPE, Place, places
+from vcore_verl.runs.manifest import Manifest
 from vcore_verl.runs.migrate import former_runs_line
 
 # What evaluations have in common where they are compared, as results.json and as a person calls it.
@@ -23,22 +26,15 @@ REFERENCE = "sft"  # the initialiser that the others are compared with, unless a
 
 
 @dataclass(frozen=True)
-class TrainedRun:
-    """One training run, as `runs.layout.Place` says where.
+class TrainedRun(Place):
+    """One training run. `pre` is None where RL started from an unevaluated base model, `post` where rl=none."""
 
-    `pre` is None where RL started from an unevaluated base model, `post` where rl=none.
-    """
-
-    folder: Path
-    init: str
-    rl: str
-    seed: int
     pre: Evaluation | None
     post: Evaluation | None
 
     @property
-    def final(self) -> Evaluation | None:
-        return self.pre if self.rl == "none" else self.post
+    def arm(self) -> str:
+        return f"{self.init}-{self.rl}"
 
     @property
     def name(self) -> str:
@@ -50,24 +46,34 @@ class TrainedRun:
         """Stage ("sft", "rl") -> the folder that its results and record lie in."""
         return {"sft": self.folder} if self.rl == "none" else {"sft": self.folder.parent, "rl": self.folder}
 
+    @cached_property
+    def records(self) -> dict[str, dict[str, Any]]:
+        """Stage -> what its manifest says of it; nothing of a run made elsewhere."""
+        manifests = {stage: Manifest(home / MANIFEST).stages for stage, home in self.homes.items()}
+        return {stage: records[stage] for stage, records in manifests.items() if stage in records}
 
-@dataclass(frozen=True)
-class Excluded:
-    """A run left out of every table and plot, and the reason in one line."""
-
-    name: str
-    reason: str
+    @cached_property
+    def recipe(self) -> Recipe | None:
+        """What it was trained by; None of a run made elsewhere, and of one that another version wrote."""
+        path = self.folder / RECIPE
+        try:
+            return read(path) if path.is_file() else None
+        except RecipeError:
+            return None
 
 
 @dataclass
 class Collection:
-    """Everything that can be compared, and what cannot. The other initialisers are compared with `against`."""
+    """Everything that can be compared, and what cannot: `excluded` says of each run's name why, in one line.
+
+    The other initialisers are compared with `against`.
+    """
 
     name: str
     base: Evaluation | None
-    runs: list[TrainedRun] = field(default_factory=list)
-    excluded: list[Excluded] = field(default_factory=list)
     against: str = REFERENCE
+    runs: list[TrainedRun] = field(default_factory=list)
+    excluded: dict[str, str] = field(default_factory=dict)
 
     @property
     def arms(self) -> dict[tuple[str, str], list[TrainedRun]]:
@@ -85,9 +91,9 @@ class Collection:
     @property
     def reference(self) -> Evaluation:
         """The evaluation whose prompts, decoding and grader the others have to share."""
-        if self.base is not None:
-            return self.base
-        return next(evaluation for run in self.runs if (evaluation := run.final) is not None)
+        found = self.base or self.runs[0].post or self.runs[0].pre
+        assert found is not None  # a run was trained by SFT, RL or both, and is evaluated after each
+        return found
 
 
 def collect(root: Path, against: str = REFERENCE) -> Collection:
@@ -96,11 +102,27 @@ def collect(root: Path, against: str = REFERENCE) -> Collection:
     Raises `ReportError` where there is nothing to report on, and where no run is there to compare with of the
     initialiser that `against` names. Everything else that is wrong excludes a run, by name.
     """
-    collection = collect_runs(root.name, root / "base" / "eval", _arms(places(root)), root)
+    base = root / "base" / "eval"
+    collection = Collection(root.name, read_evaluation(base) if (base / RESULTS).is_file() else None, against)
+    if line := former_runs_line(root):
+        collection.excluded[root.name] = line
+    for place in _arms(places(root)):
+        try:
+            run = _read_run(place, collection.base)
+            expected = collection.reference if collection.base or collection.runs else run.post or run.pre
+            reason = next(filter(None, (mismatch(evaluation, expected) for evaluation in (run.pre, run.post))), None)
+        except ReportError as error:
+            reason = str(error)
+        if reason is None:
+            collection.runs.append(run)
+        else:
+            collection.excluded[str(place.folder.relative_to(root))] = reason
+    if collection.base is None and not collection.runs:
+        reasons = "".join(f"; {name}: {reason}" for name, reason in collection.excluded.items())
+        raise ReportError(f"nothing to report on below {root}: no finished evaluation{reasons}")
     found = dict.fromkeys(init for _, init in collection.arms)
     if against != REFERENCE and against not in found:
         raise ReportError(f"no run below {root} starts from {against}; there are {', '.join(found)}")
-    collection.against = against
     return collection
 
 
@@ -112,41 +134,11 @@ def _arms(found: list[Place]) -> list[Place]:
     return trained + (alone if any(place.folder not in started for place in alone) else [])
 
 
-def collect_runs(name: str, base_folder: Path, runs: Iterable[Place], root: Path) -> Collection:
-    """The evaluations of `runs` against the base model's in `base_folder`."""
-    collection = Collection(name, None)
-    if line := former_runs_line(root):
-        collection.excluded.append(Excluded(root.name, line))
-    if (base_folder / RESULTS).is_file():
-        collection.base = read_evaluation(base_folder)
-    candidates: list[TrainedRun] = []
-    for place in runs:
-        try:
-            candidates.append(_read_run(place, collection.base))
-        except ReportError as error:
-            collection.excluded.append(Excluded(_name(place.folder, root), str(error)))
-    for run in candidates:
-        expected = collection.reference if collection.base or collection.runs else run.final
-        reason = next(filter(None, (mismatch(evaluation, expected) for evaluation in (run.pre, run.post))), None)
-        if reason is None:
-            collection.runs.append(run)
-        else:
-            collection.excluded.append(Excluded(_name(run.folder, root), reason))
-    if collection.base is None and not collection.runs:
-        reasons = "".join(f"; {item.name}: {item.reason}" for item in collection.excluded)
-        raise ReportError(f"nothing to report on below {root}: no finished evaluation{reasons}")
-    return collection
-
-
 def _read_run(place: Place, base: Evaluation | None) -> TrainedRun:
     sft = place.folder if place.rl == "none" else place.folder.parent
     pre = base if place.init == "none" else read_evaluation(sft / "eval")
     post = None if place.rl == "none" else read_evaluation(place.folder / "eval")
-    return TrainedRun(place.folder, place.init, place.rl, place.seed, pre, post)
-
-
-def _name(folder: Path, root: Path) -> str:
-    return str(folder.relative_to(root)) if folder.is_relative_to(root) else str(folder)
+    return TrainedRun(**vars(place), pre=pre, post=post)
 
 
 def mismatch(evaluation: Evaluation | None, reference: Evaluation | None) -> str | None:
@@ -155,16 +147,13 @@ def mismatch(evaluation: Evaluation | None, reference: Evaluation | None) -> str
         return None
     found, expected = evaluation.results, reference.results
     for key, what in _SHARED.items():
-        if found.get(key) != expected.get(key):
+        if found[key] != expected[key]:
             return f"{found['stage']} has another {what} than {reference.folder}"
     if set(found["datasets"]) != set(expected["datasets"]):
-        return f"{found['stage']} covers {_names(found)}, {reference.folder} covers {_names(expected)}"
+        names = [", ".join(sorted(results["datasets"])) for results in (found, expected)]
+        return f"{found['stage']} covers {names[0]}, {reference.folder} covers {names[1]}"
     for name, summary in found["datasets"].items():
         if summary.get("dataset_sha") != expected["datasets"][name].get("dataset_sha"):
             found_in = f"{found['stage']} has other prompts, answers or chat template in '{name}'"
             return f"{found_in} than {reference.folder}"
     return None
-
-
-def _names(results: dict[str, dict[str, object]]) -> str:
-    return ", ".join(sorted(results["datasets"]))

@@ -1,36 +1,77 @@
-"""report.md."""
+"""report.md: the main tables and plots, the conditions, then the secondary analyses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from vcore_verl.report.document import CAPTIONS, Section, sections, title
 from vcore_verl.report.numbers import Comparison
-from vcore_verl.report.tables import Table
-from vcore_verl.report.wording import answer
+from vcore_verl.report.tables import (
+    Table,
+    changes_table,
+    cost_table,
+    main_table,
+    pairwise_table,
+    responses_table,
+    stages_table,
+)
+from vcore_verl.report.wording import answer, reading_notes
+
+_CAPTIONS = {
+    "accuracy": "Accuracy before and after RL, with 95 % intervals over prompts; small dots: single runs of several",
+    "training": "Training curves; with several seeds the mean, their range shaded",
+    "pass_at_k": "Unbiased pass@k of the final checkpoints, with 95 % bootstrap intervals over prompts",
+}
 
 
 def markdown(comparison: Comparison, plots: Sequence[Path]) -> str:
     """The whole report; `plots` lie beside it."""
-    parts = [f"# {title(comparison)}", answer(comparison)]
-    for section in sections(comparison, plots):
-        parts += [f"## {section.title}", *_content(section)]
-    return "\n\n".join(parts) + "\n"
-
-
-def _content(section: Section) -> Iterator[str]:
-    if section.table:
-        yield _table(section.table)
-        yield from filter(None, [section.table.note])
-    if section.text:
-        yield section.text
-    for path in section.plots:
-        yield f"![{CAPTIONS[path.stem]}]({path.name})\n\n*{CAPTIONS[path.stem]}.*"
-    if section.items:
-        yield "\n".join(f"- {item}" for item in section.items)
-    if section.code:
-        yield "\n".join(["```", *section.code, "```"])
+    captions = [(_CAPTIONS[path.stem], path.name) for path in plots]
+    pictures = [f"![{caption}]({name})\n\n*{caption}.*" for caption, name in captions]
+    sections = {
+        f"{name} ({num_prompts} prompts)": _table(main_table(comparison, name))
+        for name, num_prompts in comparison.conditions["datasets"].items()
+    } | {
+        "Reading the tables": "\n\n".join([reading_notes(comparison), *pictures]),
+        "Excluded": _items(f"`{name}`: {reason}" for name, reason in comparison.excluded.items()),
+        "Trained with other settings": _items(comparison.trained_differently),
+        "Task and training": _items(f"{name}: {value}" for name, value in comparison.setup.items()),
+        "Evaluation": _items(_conditions(comparison)),
+        "Commands": "\n".join(["```", *comparison.commands, "```"]) if comparison.commands else "",
+        "Appendix: SFT objectives compared": _table(pairwise_table(comparison)),
+        "Appendix: stage by stage": _table(stages_table(comparison)),
+        "Appendix: prompts gained and lost": _table(changes_table(comparison.name, comparison.transitions)),
+        "Appendix: responses": _table(responses_table(comparison)),
+        "Appendix: cost": _table(cost_table(comparison)),
+    }
+    parts = [f"## {title}\n\n{content}" for title, content in sections.items() if content]
+    return "\n\n".join([f"# {comparison.name}: accuracy after SFT and RL", answer(comparison), *parts]) + "\n"
 
 
 def _table(table: Table) -> str:
+    if not table.lines:
+        return ""
     rows = [table.header, ["---", *["--:"] * (len(table.header) - 1)], *table.lines]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([f"| {' | '.join(row)} |" for row in rows] + (["", table.note] if table.note else []))
+
+
+def _items(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _conditions(comparison: Comparison) -> Iterator[str]:
+    """What all evaluations here have in common."""
+    common = comparison.conditions
+    sampling = common["sampling"]
+    arms = ", ".join(f"{arm.name} (seeds {', '.join(map(str, arm.seeds))})" for arm in comparison.arms) or "none"
+    yield f"arms: {arms}"
+    yield from comparison.contamination
+    yield (
+        f"decoding: {sampling['num_samples']} samples at temperature {sampling['temperature']:g},"
+        f" top_p {sampling['top_p']:g},{' one greedy,' if sampling['greedy'] else ''} at most"
+        f" {sampling['max_tokens']} tokens, seed {sampling['seed']}; {common['dtype']} on {common['device']}"
+    )
+    versions = ", ".join(f"{name} {number}" for name, number in common["versions"].items())
+    yield f"grader: {common['grader_version']}; {versions}"
+    if packages := sorted({package for arm in comparison.arms for package in arm.provenance.packages}):
+        yield f"trained with: {', '.join(packages)}"
+    if commits := sorted({commit for arm in comparison.arms for commit in arm.provenance.git_commits}):
+        yield f"commits: {', '.join(commits)}"

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vcore_verl.evaluation.statistics import Estimate, mean_interval, standard_deviation
-from vcore_verl.report.collect import Excluded
 from vcore_verl.report.provenance import Provenance
 from vcore_verl.report.transitions import Transition
 
@@ -54,13 +53,13 @@ class StageNumbers:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Difference:
     """A difference in accuracy: `over_prompts` paired by prompt, `over_seeds` between training runs (None for one run).
 
     `num_runs`: training runs of the side that has fewer. The p values `p_holm` (over prompts) and `over_seeds_p_holm`
-    are Holm-adjusted over the family that the difference belongs to. `greedy`: the same of greedy answers, which does
-    not decide `significant`.
+    are Holm-adjusted over the family that the difference belongs to, once that is complete. `greedy`: the same of
+    greedy answers, which does not decide `significant`.
     """
 
     over_prompts: Estimate
@@ -96,22 +95,18 @@ class Difference:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Change(Difference):
     """From one stage to the next; one family is the arms of a data set. `by_seed`: the mean change of each seed."""
 
-    minimum_detectable: float
     by_seed: tuple[float, ...]
 
     def to_json(self) -> dict[str, Any]:
-        return super().to_json() | {
-            "minimum_detectable_effect": self.minimum_detectable,
-            "by_seed": list(self.by_seed),
-            "seed_standard_deviation": standard_deviation(self.by_seed),
-        }
+        spread = standard_deviation(self.by_seed)
+        return super().to_json() | {"by_seed": list(self.by_seed), "seed_standard_deviation": spread}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Pair(Difference):
     """Final accuracy of `init` minus that of `reference` under the same RL (over seeds: Welch); one family is the pairs
     of a data set and algorithm.
@@ -129,7 +124,10 @@ class Pair(Difference):
 
 @dataclass(frozen=True)
 class ArmOnDataset:
-    """One arm on one data set. `sft` is pre - base, `rl` is post - pre; what a stage did not happen for is None."""
+    """One arm on one data set. `sft` is pre - base, `rl` is post - pre; None for a stage that did not happen.
+
+    Without SFT `pre` is `base`.
+    """
 
     base: StageNumbers | None
     pre: StageNumbers | None
@@ -169,7 +167,7 @@ class Comparison:
     base: dict[str, StageNumbers]
     arms: list[Arm]
     pairs: list[Pair]
-    excluded: list[Excluded]
+    excluded: dict[str, str]
     trained_differently: list[str]
     contamination: list[str]
     device_hours: float
@@ -205,13 +203,13 @@ class Comparison:
                     "rl": arm.rl,
                     "seeds": list(arm.seeds),
                     "datasets": {name: numbers.to_json() for name, numbers in arm.datasets.items()},
-                    "provenance": arm.provenance.to_json(),
+                    "provenance": vars(arm.provenance),
                 }
                 for arm in self.arms
             ],
             "pairwise": [pair.to_json() for pair in self.pairs],
-            "transitions": [item.to_json() for item in self.transitions],
-            "excluded": [vars(item) for item in self.excluded],
+            "transitions": [vars(item) for item in self.transitions],
+            "excluded": [{"name": name, "reason": reason} for name, reason in self.excluded.items()],
             "trained_differently": self.trained_differently,
             "contamination": self.contamination,
             "device_hours": self.device_hours,

@@ -1,8 +1,9 @@
 """The plots of a report."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from PIL import Image
@@ -15,20 +16,30 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from omegaconf import OmegaConf
 
 from vcore_verl.evaluation.statistics import Estimate
 from vcore_verl.report.collect import Collection, TrainedRun
-from vcore_verl.report.curves import PANELS, Panel, curve
 from vcore_verl.report.numbers import Arm, Comparison
 from vcore_verl.report.style import GREY, ORIGINAL, RC, WIDTH, Style, styles
+from vcore_verl.runs.metrics_file import read
 
 Styles = dict[tuple[str, str], Style]  # by init and RL algorithm
+
+# Stage and key in its metrics.jsonl -> title. The uniform loss, not the weighted one: it alone means the same for every
+# objective.
+_CURVES = {
+    ("sft", "train/plain_loss"): "SFT: mean token loss (nats)",
+    ("rl", "critic/score/mean"): "RL: mean reward",
+    ("rl", "actor/entropy"): "RL: policy entropy (nats)",
+    ("rl", "response_length/mean"): "RL: response length (tokens)",
+    ("rl", "actor/kl_loss"): "RL: KL to the start (nats)",
+}
 
 
 def draw(collection: Collection, comparison: Comparison, folder: Path) -> list[Path]:
     """Write every plot there are numbers for, and return their paths."""
-    chosen = styles(((init, rl) for rl, init in collection.arms), _objective_files(collection))
+    files = {run.init: run.recipe.init.file for run in collection.runs if run.recipe and run.recipe.init.file}
+    chosen = styles(((init, rl) for rl, init in collection.arms), files)
     pictures: dict[str, Callable[[], Figure | None]] = {
         "accuracy": lambda: dumbbell(comparison, chosen),
         "training": lambda: training_curves(collection, chosen),
@@ -45,15 +56,6 @@ def draw(collection: Collection, comparison: Comparison, folder: Path) -> list[P
     return paths
 
 
-def _objective_files(collection: Collection) -> dict[str, str]:
-    """init -> the file of its objective, of those that are none of the package's."""
-    recipes = {run.init: run.folder / "recipe.yaml" for run in collection.runs}
-    files = {
-        init: OmegaConf.select(OmegaConf.load(path), "init.file") for init, path in recipes.items() if path.exists()
-    }
-    return {init: file for init, file in files.items() if file}
-
-
 def _save(figure: Figure, path: Path) -> None:
     """As a PNG of 256 colours, a third of the size: these files are kept in a repository."""
     buffer = io.BytesIO()
@@ -68,15 +70,15 @@ def dumbbell(comparison: Comparison, chosen: Styles) -> Figure | None:
     """
     if not comparison.arms:
         return None
-    datasets, arms = comparison.datasets, comparison.arms
-    figure, grid = plt.subplots(
-        1, len(datasets), figsize=(WIDTH, 1.1 + 0.42 * len(arms)), sharey=True, squeeze=False, layout="constrained"
-    )
-    for axes, dataset in zip(grid[0], datasets, strict=True):
+    arms = comparison.arms
+    figure, grid = _panels(len(comparison.datasets), 1, 1.1 + 0.42 * len(arms), sharey=True)
+    for axes, dataset in zip(grid[0], comparison.datasets, strict=True):
         if dataset in comparison.base:
-            _band(axes, comparison.base[dataset].accuracy)
+            original = comparison.base[dataset].accuracy
+            axes.axvspan(100 * original.low, 100 * original.high, color="#E0E0E0", zorder=0)
+            axes.axvline(100 * original.mean, color=GREY, linestyle="--", linewidth=1)
         for row, arm in enumerate(arms):
-            _dumbbell_row(axes, -row, arm, dataset, chosen[arm.init, arm.rl])
+            _dumbbell_row(axes, -row, arm, dataset, chosen[arm.init, arm.rl].colour)
         axes.set_title(f"{dataset} ({comparison.conditions['datasets'][dataset]} prompts)")
         axes.set_xlabel("accuracy (%)")
         axes.grid(axis="y", visible=False)
@@ -87,78 +89,70 @@ def dumbbell(comparison: Comparison, chosen: Styles) -> Figure | None:
     return figure
 
 
-def _band(axes: Axes, accuracy: Estimate) -> None:
-    axes.axvspan(100 * accuracy.low, 100 * accuracy.high, color="#E0E0E0", zorder=0)
-    axes.axvline(100 * accuracy.mean, color=GREY, linestyle="--", linewidth=1)
+def _panels(columns: int, rows: int, height: float, **settings: Any) -> tuple[Figure, np.ndarray]:
+    """A figure of the text's width and `height` inches, and its axes, shape (rows, columns)."""
+    return plt.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, layout="constrained", **settings)
 
 
-def _dumbbell_row(axes: Axes, y: float, arm: Arm, dataset: str, style: Style) -> None:
+def _dumbbell_row(axes: Axes, y: float, arm: Arm, dataset: str, colour: str) -> None:
     figures = arm.datasets[dataset]
     start = figures.pre if arm.init != "none" else None
     if start and figures.post:
         ends = [100 * start.accuracy.mean, 100 * figures.post.accuracy.mean]
-        axes.plot(ends, [y + 0.13, y - 0.13], color=style.colour, linewidth=0.8, alpha=0.5)
-    for stage, offset, face in ((start, 0.13, "white"), (figures.post, -0.13, style.colour)):
+        axes.plot(ends, [y + 0.13, y - 0.13], color=colour, linewidth=0.8, alpha=0.5)
+    for stage, offset, face in ((start, 0.13, "white"), (figures.post, -0.13, colour)):
         if stage:
-            _point(axes, stage.accuracy, y + offset, style.colour, face)
+            look: dict[str, Any] = {
+                "color": colour,
+                "markerfacecolor": face,
+                "markersize": 5,
+                "capsize": 2.5,
+                "linewidth": 1.2,
+            }
+            bars = _error_bars([stage.accuracy])
+            axes.errorbar(100 * stage.accuracy.mean, y + offset, xerr=bars, fmt="o", **look)
             if len(stage.by_seed) > 1:
                 runs = [100 * accuracy for accuracy in stage.by_seed]
-                axes.plot(runs, [y + 2.3 * offset] * len(runs), ".", color=style.colour, markersize=3)
+                axes.plot(runs, [y + 2.3 * offset] * len(runs), ".", color=colour, markersize=3)
 
 
-def _point(axes: Axes, accuracy: Estimate, y: float, colour: str, face: str) -> None:
-    axes.errorbar(
-        100 * accuracy.mean,
-        y,
-        xerr=_arms([accuracy]),
-        fmt="o",
-        color=colour,
-        markerfacecolor=face,
-        markersize=5,
-        capsize=2.5,
-        linewidth=1.2,
-    )
-
-
-def _arms(estimates: list[Estimate]) -> np.ndarray:
-    """Lengths of error bars in percent, shape (2, number of estimates)."""
+def _error_bars(estimates: Sequence[Estimate]) -> np.ndarray:
+    """Their lengths in percent, shape (2, number of estimates)."""
     return np.array([[100 * (item.mean - item.low), 100 * (item.high - item.mean)] for item in estimates]).T
 
 
 def _stage_legend(comparison: Comparison) -> list[Line2D]:
+    point: dict[str, Any] = {"color": "#303030", "marker": "o", "markersize": 5, "linestyle": ""}
     handles = []
     if comparison.base:
         handles.append(Line2D([], [], color=GREY, linestyle="--", linewidth=1, label="original model"))
     if any(arm.init != "none" for arm in comparison.arms):
-        handles.append(_marker("white", "after SFT"))
+        handles.append(Line2D([], [], **point, markerfacecolor="white", label="after SFT"))
     if any(arm.rl != "none" for arm in comparison.arms):
-        handles.append(_marker("#303030", "after RL"))
+        handles.append(Line2D([], [], **point, label="after RL"))
     if not comparison.one_seed:
-        handles.append(Line2D([], [], color="#303030", marker=".", markersize=3, linestyle="", label="single runs"))
+        handles.append(Line2D([], [], **point | {"marker": ".", "markersize": 3}, label="single runs"))
     return handles
-
-
-def _marker(face: str, label: str) -> Line2D:
-    return Line2D([], [], color="#303030", marker="o", markerfacecolor=face, markersize=5, linestyle="", label=label)
 
 
 def training_curves(collection: Collection, chosen: Styles) -> Figure | None:
     """What training logged, one line per arm: the mean over its seeds, their range shaded."""
-    panels = [panel for panel in PANELS if any(curve(run, panel) for run in collection.runs)]
-    if not panels:
+    found = {
+        panel: {(init, rl): _curves(runs, *panel) for (rl, init), runs in collection.arms.items()} for panel in _CURVES
+    }
+    shown = {panel: by_arm for panel, by_arm in found.items() if any(by_arm.values())}
+    if not shown:
         return None
-    columns = min(3, len(panels))
-    num_rows = -(-len(panels) // columns)
-    figure, grid = plt.subplots(
-        num_rows, columns, figsize=(WIDTH, 0.5 + 1.9 * num_rows), squeeze=False, layout="constrained"
-    )
-    for axes, panel in zip(grid.flat, panels, strict=False):
-        for (rl, init), runs in collection.arms.items():
-            _arm_curve(axes, runs, panel, chosen[init, rl], f"{init}-{rl}")
-        axes.set_title(panel.title)
+    columns = min(3, len(shown))
+    num_rows = -(-len(shown) // columns)
+    figure, grid = _panels(columns, num_rows, 0.5 + 1.9 * num_rows)
+    for axes, (panel, by_arm) in zip(grid.flat, shown.items(), strict=False):
+        for (init, rl), curves in by_arm.items():
+            _arm_curve(axes, curves, chosen[init, rl], f"{init}-{rl}")
+        axes.set_title(_CURVES[panel])
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    for axes in grid.flat[len(panels) :]:
+    for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
     lines = {line.get_label(): line for axes in grid.flat for line in axes.get_lines()}
     labels = [label for rl, init in collection.arms if (label := f"{init}-{rl}") in lines]
@@ -167,22 +161,21 @@ def training_curves(collection: Collection, chosen: Styles) -> Figure | None:
     return figure
 
 
-def _arm_curve(axes: Axes, runs: list[TrainedRun], panel: Panel, style: Style, label: str) -> None:
-    curves = [found for run in runs if (found := curve(run, panel)) is not None]
-    steps = sorted(set.intersection(*(set(item) for item in curves))) if curves else []
+def _curves(runs: list[TrainedRun], stage: str, key: str) -> list[dict[int, float]]:
+    """Step -> value, of every run that logged `key` in `stage`."""
+    logs = [read(run.homes[stage] / stage / "metrics.jsonl") for run in runs if stage in run.homes]
+    curves = [{int(line["step"]): line[key] for line in log if key in line} for log in logs]
+    return [curve for curve in curves if curve]
+
+
+def _arm_curve(axes: Axes, curves: list[dict[int, float]], style: Style, label: str) -> None:
+    """The mean of an arm's `curves`, step -> value, over the steps that all of them have."""
+    steps = sorted(set.intersection(*map(set, curves))) if curves else []
     if not steps:
         return
     values = np.array([[item[step] for step in steps] for item in curves])
-    axes.plot(
-        steps,
-        values.mean(axis=0),
-        color=style.colour,
-        linestyle=style.line,
-        marker="o" if len(steps) == 1 else None,
-        alpha=style.alpha,
-        linewidth=1.3,
-        label=label,
-    )
+    look = {"color": style.colour, "linestyle": style.line, "alpha": style.alpha, "linewidth": 1.3}
+    axes.plot(steps, values.mean(axis=0), marker="o" if len(steps) == 1 else None, label=label, **look)
     if len(curves) > 1:
         axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=style.colour, alpha=0.15, linewidth=0)
 
@@ -191,9 +184,7 @@ def pass_at_k_curves(comparison: Comparison, chosen: Styles) -> Figure | None:
     """Unbiased pass@k with bootstrap intervals over prompts, of the final checkpoints and the original model."""
     if comparison.conditions["sampling"]["num_samples"] < 2:
         return None
-    figure, grid = plt.subplots(
-        1, len(comparison.datasets), figsize=(WIDTH, 3.0), sharey=True, squeeze=False, layout="constrained"
-    )
+    figure, grid = _panels(len(comparison.datasets), 1, 3.0, sharey=True)
     for axes, dataset in zip(grid[0], comparison.datasets, strict=True):
         lines = [("original model", comparison.base.get(dataset), ORIGINAL)]
         lines += [(arm.name, arm.datasets[dataset].final, chosen[arm.init, arm.rl]) for arm in comparison.arms]
@@ -212,18 +203,9 @@ def pass_at_k_curves(comparison: Comparison, chosen: Styles) -> Figure | None:
     return figure
 
 
-def _pass_line(axes: Axes, estimates: dict[int, Estimate], style: Style, label: str, shift: float) -> None:
+def _pass_line(axes: Axes, estimates: Mapping[int, Estimate], style: Style, label: str, shift: float) -> None:
     """`shift`, in octaves, keeps the intervals of different arms from covering each other."""
-    axes.errorbar(
-        np.array(list(estimates)) * 2**shift,
-        [100 * item.mean for item in estimates.values()],
-        yerr=_arms(list(estimates.values())),
-        color=style.colour,
-        marker=style.marker,
-        linestyle=style.line,
-        alpha=style.alpha,
-        markersize=4,
-        linewidth=1.0,
-        elinewidth=0.8,
-        label=label,
-    )
+    x, y = np.array(list(estimates)) * 2**shift, [100 * item.mean for item in estimates.values()]
+    look = {"color": style.colour, "marker": style.marker, "linestyle": style.line, "alpha": style.alpha}
+    sizes: dict[str, Any] = {"markersize": 4, "linewidth": 1.0, "elinewidth": 0.8}
+    axes.errorbar(x, y, yerr=_error_bars(list(estimates.values())), label=label, **look | sizes)

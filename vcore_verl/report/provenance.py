@@ -1,12 +1,12 @@
-"""What an arm cost, from what its runs recorded about themselves."""
+"""What the runs of a report were trained on and how, and what that cost, from what they recorded about themselves."""
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from vcore_verl.report.collect import TrainedRun
-from vcore_verl.runs.layout import MANIFEST
-from vcore_verl.runs.manifest import Manifest
+from vcore_verl.runs.model_card import training
 
 
 @dataclass(frozen=True)
@@ -24,36 +24,36 @@ class Provenance:
     git_commits: tuple[str, ...]
     packages: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        return vars(self)
-
 
 def provenance(runs: list[TrainedRun]) -> Provenance:
     """Read the records of every run."""
-    trainings = [training_records(run) for run in runs]
-    found = [record for records in trainings for record in records.values()]
-    last = next(iter(reversed(trainings[0].values())), {})
+    found = [record for run in runs for record in run.records.values()]
+    last = list(runs[0].records.values())[-1] if runs[0].records else {}
+    packages = {
+        f"{name.removeprefix('package ')} {version}"
+        for record in found
+        for name, version in record.get("depends", {}).items()
+        if name.startswith("package ")
+    }
     return Provenance(
-        sft_seconds=_mean_seconds(trainings, "sft"),
-        rl_seconds=_mean_seconds(trainings, "rl"),
+        sft_seconds=_mean_seconds(runs, "sft"),
+        rl_seconds=_mean_seconds(runs, "rl"),
         device_hours=sum(map(_device_hours, found)) / len(runs),
         ranks=_ranks(last),
         device=last.get("depends", {}).get("hardware.device", "unknown"),
         git_commits=tuple(sorted({record["git_commit"] for record in found if record.get("git_commit")})),
-        packages=tuple(sorted({package for record in found for package in _packages(record)})),
+        packages=tuple(sorted(packages)),
     )
+
+
+def _mean_seconds(runs: list[TrainedRun], stage: str) -> float:
+    return sum(run.records.get(stage, {}).get("seconds", 0.0) for run in runs) / len(runs)
 
 
 def total_device_hours(runs: Iterable[TrainedRun]) -> float:
     """Of all trainings, SFT that several RL runs start from counted once."""
-    found = {(run.homes[stage], stage): record for run in runs for stage, record in training_records(run).items()}
+    found = {(run.homes[stage], stage): record for run in runs for stage, record in run.records.items()}
     return sum(map(_device_hours, found.values()))
-
-
-def training_records(run: TrainedRun) -> dict[str, dict[str, Any]]:
-    """ "sft" and "rl" -> what its manifest says of it, as far as there is one."""
-    manifests = {stage: Manifest(home / MANIFEST).stages for stage, home in run.homes.items()}
-    return {stage: records[stage] for stage, records in manifests.items() if stage in records}
 
 
 def _device_hours(record: dict[str, Any]) -> float:
@@ -65,12 +65,25 @@ def _ranks(record: dict[str, Any]) -> int:
     return depends.get("hardware.gpus", 1) * depends.get("hardware.nodes", 1)
 
 
-def _packages(record: dict[str, Any]) -> Iterator[str]:
-    """`verl 0.9.1`, of what the training ran on."""
-    for name, value in record.get("depends", {}).items():
-        if name.startswith("package "):
-            yield f"{name.removeprefix('package ')} {value}"
+def setup(runs: Iterable[TrainedRun]) -> dict[str, str]:
+    """Name -> value; where runs differ each value with its arms. Empty where no run has a recipe."""
+    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        if run.recipe:
+            for name, value in training(run.recipe, run.folder, "sft" if run.rl == "none" else "rl").items():
+                found[name][value].append(run.arm)
+    return {name: _joined(values) for name, values in found.items()}
 
 
-def _mean_seconds(trainings: list[dict[str, dict[str, Any]]], stage: str) -> float:
-    return sum(records.get(stage, {}).get("seconds", 0.0) for records in trainings) / len(trainings)
+def _joined(values: dict[str, list[str]]) -> str:
+    if len(values) == 1:
+        return next(iter(values))
+    return "; ".join(f"{value} ({', '.join(dict.fromkeys(arms))})" for value, arms in values.items())
+
+
+def rl_steps(runs: Iterable[TrainedRun]) -> dict[str, str]:
+    """RL algorithm -> `15 steps of grpo`; without a number where no run has a recipe."""
+    steps: dict[str, set[int]] = defaultdict(set)
+    for run in runs:
+        steps[run.rl] |= {run.recipe.rl.steps} if run.recipe else set()
+    return {rl: f"{' or '.join(map(str, sorted(found)))} steps of {rl}" if found else rl for rl, found in steps.items()}

@@ -8,9 +8,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from vcore_verl.config.recipe import RecipeError, load, read, settings
+from vcore_verl.config.recipe import RecipeError, load, settings
 from vcore_verl.report.collect import TrainedRun
-from vcore_verl.report.provenance import training_records
 from vcore_verl.runs.layout import RECIPE
 
 _SHOWN = 3  # settings and files named of one run
@@ -46,19 +45,16 @@ def _asked(recipe_name: str, run: TrainedRun) -> tuple[str, tuple[str, ...]]:
 
     Nothing of a run made elsewhere.
     """
-    path = run.folder / RECIPE
-    if not path.is_file():
+    if run.recipe is None:
         return recipe_name, ()
-    init = run.init.partition("+")[0]
+    word, found = run.recipe.file or recipe_name, settings(run.recipe)
     try:
-        recipe = read(path)
-        word, found = recipe.file or recipe_name, settings(recipe)
-        expected = settings(load(word, [f"init={init}", f"rl={run.rl}", f"seed={run.seed}"]))
-    except RecipeError:  # written by another version, or of a recipe that is no more
+        expected = settings(load(word, [f"init={run.recipe.init.name}", f"rl={run.rl}", f"seed={run.seed}"]))
+    except RecipeError:  # of a recipe or an objective that is no more
         return recipe_name, ()
     if expected["hardware.device"] == "auto":  # resolved by the launcher
         expected["hardware.device"] = found["hardware.device"]
-    written = OmegaConf.load(path)  # a key that is newer than the run is not in it
+    written = OmegaConf.load(run.folder / RECIPE)  # a key that is newer than the run is not in it
     return word, tuple(
         f"{key}={_literal(value)}"
         for key, value in found.items()
@@ -106,7 +102,7 @@ def _depends(run: TrainedRun) -> dict[tuple[str, str], str]:
     Of code the name is the stage and the file.
     """
     found: dict[tuple[str, str], str] = {}
-    for stage, record in training_records(run).items():
+    for stage, record in run.records.items():
         made_by = record.get("made_by") or record.get("code", {})
         found |= {(CODE, f"{stage} {file}"): digest for file, digest in made_by.items()}
         for name, value in record.get("depends", {}).items():

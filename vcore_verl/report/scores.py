@@ -1,9 +1,8 @@
 """One evaluation as arrays, read from disk and checked. Shape suffixes: P prompts, S samples of one prompt."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from vcore_verl.evaluation.responses import GREEDY, SAMPLE
 from vcore_verl.evaluation.results import RESULTS, SAMPLES, SCHEMA_VERSION, TRUNCATED
 from vcore_verl.runs.hashing import file_sha
 
+_KEYS = {"stage", "sampling", "grader_version", "dtype", "device", "versions", "samples_sha256", "datasets"}
 _COLUMNS = ["dataset", "prompt_id", "decoding", "sample_idx", "score", "finish_reason", "num_tokens"]
 
 
@@ -73,8 +73,7 @@ def _read_results(path: Path) -> dict[str, Any]:
         raise ReportError(f"{path} is not JSON: {error}") from error
     if not isinstance(results, dict) or results.get("schema_version") != SCHEMA_VERSION:
         raise ReportError(f"{path} is not an evaluation of schema version {SCHEMA_VERSION}")
-    missing = {"stage", "sampling", "grader_version", "samples_sha256", "datasets"} - set(results)
-    if missing:
+    if missing := _KEYS - set(results):
         raise ReportError(f"{path} lacks {', '.join(sorted(missing))}")
     return results
 
@@ -104,60 +103,4 @@ def _read_dataset(name: str, table: pa.Table, path: Path) -> DatasetScores:
         num_tokens_PS=matrix(samples["num_tokens"]).astype(np.float64),
         truncated_PS=matrix(pc.equal(samples["finish_reason"], TRUNCATED)).astype(bool),
         greedy_P=greedy["score"].to_numpy().astype(np.float64) if greedy.num_rows else None,
-    )
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One response as a reader wants to see it."""
-
-    decoding: str
-    sample_idx: int
-    text: str
-    extracted: str
-    score: float
-    status: str
-    num_tokens: int
-    truncated: bool
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A prompt, the accepted answer, and a checkpoint's responses, the greedy one first."""
-
-    prompt_id: str
-    prompt: str
-    gold: str
-    answers: tuple[Answer, ...]
-
-    @property
-    def solved_share(self) -> float:
-        """Share of the samples that are correct."""
-        return float(np.mean([answer.score for answer in self.answers if answer.decoding == SAMPLE]))
-
-
-def read_responses(evaluation: Evaluation, dataset: str, prompt_ids: Sequence[str]) -> dict[str, Asked]:
-    """prompt_id -> what was asked and answered, of those `prompt_ids` that the data set has."""
-    chosen = (pc.field("dataset") == dataset) & pc.field("prompt_id").isin(pa.array(prompt_ids, pa.string()))
-    table = pq.read_table(evaluation.folder / SAMPLES, filters=chosen)
-    rows = table.sort_by(
-        [("prompt_id", "ascending"), ("decoding", "ascending"), ("sample_idx", "ascending")]
-    ).to_pylist()
-    asked: dict[str, Asked] = {}
-    for prompt_id, group in groupby(rows, key=lambda row: row["prompt_id"]):
-        members = list(group)
-        asked[prompt_id] = Asked(prompt_id, members[0]["prompt"], members[0]["gold"], tuple(map(_answer, members)))
-    return asked
-
-
-def _answer(row: dict[str, Any]) -> Answer:
-    return Answer(
-        decoding=row["decoding"],
-        sample_idx=row["sample_idx"],
-        text=row["response"],
-        extracted=row["extracted"],
-        score=row["score"],
-        status=row["status"],
-        num_tokens=row["num_tokens"],
-        truncated=row["finish_reason"] == TRUNCATED,
     )

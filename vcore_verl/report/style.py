@@ -1,6 +1,6 @@
 """How pictures look: one style per arm in all of them, legible in grey and with any colour vision."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from typing import Any
@@ -53,16 +53,17 @@ def styles(arms: Iterable[tuple[str, str]], files: Mapping[str, str]) -> dict[tu
     which `files` holds the file where it is none of the package's, or ones that no other has.
     """
     arms = list(arms)
-    found: dict[str, Style] = {}
-    for init in sorted({init for init, _ in arms}):
-        declared = _declared(init, files.get(init))
-        if declared is not None and not _taken(declared, found):
-            found[init] = declared
-    free = (Style(colour, marker, "-") for colour, marker in _pairs())
-    for number, init in enumerate(sorted({init for init, _ in arms} - set(found))):
-        style = next(style for style in free if not _taken(style, found))
-        found[init] = replace(style, line=list(_LINES.values())[number % len(_LINES)])
-    return {(init, rl): found[init] if rl == "grpo" else replace(found[init], alpha=0.5) for init, rl in arms}
+    declared = {init: _declared(init, files.get(init)) for init in sorted({init for init, _ in arms})}
+    # Every colour with every marker, since their numbers have no common factor; at first both are new each time.
+    pairs = islice(zip(cycle(_COLOURS), cycle(_MARKERS), cycle(_LINES.values())), len(_COLOURS) * len(_MARKERS))
+    found: dict[tuple[str, str], tuple[str, Style]] = {}  # by colour and marker
+    for init in sorted(declared, key=lambda init: declared[init] is None):
+        style = declared[init]
+        while style is None or (style.colour, style.marker) in found:
+            style = Style(*next(pairs))
+        found[style.colour, style.marker] = init, style
+    chosen = dict(found.values())
+    return {(init, rl): chosen[init] if rl == "grpo" else replace(chosen[init], alpha=0.5) for init, rl in arms}
 
 
 def _declared(init: str, file: str | None) -> Style | None:
@@ -75,12 +76,3 @@ def _declared(init: str, file: str | None) -> Style | None:
     if declaration.colour is None or declaration.marker is None:
         return None
     return Style(declaration.colour, declaration.marker, _LINES.get(declaration.marker, "-"))
-
-
-def _pairs() -> Iterator[tuple[str, str]]:
-    """Every colour with every marker, since their numbers have no common factor; at first both are new each time."""
-    return zip(cycle(_COLOURS), islice(cycle(_MARKERS), len(_COLOURS) * len(_MARKERS)), strict=False)
-
-
-def _taken(style: Style, found: Mapping[str, Style]) -> bool:
-    return (style.colour, style.marker) in {(other.colour, other.marker) for other in found.values()}

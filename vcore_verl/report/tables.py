@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from vcore_verl.evaluation.statistics import standard_deviation
 from vcore_verl.report.numbers import Arm, Change, Comparison, Difference, StageNumbers
+from vcore_verl.report.transitions import Transition
 from vcore_verl.report.wording import RULE, accuracy, interval, p_value, percent, points, signed_interval
 
 
@@ -77,116 +78,100 @@ def _stages(comparison: Comparison, dataset: str) -> Iterator[tuple[str, StageNu
 _TESTS = ("over prompts", "p (Holm)", "over runs", "p (Holm)")
 
 
-def _tests(difference: Difference | None) -> list[str]:
+def _tests(difference: Difference) -> list[str]:
     """Intervals and p over prompts and over runs, under the header `_TESTS`."""
-    if difference is None:
-        return [""] * 4
     over_runs = signed_interval(difference.over_seeds) if difference.over_seeds else ""
     over_prompts = [signed_interval(difference.over_prompts), p_value(difference.p_holm)]
     return [*over_prompts, over_runs, p_value(difference.over_seeds_p_holm)]
 
 
-def _greedy(difference: Difference) -> str:
-    return f"{points(difference.greedy)} {signed_interval(difference.greedy)}" if difference.greedy else ""
-
-
-def pairwise_table(comparison: Comparison) -> Table | None:
+def pairwise_table(comparison: Comparison) -> Table:
     """Final accuracy of every SFT objective against the reference."""
     lines = []
     for pair in comparison.pairs:
         significant = ("yes" if pair.significant else "no") if pair.testable else "too few runs"
         names = [pair.dataset, pair.rl, f"{pair.init} - {pair.reference}"]
-        lines.append([*names, points(pair.over_prompts), *_tests(pair), significant, _greedy(pair)])
+        greedy = f"{points(pair.greedy)} {signed_interval(pair.greedy)}" if pair.greedy else ""
+        lines.append([*names, points(pair.over_prompts), *_tests(pair), significant, greedy])
     note = (
         "Difference in final accuracy, in points. Over prompts: paired t interval and test, which describe these"
         " checkpoints. Over runs: Welch's interval and test over training seeds, which describe the methods. p with"
         f" Holm's correction over the comparisons of one data set and RL algorithm. {RULE}. Greedy: the same of the"
         " greedy responses, over runs where there are several, else over prompts."
     )
-    header = ("data set", "RL", "arms", "difference", *_TESTS, "significant", "greedy")
-    return Table(header, lines, note) if lines else None
+    return Table(("data set", "RL", "arms", "difference", *_TESTS, "significant", "greedy"), lines, note)
 
 
 def stages_table(comparison: Comparison) -> Table:
-    """Every stage of every arm with all analyses of what it changed."""
+    """Every stage of every arm, run by run, with all analyses of what it changed."""
     lines = []
     for dataset in comparison.datasets:
         for label, numbers, change in _stages(comparison, dataset):
             shown = f"{accuracy(numbers)} {interval(numbers.accuracy)}"
             greedy = f"{100 * numbers.greedy.mean:.1f}" if numbers.greedy else ""
-            changed = points(change.over_prompts) if change else ""
-            lines.append([dataset, label, shown, greedy, changed, *_tests(change)])
+            changed = [points(change.over_prompts), *_tests(change)] if change else [""] * (1 + len(_TESTS))
+            lines.append([dataset, label, shown, _by_run(numbers), greedy, *changed])
     note = (
-        "Accuracy in percent with its interval over prompts, greedy: of the greedy responses. Change: in points,"
-        " against the stage before of the same arm (after RL only: against Original), with a paired t interval and test"
-        " over prompts, which describe these checkpoints, and over training runs, which describe the method. p with"
-        " Holm's correction over the arms of the data set."
+        "Accuracy in percent with its interval over prompts; by run: that of each, in order of the seeds, ± their"
+        " standard deviation; greedy: of the greedy responses. Change: in points, against the stage before of the same"
+        " arm (after RL only: against Original), with a paired t interval and test over prompts, which describe these"
+        " checkpoints, and over training runs, which describe the method. p with Holm's correction over the arms of the"
+        " data set."
     )
-    return Table(("data set", "model", "accuracy", "greedy", "change", *_TESTS), lines, note)
+    return Table(("data set", "model", "accuracy", "by run", "greedy", "change", *_TESTS), lines, note)
 
 
-def seeds_table(comparison: Comparison) -> Table | None:
-    """Accuracy of every training run of the arms that have several."""
-    lines = []
-    for arm in comparison.arms:
-        for name, numbers in arm.datasets.items() if len(arm.seeds) > 1 else ():
-            stages = (numbers.pre if arm.init != "none" else None, numbers.post)
-            lines.append([arm.name, name, *(_by_seed(stage) for stage in stages)])
-    note = "In percent, in order of the seeds; ± the runs' standard deviation, in points."
-    return Table(("arm", "data set", "before RL", "after RL"), lines, note) if lines else None
-
-
-def _by_seed(numbers: StageNumbers | None) -> str:
-    if numbers is None:
-        return ""
-    runs = ", ".join(f"{100 * value:.1f}" for value in numbers.by_seed)
+def _by_run(numbers: StageNumbers) -> str:
+    """Nothing where there is one run."""
     deviation = standard_deviation(numbers.by_seed)
-    return f"{runs} ± {100 * deviation:.1f}" if deviation is not None else runs
+    if deviation is None:
+        return ""
+    return f"{', '.join(f'{100 * run:.1f}' for run in numbers.by_seed)} ± {100 * deviation:.1f}"
 
 
 def responses_table(comparison: Comparison) -> Table:
-    """Length and status of the responses of the original model and of every arm's final checkpoints."""
-    models = [("Original", name, numbers) for name, numbers in comparison.base.items()]
-    finals = [(arm.name, name, item.final) for arm in comparison.arms for name, item in arm.datasets.items()]
-    shown = models + [(label, name, numbers) for label, name, numbers in finals if numbers]
+    """Length and status of the responses at every stage."""
+    stages = [(name, *stage[:2]) for name in comparison.datasets for stage in _stages(comparison, name)]
+    lines = []
+    for name, label, numbers in stages:
+        shares = map(percent, [*numbers.statuses.values(), numbers.truncated])
+        lines.append([name, label, *shares, f"{numbers.mean_tokens:.0f}"])
+    statuses = [status.replace("_", " ") for status in stages[0][2].statuses]
+    note = (
+        "Shares of the samples, and their mean number of tokens. A truncated response is graded by what it answered"
+        " before the limit."
+    )
+    return Table(("data set", "model", *statuses, "truncated", "tokens"), lines, note)
+
+
+def changes_table(recipe_name: str, found: Sequence[Transition]) -> Table:
+    """Prompts solved before and after training, two by two, with the ids of some that changed."""
     lines = [
         [
-            label,
-            name,
-            *map(percent, numbers.statuses.values()),
-            percent(numbers.truncated),
-            f"{numbers.mean_tokens:.0f}",
+            f"{item.arm}, seed {item.seed}",
+            item.dataset,
+            str(item.both),
+            str(item.neither),
+            _count_and_ids(item.gained, item.gained_examples),
+            _count_and_ids(item.lost, item.lost_examples),
         ]
-        for label, name, numbers in shown
+        for item in found
     ]
-    statuses = [status.replace("_", " ") for status in shown[0][2].statuses]
     note = (
-        "Shares of the samples, and their mean number of tokens; of an arm those of its final checkpoints. A truncated"
-        " response is graded by what it answered before the limit."
+        "Prompts solved before and after RL, or SFT in arms without RL; solved: at least half of the samples are"
+        f" correct. `python -m vcore_verl view runs/{recipe_name} --prompt ID` shows one."
     )
-    return Table(["arm", "data set", *statuses, "truncated", "tokens"], lines, note)
+    return Table(("arm", "data set", "both times", "neither time", "gained", "lost"), lines, note)
 
 
-def changes_table(comparison: Comparison) -> Table | None:
-    """Prompts solved before and after RL, two by two."""
-    header = ("arm", "data set", "both times", "gained", "lost", "neither time", "gained, e.g.", "lost, e.g.")
+def _count_and_ids(count: int, ids: Sequence[str]) -> str:
+    return f"{count}: {' '.join(ids)}" if ids else str(count)
+
+
+def cost_table(comparison: Comparison) -> Table:
+    """Training time of every arm; no lines where nothing of it was recorded."""
     lines = []
-    for item in comparison.transitions:
-        counts = map(str, (item.both, item.gained, item.lost, item.neither))
-        examples = [f"`{found[0]}`" if found else "" for found in (item.gained_examples, item.lost_examples)]
-        lines.append((f"{item.arm}, seed {item.seed}", item.dataset, *counts, *examples))
-    note = (
-        "Prompts solved before and after RL; solved: at least half of the samples are correct."
-        f" `python -m vcore_verl view runs/{comparison.name} --prompt ID` shows one."
-    )
-    return Table(header, lines, note) if lines else None
-
-
-def cost_table(comparison: Comparison) -> Table | None:
-    """Training time of every arm."""
-    header = ("arm", "SFT minutes", "RL minutes", "ranks", "device hours")
-    lines = []
-    for arm in comparison.arms:
+    for arm in comparison.arms if comparison.device_hours else ():
         cost = arm.provenance
         minutes = (f"{cost.sft_seconds / 60:.1f}", f"{cost.rl_seconds / 60:.1f}")
         lines.append((arm.name, *minutes, f"{cost.ranks} ({cost.device})", f"{cost.device_hours:.2f}"))
@@ -194,4 +179,4 @@ def cost_table(comparison: Comparison) -> Table | None:
         "Training of one run, the mean over its seeds; device hours are wall-clock hours times ranks. All runs"
         f" together, SFT that several start from counted once: {comparison.device_hours:.2f} device hours."
     )
-    return Table(header, lines, note) if any(arm.provenance.device_hours for arm in comparison.arms) else None
+    return Table(("arm", "SFT minutes", "RL minutes", "ranks", "device hours"), lines, note)

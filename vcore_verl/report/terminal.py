@@ -1,33 +1,36 @@
 """The report as a terminal shows it: the summary and the main tables."""
 
+import rich.table
 from rich import box
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from vcore_verl.report.numbers import Comparison
-from vcore_verl.report.tables import main_table
+from vcore_verl.report.tables import Table, main_table
 from vcore_verl.report.wording import answer, reading_notes
 
 
 def terminal_report(comparison: Comparison) -> RenderableType:
     """The summary and a table per data set."""
-    remarks = [f"excluded: {item.name}: {item.reason}" for item in comparison.excluded]
+    tables = [
+        rich_table(f"{name} ({num_prompts} prompts)", main_table(comparison, name))
+        for name, num_prompts in comparison.conditions["datasets"].items()
+    ]
+    remarks = [f"excluded: {name}: {reason}" for name, reason in comparison.excluded.items()]
     remarks += [f"trained with other settings: {line}" for line in comparison.trained_differently]
-    remarks += comparison.contamination
     return Group(
         Text(answer(comparison)),
-        *(Padding(_table(comparison, name), (1, 0, 0, 0)) for name in comparison.datasets),
+        *tables,
         Text(reading_notes(comparison), style="dim"),
-        *(Text(remark, style="yellow") for remark in remarks),
+        *(Text(remark, style="yellow") for remark in remarks + comparison.contamination),
     )
 
 
-def _table(comparison: Comparison, dataset: str) -> Table:
-    main = main_table(comparison, dataset)
-    table = Table(
-        title=f"{dataset} ({comparison.conditions['datasets'][dataset]} prompts)",
+def rich_table(title: str, table: Table) -> RenderableType:
+    """`table` below an empty line and its title, with its note."""
+    found = rich.table.Table(
+        title=title,
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
@@ -35,10 +38,11 @@ def _table(comparison: Comparison, dataset: str) -> Table:
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    for position, name in enumerate(main.header):
-        table.add_column(name, justify="right" if position else "left")
-    for number, line in enumerate(main.lines):
-        if number in main.groups:
-            table.add_section()
-        table.add_row(*line)
-    return table
+    for position, name in enumerate(table.header):
+        found.add_column(name, justify="right" if position else "left", overflow="fold")
+    for number, line in enumerate(table.lines):
+        if number in table.groups:
+            found.add_section()
+        found.add_row(*line)
+    note = [Text(table.note, style="dim")] if table.note else []
+    return Group(Padding(found, (1, 0, 0, 0)), *note)

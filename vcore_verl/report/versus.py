@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from vcore_verl.evaluation.results import RESULTS
 from vcore_verl.evaluation.statistics import holm, mean_interval, paired_difference
 from vcore_verl.report.collect import mismatch
 from vcore_verl.report.scores import Evaluation, ReportError, contamination, read_evaluation
+from vcore_verl.report.tables import Table
+from vcore_verl.report.terminal import rich_table
 from vcore_verl.report.wording import interval, p_value, points, signed_interval
 
 _CAPTION = "Intervals and p: over prompts. They describe these checkpoints, not the methods that trained them."
@@ -29,7 +29,10 @@ def versus(places: Sequence[Path]) -> RenderableType:
         if reason := mismatch(evaluation, evaluations[0]):
             raise ReportError(f"{folder} cannot be compared with {folders[0]}: {reason}")
     labels = _labels(places)
-    tables = [_table(dataset, labels, evaluations) for dataset in evaluations[0].datasets]
+    tables = [
+        rich_table(f"{name} ({len(scores.prompt_ids)} prompts)", _table(name, labels, evaluations))
+        for name, scores in evaluations[0].datasets.items()
+    ]
     remarks = [Text(line, style="yellow") for line in contamination(evaluations)]
     return Group(*tables, Text(_CAPTION, style="dim"), *remarks)
 
@@ -55,17 +58,13 @@ def _num_shared(paths: Sequence[tuple[str, ...]]) -> int:
 
 def _table(dataset: str, labels: list[str], evaluations: list[Evaluation]) -> Table:
     means = [evaluation.datasets[dataset].score_PS.mean(axis=1) for evaluation in evaluations]
+    lines = [
+        [label, f"{100 * estimate.mean:.1f} {interval(estimate)}"]
+        for label, estimate in zip(labels, map(mean_interval, means), strict=True)
+    ]
     differences = [paired_difference(means[0], mean_P) for mean_P in means[1:]]
     adjusted = holm([difference.p or 0.0 for difference in differences])
-    table = Table(title=f"{dataset} ({len(means[0])} prompts)", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("evaluation", overflow="fold")
-    for name in ("accuracy (%)", "change (points)", "p (Holm)")[: 3 if differences else 1]:
-        table.add_column(name, justify="right", no_wrap=True)
-    for position, (label, mean_P) in enumerate(zip(labels, means, strict=True)):
-        accuracy = mean_interval(mean_P)
-        cells = [label, f"{100 * accuracy.mean:.1f} {interval(accuracy)}"]
-        if position:
-            difference = differences[position - 1]
-            cells += [f"{points(difference)} {signed_interval(difference)}", p_value(adjusted[position - 1])]
-        table.add_row(*cells)
-    return table
+    for line, difference, p in zip(lines[1:], differences, adjusted, strict=True):
+        line += [f"{points(difference)} {signed_interval(difference)}", p_value(p)]
+    header = ("evaluation", "accuracy (%)", "change (points)", "p (Holm)")
+    return Table(header[: len(lines[-1])], lines)

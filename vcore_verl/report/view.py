@@ -1,19 +1,24 @@
 """The same prompt before and after training, and across SFT objectives, in the terminal."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from rich import box
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
+from vcore_verl.evaluation.responses import GREEDY, SAMPLE
+from vcore_verl.evaluation.results import SAMPLES, TRUNCATED
 from vcore_verl.report.collect import Collection, collect
-from vcore_verl.report.scores import Answer, Asked, Evaluation, ReportError, read_responses
-from vcore_verl.report.transitions import transitions, transitions_by_sft
+from vcore_verl.report.scores import Evaluation, ReportError
+from vcore_verl.report.tables import changes_table
+from vcore_verl.report.terminal import rich_table
+from vcore_verl.report.transitions import SOLVED, transitions
 from vcore_verl.runs.layout import places
 
 _SHOWN_CHARS = 2000
@@ -21,14 +26,15 @@ _SHOWN_CHARS = 2000
 
 def view(place: Path, prompt_id: str | None = None, every_sample: bool = False) -> RenderableType:
     """Everything that was answered to a prompt, in the run at `place` and the others of its recipe; without a prompt,
-    which ones changed most.
+    how many RL, or SFT in arms without RL, gained and lost, with the ids of those that changed most.
 
     Raises `ReportError` for a run without evaluations and for an unknown prompt.
     """
     collection = collect(_root(place))
-    if prompt_id is None:
-        return changed_prompts(collection)
-    return prompt_view(collection, prompt_id, every_sample, _seed(place))
+    if prompt_id is not None:
+        return _prompt_view(collection, prompt_id, every_sample, _seed(place))
+    table = changes_table(collection.name, transitions(collection))
+    return rich_table("prompts gained and lost", table)
 
 
 def _root(place: Path) -> Path:
@@ -45,86 +51,55 @@ def _seed(place: Path) -> int | None:
     return next((int(found[1]) for found in seeds if found), None)
 
 
-def changed_prompts(collection: Collection) -> RenderableType:
-    """How many prompts RL, or SFT in arms without RL, gained and lost, with the ids of those that changed most."""
-    header = ("arm", "data set", "by", "gained", "lost")
-    table = Table(*header, box=box.SIMPLE_HEAD, title="view one with --prompt ID")
-    for by, found in (("RL", transitions(collection)), ("SFT", transitions_by_sft(collection))):
-        for item in found:
-            gained = _count_and_ids(item.gained, item.gained_examples, "green")
-            lost = _count_and_ids(item.lost, item.lost_examples, "red")
-            table.add_row(item.arm, item.dataset, by, gained, lost)
-    return table
-
-
-def _count_and_ids(count: int, ids: Sequence[str], colour: str) -> Text:
-    return Text.assemble((str(count), colour), f": {' '.join(ids)}" if ids else "")
-
-
-def prompt_view(
-    collection: Collection, prompt_id: str, every_sample: bool = False, seed: int | None = None
-) -> RenderableType:
-    """What every checkpoint answered to one prompt. Raises `ReportError` where no data set has it."""
+def _prompt_view(collection: Collection, prompt_id: str, every_sample: bool, seed: int | None) -> RenderableType:
+    """What every checkpoint answered to one prompt, of the runs with `seed` where an arm has one."""
     datasets = [name for name, scores in collection.reference.datasets.items() if prompt_id in scores.prompt_ids]
     if not datasets:
         some = ", ".join(scores.prompt_ids[0] for scores in collection.reference.datasets.values())
         raise ReportError(f"no prompt '{prompt_id}'; ids look like {some}")
     parts: list[RenderableType] = []
     for dataset in datasets:
-        asked = [(label, found[prompt_id]) for label, found in _asked(collection, dataset, prompt_id, seed)]
-        first = asked[0][1]
-        parts.append(
-            Panel(Text(first.prompt), title=f"{dataset}: {prompt_id}, answer {escape(first.gold)}", title_align="left")
-        )
-        parts += [_panel(label, item, every_sample) for label, item in asked]
+        asked = [(label, _responses(found, dataset, prompt_id)) for label, found in _checkpoints(collection, seed)]
+        first = asked[0][1][0]
+        title = f"{dataset}: {prompt_id}, answer {escape(first['gold'])}"
+        parts.append(Panel(Text(first["prompt"]), title=title, title_align="left"))
+        parts += [_panel(label, responses, every_sample) for label, responses in asked]
     return Group(*parts)
 
 
-def _asked(
-    collection: Collection, dataset: str, prompt_id: str, seed: int | None
-) -> Iterator[tuple[str, dict[str, Asked]]]:
-    for label, evaluation in checkpoints(collection, seed):
-        yield label, read_responses(evaluation, dataset, [prompt_id])
-
-
-def checkpoints(collection: Collection, seed: int | None = None) -> Iterator[tuple[str, Evaluation]]:
+def _checkpoints(collection: Collection, seed: int | None) -> Iterator[tuple[str, Evaluation]]:
     """Original, then every arm before and after RL: its run of `seed`, or the first where it has none of that."""
     if collection.base is not None:
         yield "Original", collection.base
-    for (rl, init), runs in collection.arms.items():
+    for runs in collection.arms.values():
         run = next((run for run in runs if run.seed == seed), runs[0])
         suffix = f", seed {run.seed}" if len(runs) > 1 else ""
-        if init != "none" and run.pre is not None:
-            yield (f"after SFT ({init})" if rl == "none" else f"{init}-{rl}: after SFT") + suffix, run.pre
+        if run.init != "none" and run.pre is not None:
+            yield (f"after SFT ({run.init})" if run.rl == "none" else f"{run.arm}: after SFT") + suffix, run.pre
         if run.post is not None:
-            yield f"{init}-{rl}: after RL{suffix}", run.post
+            yield f"{run.arm}: after RL{suffix}", run.post
 
 
-def _panel(label: str, asked: Asked, every_sample: bool) -> Panel:
-    answers = asked.answers if every_sample else tuple(_one_of_each_outcome(asked))
-    num_samples = sum(answer.decoding == "sample" for answer in asked.answers)
-    correct = round(asked.solved_share * num_samples)
-    blocks = [
-        Text.assemble((_caption(answer), _colour(answer)), "\n", answer.text[:_SHOWN_CHARS]) for answer in answers
-    ]
-    colour = "green" if asked.solved_share >= 0.5 else "red"
-    title = f"{label}: {correct} of {num_samples} samples correct"
+def _responses(evaluation: Evaluation, dataset: str, prompt_id: str) -> list[dict[str, Any]]:
+    """The rows of samples.parquet with the responses to one prompt, the greedy one first."""
+    chosen = (pc.field("dataset") == dataset) & (pc.field("prompt_id") == prompt_id)
+    table = pq.read_table(evaluation.folder / SAMPLES, filters=chosen)
+    return table.sort_by([("decoding", "ascending"), ("sample_idx", "ascending")]).to_pylist()
+
+
+def _panel(label: str, responses: list[dict[str, Any]], every_sample: bool) -> Panel:
+    """All `responses` of a checkpoint, or the first of each outcome."""
+    first = {(row["decoding"], row["status"]): row for row in reversed(responses)}
+    shown = [row for row in responses if every_sample or row is first[row["decoding"], row["status"]]]
+    blocks = [Text.assemble(_caption(row), "\n", row["response"][:_SHOWN_CHARS]) for row in shown]
+    scores = [row["score"] for row in responses if row["decoding"] == SAMPLE]
+    colour = "green" if sum(scores) >= SOLVED * len(scores) else "red"
+    title = f"{label}: {sum(scores):.0f} of {len(scores)} samples correct"
     return Panel(Group(*blocks), title=title, title_align="left", border_style=colour)
 
 
-def _one_of_each_outcome(asked: Asked) -> Iterator[Answer]:
-    seen: set[tuple[str, str]] = set()
-    for answer in asked.answers:
-        if (answer.decoding, answer.status) not in seen:
-            seen.add((answer.decoding, answer.status))
-            yield answer
-
-
-def _caption(answer: Answer) -> str:
-    name = "greedy" if answer.decoding == "greedy" else f"sample {answer.sample_idx}"
-    cut = ", truncated" if answer.truncated else ""
-    return f"{name}: {answer.status}, {answer.num_tokens} tokens{cut}"
-
-
-def _colour(answer: Answer) -> str:
-    return "bold green" if answer.score else "bold red"
+def _caption(row: dict[str, Any]) -> tuple[str, str]:
+    """A response's heading and its style."""
+    name = "greedy" if row["decoding"] == GREEDY else f"sample {row['sample_idx']}"
+    cut = ", truncated" if row["finish_reason"] == TRUNCATED else ""
+    return f"{name}: {row['status']}, {row['num_tokens']} tokens{cut}", f"bold {'green' if row['score'] else 'red'}"

@@ -149,23 +149,9 @@ def reading_notes(comparison: Comparison) -> str:
         star = (
             f" *: significant (at least {MIN_RUNS} runs on each side, Holm's correction)." if comparison.pairs else ""
         )
-        return f"{accuracies} In brackets: {brackets}.{star}{_detectable(comparison)}"
+        return f"{accuracies} In brackets: {brackets}.{star}"
     over = "over training runs for changes, else over prompts"
     brackets = over_prompts if comparison.one_seed else f"95 % intervals {over}"
     change = "Change: paired by prompt, against the row before (after RL only: against Original); p over prompts."
     truncated = "Truncated: responses that reached the token limit."
-    return f"{accuracies} {change} In brackets: {brackets}. {truncated}{_detectable(comparison)}"
-
-
-def _detectable(comparison: Comparison) -> str:
-    effects = [
-        100 * change.minimum_detectable
-        for arm in comparison.arms
-        for numbers in arm.datasets.values()
-        if (change := numbers.rl or numbers.sft) and change.minimum_detectable > 0
-    ]
-    if not effects:
-        return ""
-    low, high = f"{min(effects):.1f}", f"{max(effects):.1f}"
-    size = low if low == high else f"{low} to {high}"
-    return f" The paired test over prompts would detect a true change of {size} points with 80 % power."
+    return f"{accuracies} {change} In brackets: {brackets}. {truncated}"

@@ -112,7 +112,7 @@ def test_help_shows_every_verb_with_its_options(tmp_path):
     shown = vcore("--help", cwd=tmp_path).stdout
     verbs = re.findall(r"^  ([a-z]+(?: weights)?) ", shown, re.MULTILINE)
     assert " ".join(verbs) == "run sweep data show plan doctor report compare view view weights migrate eval"
-    for option in ("--dry-run", "--all", "--output FOLDER", "--against INIT", "--prompt ID", "--at {start,end}"):
+    for option in ("--dry-run", "--all", "--output FILE", "--against INIT", "--prompt ID", "--at {start,end}"):
         assert f"[{option}]" in shown
 
 

@@ -32,7 +32,7 @@ def main(words: list[str] | None = None) -> int:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
         signal.signal(signal.SIGHUP, _interrupt)
     try:
-        return args.call(args)
+        return args.call(args) or 0
     except (InputError, Locked) as error:
         return _fail(str(error), BAD_INPUT)
     except StageFailed as error:

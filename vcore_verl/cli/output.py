@@ -15,8 +15,8 @@ def say(text: str, style: str | None = None) -> None:
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def add_verb(verbs: Any, name: str, call: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
-    """A parser for the verb `name`, which runs `call`; its docstring is the verb's description."""
+def add_verb(verbs: Any, name: str, call: Callable[[argparse.Namespace], int | None]) -> argparse.ArgumentParser:
+    """A parser for the verb `name`: it runs `call`, which returns its exit code, None for 0, and says what it does."""
     parser: argparse.ArgumentParser = verbs.add_parser(name, description=call.__doc__)
     parser.set_defaults(call=call)
     return parser

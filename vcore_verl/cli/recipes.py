@@ -4,7 +4,6 @@ import argparse
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from vcore_verl.cli.output import add_verb, console, say
@@ -12,6 +11,7 @@ from vcore_verl.config import verl_keys
 from vcore_verl.config.recipe import BUILTIN, Recipe, RecipeError, load, names, to_yaml
 from vcore_verl.runs import tracking
 from vcore_verl.runtime import hardware
+from vcore_verl.runtime.process import StageFailed
 
 if TYPE_CHECKING:
     from vcore_verl.pipeline.pipeline import Step
@@ -34,31 +34,25 @@ def add_verbs(verbs: Any) -> None:
     _add_verb(verbs, "doctor", doctor)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """run a recipe: base, data, SFT, RL, evaluations, report"""
     recipe = _recipe(args)
     from vcore_verl.pipeline.pipeline import Pipeline
 
     pipeline = Pipeline(recipe, console, report=not args.no_report)
     if args.dry_run:
-        steps = pipeline.plan(args.fresh, args.changed_code)
-        _print_needs(recipe)
-        _print_steps(steps)
-        _print_difference(recipe)
-        _print_obstacles(recipe, steps)
-        return 0
+        _print_dry_run(recipe, pipeline.plan(args.fresh, args.changed_code))
+        return
     hardware.check(recipe)
     pipeline.execute(args.fresh, args.changed_code)
-    if args.no_report:
-        return 0
-    from vcore_verl.report import terminal_summary
+    if not args.no_report:
+        from vcore_verl.report import terminal_summary
 
-    console.print(terminal_summary(pipeline.run_dir.root))
-    say(f"run: {pipeline.run_dir.dir}\nreport: {pipeline.run_dir.report}")
-    return 0
+        console.print(terminal_summary(pipeline.run_dir.root))
+        say(f"run: {pipeline.run_dir.dir}\nreport: {pipeline.run_dir.report}")
 
 
-def sweep(args: argparse.Namespace) -> int:
+def sweep(args: argparse.Namespace) -> None:
     """train several arms (SFT objectives, RL algorithms, seeds, values of a key) and report on all of them"""
     _require_recipe(args)
     from vcore_verl.pipeline.sweep import arms, print_plan, run_all, total_seconds
@@ -67,7 +61,7 @@ def sweep(args: argparse.Namespace) -> int:
     if args.dry_run:
         print_plan(planned, console)
         _print_obstacles(planned[0].recipe, [step for arm in planned for step in arm.plan()])
-        return 0
+        return
     for arm in planned:
         hardware.check(arm.recipe)
     failures = run_all(planned, console)
@@ -83,15 +77,12 @@ def sweep(args: argparse.Namespace) -> int:
             raise
     hours = total_seconds(planned) / 3600
     say(f"{len(planned) - len(failures)} of {len(planned)} arms done, {hours:.2f} hours in all")
-    if not failures:
-        return 0
-    reasons = (f"{failure.arm.name}: {failure.reason}" for failure in failures)
-    message = "\n".join(["error: some arms failed; the same command tries them again", *reasons])
-    Console(stderr=True).print(message, markup=False, highlight=False, soft_wrap=True)
-    return 1
+    if failures:
+        reasons = (f"{failure.arm.name}: {failure.reason}" for failure in failures)
+        raise StageFailed("\n".join(["some arms failed; the same command tries them again", *reasons]))
 
 
-def data(args: argparse.Namespace) -> int:
+def data(args: argparse.Namespace) -> None:
     """prepare a recipe's training and test data, and show how many rows each filter dropped"""
     recipe = _recipe(args)
     from vcore_verl.data.command import print_funnels
@@ -106,10 +97,9 @@ def data(args: argparse.Namespace) -> int:
     needed = [stage for stage in stages(recipe, run_dir) if stage.name in wanted]
     Pipeline(recipe, console, needed).execute()
     print_funnels(run_dir, console)
-    return 0
 
 
-def show(args: argparse.Namespace) -> int:
+def show(args: argparse.Namespace) -> None:
     """print the resolved recipe and the command of every stage"""
     recipe = _recipe(args)
     from vcore_verl.pipeline.stages import stages
@@ -122,16 +112,14 @@ def show(args: argparse.Namespace) -> int:
     for stage in stages(recipe, Run(recipe)):
         say(f"# {stage.name}: {stage.purpose}", style="bold")
         say(" ".join(map(_quoted, stage.command().argv)))
-    return 0
 
 
-def plan(args: argparse.Namespace) -> int:
+def plan(args: argparse.Namespace) -> None:
     """estimate what a recipe needs: memory, disk, tokens, hours"""
     recipe = _recipe(args)
     from vcore_verl.preflight.estimate import print_plan
 
     print_plan(recipe, console)
-    return 0
 
 
 def doctor(args: argparse.Namespace) -> int:
@@ -182,14 +170,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     return hardware.resolve(recipe)
 
 
-def _print_steps(steps: "list[Step]") -> None:
-    table = Table("stage", "purpose", "plan", "why", box=None, title_justify="left")
-    for step in steps:
-        table.add_row(step.stage.name, step.stage.purpose, step.action, step.reason)
-    console.print(table)
-
-
-def _print_needs(recipe: Recipe) -> None:
+def _print_dry_run(recipe: Recipe, steps: "list[Step]") -> None:
     from vcore_verl.preflight.estimate import UnknownArchitecture, print_plan
 
     try:
@@ -197,6 +178,12 @@ def _print_needs(recipe: Recipe) -> None:
     except UnknownArchitecture as error:
         say(str(error), style="yellow")
     console.print()
+    table = Table("stage", "purpose", "plan", "why", box=None, title_justify="left")
+    for step in steps:
+        table.add_row(step.stage.name, step.stage.purpose, step.action, step.reason)
+    console.print(table)
+    _print_difference(recipe)
+    _print_obstacles(recipe, steps)
 
 
 def _print_difference(recipe: Recipe) -> None:

@@ -17,9 +17,6 @@ def add_verbs(verbs: Any) -> None:
     """Add the verbs of this module to the parser."""
     verb = add_verb(verbs, "report", report)
     verb.add_argument("recipe", metavar="RECIPE", help="a recipe, or its directory of runs")
-    verb.add_argument(
-        "--output", type=Path, metavar="FOLDER", help="a copy of report.md, its pictures and comparison.json, to keep"
-    )
     verb.add_argument("--against", metavar="INIT", help="SFT objective to compare the others with; sft unless given")
 
     verb = add_verb(verbs, "compare", compare)
@@ -55,25 +52,21 @@ def add_verbs(verbs: Any) -> None:
     verb.add_argument("--export", metavar="LAYOUT", help="also write them as lm_eval does, below the results")
 
 
-def report(args: argparse.Namespace) -> int:
+def report(args: argparse.Namespace) -> None:
     """compare all runs of a recipe, from what they left on disk"""
     place = Path(args.recipe)
     root = place if place.is_dir() else Run(load(args.recipe, [])).root
     if not root.is_dir():
         raise RecipeError(f"{root} does not exist: run the recipe first")
-    from vcore_verl.report import REFERENCE, keep, terminal_summary, write_report
+    from vcore_verl.report import REFERENCE, terminal_summary, write_report
 
     against = args.against or REFERENCE
     write_report(root, against)
     console.print(terminal_summary(root, against))
     say(f"report: {root / 'report'}")
-    if args.output:
-        keep(root, args.output)
-        say(f"kept: {args.output}")
-    return 0
 
 
-def compare(args: argparse.Namespace) -> int:
+def compare(args: argparse.Namespace) -> None:
     """compare evaluations by their folders, wherever their checkpoints come from"""
     for folder in args.folders:
         if not folder.is_dir():
@@ -82,18 +75,16 @@ def compare(args: argparse.Namespace) -> int:
     from vcore_verl.report.versus import versus
 
     console.print(versus(args.folders))
-    return 0
 
 
-def view(args: argparse.Namespace) -> int:
+def view(args: argparse.Namespace) -> None:
     """show which prompts RL (without it: SFT) gained and lost, or all responses to one of them"""
     from vcore_verl.report.view import view as show_prompts
 
     console.print(show_prompts(args.run, args.prompt, args.all))
-    return 0
 
 
-def view_weights(args: argparse.Namespace) -> int:
+def view_weights(args: argparse.Namespace) -> None:
     """show training examples of a run, their tokens coloured by the weight that its SFT objective gives them"""
     from vcore_verl.sft.view import view_weights as show_weights
 
@@ -101,20 +92,18 @@ def view_weights(args: argparse.Namespace) -> int:
     with console.status("weighing tokens"):
         show_weights(args.runs, args.at, args.examples, args.measured, output)
     say(f"page: {output}")
-    return 0
 
 
-def migrate(args: argparse.Namespace) -> int:
+def migrate(args: argparse.Namespace) -> None:
     """move runs of a former version to where runs lie now; deletes nothing"""
     from vcore_verl.runs.migrate import migrate as move
 
     lines = [line for root in (args.runs, *sorted(args.runs.glob("*"))) for line in move(root)]
     for line in lines or [f"{args.runs}: no run has the former layout"]:
         say(line)
-    return 0
 
 
-def evaluate(args: argparse.Namespace) -> int:
+def evaluate(args: argparse.Namespace) -> None:
     """evaluate any checkpoint on data sets or benchmarks"""
     from vcore_verl.evaluation.export import LAYOUTS, export
     from vcore_verl.evaluation.job import EvaluationError
@@ -133,4 +122,3 @@ def evaluate(args: argparse.Namespace) -> int:
     if args.export:
         export(folder, args.export, folder / args.export)
         say(f"as {args.export} writes them: {folder / args.export}")
-    return 0

@@ -14,8 +14,6 @@
 Imports no torch.
 """
 
-import json
-import shutil
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -30,7 +28,7 @@ from vcore_verl.report.scores import ReportError
 from vcore_verl.report.terminal import terminal_report
 from vcore_verl.runs.model_card import write_card
 
-__all__ = ["REFERENCE", "ReportError", "keep", "terminal_summary", "write_report"]
+__all__ = ["REFERENCE", "ReportError", "terminal_summary", "write_report"]
 
 
 def write_report(root: Path, against: str = REFERENCE) -> None:
@@ -47,21 +45,13 @@ def write_report(root: Path, against: str = REFERENCE) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     plots = draw(collection, comparison, folder)
     text = markdown(comparison, plots)
-    (folder / "comparison.json").write_text(json.dumps(comparison.to_json(), indent=1) + "\n")
+    (folder / "comparison.json").write_text(comparison.to_json())
     (folder / "report.md").write_text(text)
     (folder / "report.html").write_text(page(text, plots))
     checkpoints = {home / stage / "hf": run for run in collection.runs for stage, home in run.homes.items()}
     for checkpoint, run in checkpoints.items():
         if checkpoint.is_dir():
             write_card(checkpoint, *commands(collection.name, [run]))
-
-
-def keep(root: Path, folder: Path) -> None:
-    """Copy the report on `root` into `folder`, without report.html, which is large: what to keep in a repository."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in (root / "report").iterdir():
-        if path.name in ("report.md", "comparison.json") or path.suffix == ".png":
-            shutil.copy(path, folder)
 
 
 def terminal_summary(root: Path, against: str = REFERENCE) -> RenderableType:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from vcore_verl.config.recipe import Recipe, RecipeError, read
-from vcore_verl.evaluation.results import RESULTS
 from vcore_verl.report.scores import Evaluation, ReportError, read_evaluation
 from vcore_verl.runs.layout import MANIFEST, RECIPE, Place, places
 from vcore_verl.runs.manifest import Manifest
@@ -27,9 +26,9 @@ REFERENCE = "sft"  # the initialiser that the others are compared with, unless a
 
 @dataclass(frozen=True)
 class TrainedRun(Place):
-    """One training run. `pre` is None where RL started from an unevaluated base model, `post` where rl=none."""
+    """One training run: evaluated before RL (`pre`, of the base model where init=none) and after it (None: rl=none)."""
 
-    pre: Evaluation | None
+    pre: Evaluation
     post: Evaluation | None
 
     @property
@@ -70,7 +69,7 @@ class Collection:
     """
 
     name: str
-    base: Evaluation | None
+    base: Evaluation
     against: str = REFERENCE
     runs: list[TrainedRun] = field(default_factory=list)
     excluded: dict[str, str] = field(default_factory=dict)
@@ -88,38 +87,28 @@ class Collection:
             arms[run.rl, run.init].append(run)
         return dict(arms)
 
-    @property
-    def reference(self) -> Evaluation:
-        """The evaluation whose prompts, decoding and grader the others have to share."""
-        found = self.base or self.runs[0].post or self.runs[0].pre
-        assert found is not None  # a run was trained by SFT, RL or both, and is evaluated after each
-        return found
-
 
 def collect(root: Path, against: str = REFERENCE) -> Collection:
-    """The evaluations below `root` = runs/<recipe>.
+    """The evaluations below `root` = runs/<recipe> that share prompts, decoding and grader with the base model's.
 
-    Raises `ReportError` where there is nothing to report on, and where no run is there to compare with of the
+    Raises `ReportError` where the base model has not been evaluated, and where no run is there to compare with of the
     initialiser that `against` names. Everything else that is wrong excludes a run, by name.
     """
-    base = root / "base" / "eval"
-    collection = Collection(root.name, read_evaluation(base) if (base / RESULTS).is_file() else None, against)
+    collection = Collection(root.name, read_evaluation(root / "base" / "eval"), against)
     if line := former_runs_line(root):
         collection.excluded[root.name] = line
     for place in _arms(places(root)):
         try:
             run = _read_run(place, collection.base)
-            expected = collection.reference if collection.base or collection.runs else run.post or run.pre
-            reason = next(filter(None, (mismatch(evaluation, expected) for evaluation in (run.pre, run.post))), None)
+            reason = mismatch(run.pre, collection.base)
+            if run.post:
+                reason = reason or mismatch(run.post, collection.base)
         except ReportError as error:
             reason = str(error)
         if reason is None:
             collection.runs.append(run)
         else:
             collection.excluded[str(place.folder.relative_to(root))] = reason
-    if collection.base is None and not collection.runs:
-        reasons = "".join(f"; {name}: {reason}" for name, reason in collection.excluded.items())
-        raise ReportError(f"nothing to report on below {root}: no finished evaluation{reasons}")
     found = dict.fromkeys(init for _, init in collection.arms)
     if against != REFERENCE and against not in found:
         raise ReportError(f"no run below {root} starts from {against}; there are {', '.join(found)}")
@@ -134,17 +123,15 @@ def _arms(found: list[Place]) -> list[Place]:
     return trained + (alone if any(place.folder not in started for place in alone) else [])
 
 
-def _read_run(place: Place, base: Evaluation | None) -> TrainedRun:
+def _read_run(place: Place, base: Evaluation) -> TrainedRun:
     sft = place.folder if place.rl == "none" else place.folder.parent
     pre = base if place.init == "none" else read_evaluation(sft / "eval")
     post = None if place.rl == "none" else read_evaluation(place.folder / "eval")
     return TrainedRun(**vars(place), pre=pre, post=post)
 
 
-def mismatch(evaluation: Evaluation | None, reference: Evaluation | None) -> str | None:
+def mismatch(evaluation: Evaluation, reference: Evaluation) -> str | None:
     """Why the two must not be compared, or None where they may."""
-    if evaluation is None or reference is None:
-        return None
     found, expected = evaluation.results, reference.results
     for key, what in _SHARED.items():
         if found[key] != expected[key]:

@@ -25,41 +25,45 @@ from vcore_verl.report.transitions import transitions
 
 def compare(collection: Collection) -> Comparison:
     """All numbers of the collected evaluations."""
-    reference = collection.reference.results
+    reference = collection.base.results
     names = list(reference["datasets"])
-    base = {name: numbers for name in names if (numbers := _numbers([collection.base], name))}
+    base = {name: _numbers([collection.base], name) for name in names}
     arms = [_arm(runs, base, names) for runs in collection.arms.values()]
     for name in names:
-        _adjust(arm.datasets[name].sft for arm in arms)
-        _adjust(arm.datasets[name].rl for arm in arms)
+        _adjust(arm.datasets[name].sft_delta for arm in arms)
+        _adjust(arm.datasets[name].delta for arm in arms)
     algorithms = list(dict.fromkeys(arm.rl for arm in arms))
     return Comparison(
-        name=collection.name,
-        base=base,
-        arms=arms,
-        pairs=[pair for name in names for rl in algorithms for pair in _pairs(arms, name, rl)],
-        excluded=collection.excluded,
-        trained_differently=trained_differently(collection.runs),
-        contamination=contamination(item for run in collection.runs for item in (run.pre, run.post) if item),
-        device_hours=total_device_hours(collection.runs),
-        transitions=transitions(collection),
+        recipe=collection.name,
         conditions={key: reference[key] for key in ("sampling", "dtype", "device", "grader_version", "versions")}
         | {"datasets": {name: reference["datasets"][name]["num_prompts"] for name in names}},
         setup=setup(collection.runs),
         rl_steps=rl_steps(collection.runs),
+        base=base,
+        arms=arms,
+        pairwise=[pair for name in names for rl in algorithms for pair in _pairs(arms, name, rl)],
+        transitions=transitions(collection),
+        excluded=collection.excluded,
+        trained_differently=trained_differently(collection.runs),
+        contamination=contamination(item for run in collection.runs for item in (run.pre, run.post) if item),
+        device_hours=total_device_hours(collection.runs),
         commands=commands(collection.name, collection.runs),
     )
 
 
 def _arm(runs: list[TrainedRun], base: dict[str, StageNumbers], names: list[str]) -> Arm:
-    datasets = {name: _arm_on_dataset(runs, base.get(name), name) for name in names}
+    datasets = {name: _arm_on_dataset(runs, base[name], name) for name in names}
     return Arm(runs[0].init, runs[0].rl, tuple(run.seed for run in runs), datasets, provenance(runs))
 
 
-def _arm_on_dataset(runs: list[TrainedRun], base: StageNumbers | None, name: str) -> ArmOnDataset:
+def _arm_on_dataset(runs: list[TrainedRun], base: StageNumbers, name: str) -> ArmOnDataset:
     pre = _numbers([run.pre for run in runs], name)
-    post = _numbers([run.post for run in runs], name)
-    return ArmOnDataset(base, pre, post, _change(base, pre) if runs[0].init != "none" else None, _change(pre, post))
+    by_sft = _change(base, pre) if runs[0].init != "none" else None
+    after = [run.post for run in runs if run.post]
+    if not after:
+        return ArmOnDataset(base, pre, None, by_sft, None)
+    post = _numbers(after, name)
+    return ArmOnDataset(base, pre, post, by_sft, _change(pre, post))
 
 
 def _adjust(family: Iterable[Difference | None]) -> None:
@@ -72,11 +76,8 @@ def _adjust(family: Iterable[Difference | None]) -> None:
         item.over_seeds_p_holm = p
 
 
-def _numbers(evaluations: Sequence[Evaluation | None], name: str) -> StageNumbers | None:
-    found = [evaluation for evaluation in evaluations if evaluation]
-    if not found:
-        return None
-    scores = [evaluation.datasets[name] for evaluation in found]
+def _numbers(evaluations: Sequence[Evaluation], name: str) -> StageNumbers:
+    scores = [evaluation.datasets[name] for evaluation in evaluations]
     mean_P = np.mean([item.score_PS.mean(axis=1) for item in scores], axis=0)
     greedy = [item.greedy_P for item in scores if item.greedy_P is not None]
     return StageNumbers(
@@ -86,7 +87,7 @@ def _numbers(evaluations: Sequence[Evaluation | None], name: str) -> StageNumber
         pass_at_k=_pass_at_k(scores),
         mean_tokens=float(np.mean([item.num_tokens_PS for item in scores])),
         truncated=float(np.mean([item.truncated_PS for item in scores])),
-        statuses=_statuses([evaluation.results["datasets"][name]["status_counts"] for evaluation in found]),
+        statuses=_statuses([evaluation.results["datasets"][name]["status_counts"] for evaluation in evaluations]),
         by_seed=tuple(float(item.score_PS.mean()) for item in scores),
         greedy_by_seed=tuple(float(item.mean()) for item in greedy),
     )
@@ -105,9 +106,7 @@ def _pass_at_k(scores: list[DatasetScores]) -> dict[int, Estimate]:
     }
 
 
-def _change(before: StageNumbers | None, after: StageNumbers | None) -> Change | None:
-    if before is None or after is None:
-        return None
+def _change(before: StageNumbers, after: StageNumbers) -> Change:
     by_seed = tuple(float(change) for change in np.subtract(after.by_seed, before.by_seed))  # of one base by each seed
     return Change(
         over_prompts=paired_difference(before.mean_P, after.mean_P),
@@ -126,10 +125,7 @@ def _greedy_difference(before: StageNumbers, after: StageNumbers) -> Estimate | 
 
 def _pairs(arms: list[Arm], name: str, rl: str) -> list[Pair]:
     """Every other arm of this RL against the first one, which is `Collection.against` where that has been run."""
-    finals = [(arm.init, final) for arm in arms if arm.rl == rl and (final := arm.datasets[name].final) is not None]
-    if len(finals) < 2:
-        return []
-    (reference, expected), *others = finals
+    (reference, expected), *others = [(arm.init, arm.datasets[name].final) for arm in arms if arm.rl == rl]
     pairs = [
         Pair(
             dataset=name,

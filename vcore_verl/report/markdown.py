@@ -38,12 +38,12 @@ def markdown(comparison: Comparison, plots: Sequence[Path]) -> str:
         "Commands": "\n".join(["```", *comparison.commands, "```"]) if comparison.commands else "",
         "Appendix: SFT objectives compared": _table(pairwise_table(comparison)),
         "Appendix: stage by stage": _table(stages_table(comparison)),
-        "Appendix: prompts gained and lost": _table(changes_table(comparison.name, comparison.transitions)),
+        "Appendix: prompts gained and lost": _table(changes_table(comparison.recipe, comparison.transitions)),
         "Appendix: responses": _table(responses_table(comparison)),
         "Appendix: cost": _table(cost_table(comparison)),
     }
     parts = [f"## {title}\n\n{content}" for title, content in sections.items() if content]
-    return "\n\n".join([f"# {comparison.name}: accuracy after SFT and RL", answer(comparison), *parts]) + "\n"
+    return "\n\n".join([f"# {comparison.recipe}: accuracy after SFT and RL", answer(comparison), *parts]) + "\n"
 
 
 def _table(table: Table) -> str:

@@ -6,6 +6,7 @@ over seeds answer. A statement about a method therefore needs at least `MIN_RUNS
 fewer, numbers describe checkpoints, and no difference is significant.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,9 +45,9 @@ class StageNumbers:
 
     def to_json(self) -> dict[str, Any]:
         return self.accuracy.to_json() | {
-            "by_seed": list(self.by_seed),
-            "greedy": self.greedy.to_json() if self.greedy else None,
-            "pass_at_k": {str(k): estimate.to_json() for k, estimate in self.pass_at_k.items()},
+            "by_seed": self.by_seed,
+            "greedy": self.greedy,
+            "pass_at_k": self.pass_at_k,
             "mean_tokens": self.mean_tokens,
             "truncated_frac": self.truncated,
             "statuses": self.statuses,
@@ -91,7 +92,7 @@ class Difference:
             "p_holm": self.p_holm,
             "over_seeds": self.over_seeds.to_json() | {"p_holm": self.over_seeds_p_holm} if self.over_seeds else None,
             "significant": self.significant,
-            "greedy": self.greedy.to_json() if self.greedy else None,
+            "greedy": self.greedy,
         }
 
 
@@ -103,7 +104,7 @@ class Change(Difference):
 
     def to_json(self) -> dict[str, Any]:
         spread = standard_deviation(self.by_seed)
-        return super().to_json() | {"by_seed": list(self.by_seed), "seed_standard_deviation": spread}
+        return super().to_json() | {"by_seed": self.by_seed, "seed_standard_deviation": spread}
 
 
 @dataclass(kw_only=True)
@@ -124,24 +125,20 @@ class Pair(Difference):
 
 @dataclass(frozen=True)
 class ArmOnDataset:
-    """One arm on one data set. `sft` is pre - base, `rl` is post - pre; None for a stage that did not happen.
+    """One arm on one data set; None for a stage that did not happen, where without SFT `pre` is `base`.
 
-    Without SFT `pre` is `base`.
+    `sft_delta` is pre - base, `delta` is post - pre.
     """
 
-    base: StageNumbers | None
-    pre: StageNumbers | None
+    base: StageNumbers
+    pre: StageNumbers
     post: StageNumbers | None
-    sft: Change | None
-    rl: Change | None
+    sft_delta: Change | None
+    delta: Change | None
 
     @property
-    def final(self) -> StageNumbers | None:
+    def final(self) -> StageNumbers:
         return self.post or self.pre
-
-    def to_json(self) -> dict[str, Any]:
-        parts = {"base": self.base, "pre": self.pre, "post": self.post, "sft_delta": self.sft, "delta": self.rl}
-        return {name: part.to_json() if part else None for name, part in parts.items()}
 
 
 @dataclass(frozen=True)
@@ -161,20 +158,20 @@ class Arm:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All numbers of one report; `setup` and `rl_steps` as `report.setup` has them."""
+    """All numbers of one report; `setup` and `rl_steps` as `report.provenance` has them."""
 
-    name: str
+    recipe: str
+    conditions: dict[str, Any]
+    setup: dict[str, str]
+    rl_steps: dict[str, str]
     base: dict[str, StageNumbers]
     arms: list[Arm]
-    pairs: list[Pair]
+    pairwise: list[Pair]
+    transitions: list[Transition]
     excluded: dict[str, str]
     trained_differently: list[str]
     contamination: list[str]
     device_hours: float
-    transitions: list[Transition]
-    conditions: dict[str, Any]
-    setup: dict[str, str]
-    rl_steps: dict[str, str]
     commands: list[str]
 
     @property
@@ -185,33 +182,8 @@ class Comparison:
     def one_seed(self) -> bool:
         return all(len(arm.seeds) == 1 for arm in self.arms)
 
-    def pair(self, arm: Arm, dataset: str) -> Pair | None:
-        """The arm against the reference; None for the reference itself, and where there is none."""
-        found = (pair for pair in self.pairs if (pair.dataset, pair.rl, pair.init) == (dataset, arm.rl, arm.init))
-        return next(found, None)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "recipe": self.name,
-            "conditions": self.conditions,
-            "setup": self.setup,
-            "base": {name: numbers.to_json() for name, numbers in self.base.items()},
-            "arms": [
-                {
-                    "init": arm.init,
-                    "rl": arm.rl,
-                    "seeds": list(arm.seeds),
-                    "datasets": {name: numbers.to_json() for name, numbers in arm.datasets.items()},
-                    "provenance": vars(arm.provenance),
-                }
-                for arm in self.arms
-            ],
-            "pairwise": [pair.to_json() for pair in self.pairs],
-            "transitions": [vars(item) for item in self.transitions],
-            "excluded": [{"name": name, "reason": reason} for name, reason in self.excluded.items()],
-            "trained_differently": self.trained_differently,
-            "contamination": self.contamination,
-            "device_hours": self.device_hours,
-            "commands": self.commands,
-        }
+    def to_json(self) -> str:
+        """comparison.json: the fields of all that this holds by their names, but where a `to_json` says otherwise."""
+        excluded = [{"name": name, "reason": reason} for name, reason in self.excluded.items()]
+        content = {"schema_version": SCHEMA_VERSION} | vars(self) | {"excluded": excluded}
+        return json.dumps(content, indent=1, default=lambda part: getattr(part, "to_json", lambda: vars(part))()) + "\n"

@@ -1,7 +1,7 @@
 """The plots of a report."""
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,27 +71,28 @@ def dumbbell(comparison: Comparison, chosen: Styles) -> Figure | None:
     if not comparison.arms:
         return None
     arms = comparison.arms
-    figure, grid = _panels(len(comparison.datasets), 1, 1.1 + 0.42 * len(arms), sharey=True)
-    for axes, dataset in zip(grid[0], comparison.datasets, strict=True):
-        if dataset in comparison.base:
-            original = comparison.base[dataset].accuracy
-            axes.axvspan(100 * original.low, 100 * original.high, color="#E0E0E0", zorder=0)
-            axes.axvline(100 * original.mean, color=GREY, linestyle="--", linewidth=1)
+    figure, grid = _data_set_panels(comparison, 1.1 + 0.42 * len(arms))
+    for axes, dataset in zip(grid, comparison.datasets, strict=True):
+        original = comparison.base[dataset].accuracy
+        axes.axvspan(100 * original.low, 100 * original.high, color="#E0E0E0", zorder=0)
+        axes.axvline(100 * original.mean, color=GREY, linestyle="--", linewidth=1)
         for row, arm in enumerate(arms):
             _dumbbell_row(axes, -row, arm, dataset, chosen[arm.init, arm.rl].colour)
         axes.set_title(f"{dataset} ({comparison.conditions['datasets'][dataset]} prompts)")
         axes.set_xlabel("accuracy (%)")
         axes.grid(axis="y", visible=False)
         axes.margins(x=0.08)
-    grid[0][0].set_yticks([-row for row in range(len(arms))], [arm.name for arm in arms])
-    grid[0][0].set_ylim(-len(arms) + 0.4, 0.6)
+    grid[0].set_yticks([-row for row in range(len(arms))], [arm.name for arm in arms])
+    grid[0].set_ylim(-len(arms) + 0.4, 0.6)
     figure.legend(handles=_stage_legend(comparison), loc="outside upper center", ncols=4)
     return figure
 
 
-def _panels(columns: int, rows: int, height: float, **settings: Any) -> tuple[Figure, np.ndarray]:
-    """A figure of the text's width and `height` inches, and its axes, shape (rows, columns)."""
-    return plt.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, layout="constrained", **settings)
+def _data_set_panels(comparison: Comparison, height: float) -> tuple[Figure, np.ndarray]:
+    """A figure `height` inches high, and its axes side by side, one for each data set."""
+    columns, size = len(comparison.datasets), (WIDTH, height)
+    figure, grid = plt.subplots(1, columns, figsize=size, sharey=True, squeeze=False, layout="constrained")
+    return figure, grid[0]
 
 
 def _dumbbell_row(axes: Axes, y: float, arm: Arm, dataset: str, colour: str) -> None:
@@ -102,15 +103,17 @@ def _dumbbell_row(axes: Axes, y: float, arm: Arm, dataset: str, colour: str) -> 
         axes.plot(ends, [y + 0.13, y - 0.13], color=colour, linewidth=0.8, alpha=0.5)
     for stage, offset, face in ((start, 0.13, "white"), (figures.post, -0.13, colour)):
         if stage:
-            look: dict[str, Any] = {
-                "color": colour,
-                "markerfacecolor": face,
-                "markersize": 5,
-                "capsize": 2.5,
-                "linewidth": 1.2,
-            }
-            bars = _error_bars([stage.accuracy])
-            axes.errorbar(100 * stage.accuracy.mean, y + offset, xerr=bars, fmt="o", **look)
+            axes.errorbar(
+                100 * stage.accuracy.mean,
+                y + offset,
+                xerr=_error_bars([stage.accuracy]),
+                fmt="o",
+                color=colour,
+                markerfacecolor=face,
+                markersize=5,
+                capsize=2.5,
+                linewidth=1.2,
+            )
             if len(stage.by_seed) > 1:
                 runs = [100 * accuracy for accuracy in stage.by_seed]
                 axes.plot(runs, [y + 2.3 * offset] * len(runs), ".", color=colour, markersize=3)
@@ -123,9 +126,7 @@ def _error_bars(estimates: Sequence[Estimate]) -> np.ndarray:
 
 def _stage_legend(comparison: Comparison) -> list[Line2D]:
     point: dict[str, Any] = {"color": "#303030", "marker": "o", "markersize": 5, "linestyle": ""}
-    handles = []
-    if comparison.base:
-        handles.append(Line2D([], [], color=GREY, linestyle="--", linewidth=1, label="original model"))
+    handles = [Line2D([], [], color=GREY, linestyle="--", linewidth=1, label="original model")]
     if any(arm.init != "none" for arm in comparison.arms):
         handles.append(Line2D([], [], **point, markerfacecolor="white", label="after SFT"))
     if any(arm.rl != "none" for arm in comparison.arms):
@@ -145,16 +146,15 @@ def training_curves(collection: Collection, chosen: Styles) -> Figure | None:
         return None
     columns = min(3, len(shown))
     num_rows = -(-len(shown) // columns)
-    figure, grid = _panels(columns, num_rows, 0.5 + 1.9 * num_rows)
-    for axes, (panel, by_arm) in zip(grid.flat, shown.items(), strict=False):
+    figure = plt.figure(figsize=(WIDTH, 0.5 + 1.9 * num_rows), layout="constrained")
+    for position, (panel, by_arm) in enumerate(shown.items(), 1):
+        axes = figure.add_subplot(num_rows, columns, position)
         for (init, rl), curves in by_arm.items():
             _arm_curve(axes, curves, chosen[init, rl], f"{init}-{rl}")
         axes.set_title(_CURVES[panel])
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    for axes in grid.flat[len(shown) :]:
-        axes.set_visible(False)
-    lines = {line.get_label(): line for axes in grid.flat for line in axes.get_lines()}
+    lines = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
     labels = [label for rl, init in collection.arms if (label := f"{init}-{rl}") in lines]
     if len(labels) > 1:
         figure.legend([lines[label] for label in labels], labels, loc="outside upper center", ncols=min(4, len(labels)))
@@ -184,28 +184,33 @@ def pass_at_k_curves(comparison: Comparison, chosen: Styles) -> Figure | None:
     """Unbiased pass@k with bootstrap intervals over prompts, of the final checkpoints and the original model."""
     if comparison.conditions["sampling"]["num_samples"] < 2:
         return None
-    figure, grid = _panels(len(comparison.datasets), 1, 3.0, sharey=True)
-    for axes, dataset in zip(grid[0], comparison.datasets, strict=True):
-        lines = [("original model", comparison.base.get(dataset), ORIGINAL)]
+    figure, grid = _data_set_panels(comparison, 3.0)
+    for axes, dataset in zip(grid, comparison.datasets, strict=True):
+        lines = [("original model", comparison.base[dataset], ORIGINAL)]
         lines += [(arm.name, arm.datasets[dataset].final, chosen[arm.init, arm.rl]) for arm in comparison.arms]
-        shown = [(label, figures.pass_at_k, style) for label, figures, style in lines if figures]
-        for position, (label, estimates, style) in enumerate(shown):
-            _pass_line(axes, estimates, style, label, shift=0.02 * (position - len(shown) / 2))
-        ks = list(shown[0][1])
+        ks = list(comparison.base[dataset].pass_at_k)
+        for position, (label, figures, style) in enumerate(lines):
+            estimates = list(figures.pass_at_k.values())
+            # Shifted, in octaves, so that the intervals of different arms do not cover each other.
+            axes.errorbar(
+                np.array(ks) * 2 ** (0.02 * (position - len(lines) / 2)),
+                [100 * item.mean for item in estimates],
+                yerr=_error_bars(estimates),
+                color=style.colour,
+                marker=style.marker,
+                linestyle=style.line,
+                alpha=style.alpha,
+                markersize=4,
+                linewidth=1.0,
+                elinewidth=0.8,
+                label=label,
+            )
         axes.set_xscale("log", base=2)
         axes.set_xticks(ks, [str(k) for k in ks])
         axes.minorticks_off()
         axes.set_title(dataset)
         axes.set_xlabel("k")
-    grid[0][0].set_ylabel("pass@k (%)")
-    handles, labels = grid[0][0].get_legend_handles_labels()
+    grid[0].set_ylabel("pass@k (%)")
+    handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=min(5, len(labels)))
     return figure
-
-
-def _pass_line(axes: Axes, estimates: Mapping[int, Estimate], style: Style, label: str, shift: float) -> None:
-    """`shift`, in octaves, keeps the intervals of different arms from covering each other."""
-    x, y = np.array(list(estimates)) * 2**shift, [100 * item.mean for item in estimates.values()]
-    look = {"color": style.colour, "marker": style.marker, "linestyle": style.line, "alpha": style.alpha}
-    sizes: dict[str, Any] = {"markersize": 4, "linewidth": 1.0, "elinewidth": 0.8}
-    axes.errorbar(x, y, yerr=_error_bars(list(estimates.values())), label=label, **look | sizes)

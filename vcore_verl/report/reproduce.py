@@ -4,7 +4,6 @@ import json
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -56,17 +55,10 @@ def _asked(recipe_name: str, run: TrainedRun) -> tuple[str, tuple[str, ...]]:
         expected["hardware.device"] = found["hardware.device"]
     written = OmegaConf.load(run.folder / RECIPE)  # a key that is newer than the run is not in it
     return word, tuple(
-        f"{key}={_literal(value)}"
+        f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"
         for key, value in found.items()
         if value != expected.get(key) and OmegaConf.select(written, key, default=_ABSENT) is not _ABSENT
     )
-
-
-def _literal(value: Any) -> str:
-    """As an override is written: JSON's words for nothing and truth are Hydra's too."""
-    if isinstance(value, list):
-        return f"[{','.join(map(_literal, value))}]"
-    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def trained_differently(runs: Iterable[TrainedRun]) -> list[str]:

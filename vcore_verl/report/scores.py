@@ -52,7 +52,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     if not samples.is_file() or file_sha(samples) != results["samples_sha256"]:
         raise ReportError(f"{samples} is not the file that its {RESULTS} was made from")
     table = pq.read_table(samples, columns=_COLUMNS)
-    datasets = {name: _read_dataset(name, table, samples) for name in results["datasets"]}
+    datasets = {name: _read_dataset(name, table) for name in results["datasets"]}
     return Evaluation(folder, results, datasets)
 
 
@@ -78,25 +78,17 @@ def _read_results(path: Path) -> dict[str, Any]:
     return results
 
 
-def _read_dataset(name: str, table: pa.Table, path: Path) -> DatasetScores:
+def _read_dataset(name: str, table: pa.Table) -> DatasetScores:
     rows = table.filter(pc.equal(table["dataset"], name)).sort_by(
         [("prompt_id", "ascending"), ("sample_idx", "ascending")]
     )
     samples = rows.filter(pc.equal(rows["decoding"], SAMPLE))
     greedy = rows.filter(pc.equal(rows["decoding"], GREEDY))
     prompt_ids = tuple(dict.fromkeys(samples["prompt_id"].to_pylist()))
-    if len(prompt_ids) < 2 or samples.num_rows % len(prompt_ids):
-        raise ReportError(
-            f"{path}: '{name}' has {samples.num_rows} samples of {len(prompt_ids)} prompts: not a whole evaluation"
-        )
-    shape = (len(prompt_ids), samples.num_rows // len(prompt_ids))
 
     def matrix(column: pa.ChunkedArray) -> NDArray[Any]:
-        return column.to_numpy().reshape(shape)
+        return column.to_numpy().reshape(len(prompt_ids), -1)
 
-    ids_PS = np.asarray(samples["prompt_id"].to_pylist()).reshape(shape)
-    if (ids_PS != ids_PS[:, :1]).any() or (greedy.num_rows and tuple(greedy["prompt_id"].to_pylist()) != prompt_ids):
-        raise ReportError(f"{path}: '{name}' does not have equally many samples of every prompt")
     return DatasetScores(
         prompt_ids=prompt_ids,
         score_PS=matrix(samples["score"]).astype(np.float64),

@@ -33,26 +33,25 @@ def one_arm_table(comparison: Comparison, dataset: str) -> Table:
 
 
 def arms_table(comparison: Comparison, dataset: str) -> Table:
-    references = {pair.reference for pair in comparison.pairs}
+    references = {pair.reference for pair in comparison.pairwise}
     header = ["arm", "before RL", "after RL", "by RL"]
     if references:
         header.append(f"against {references.pop() if len(references) == 1 else 'reference'}")
-    lines = [_arm_cells(comparison, arm, dataset)[: len(header)] for arm in comparison.arms]
-    groups = [0, *(i for i, arm in enumerate(comparison.arms) if i and arm.rl != comparison.arms[i - 1].rl)]
-    if dataset in comparison.base:
-        lines.insert(0, ["Original", accuracy(comparison.base[dataset]), *[""] * (len(header) - 2)])
-        groups = [group + 1 for group in groups]
-    return Table(header, lines, groups=groups)
+    rows = [("", ["Original", accuracy(comparison.base[dataset]), *[""] * (len(header) - 2)])]
+    rows += [(arm.rl, _arm_cells(comparison, arm, dataset)[: len(header)]) for arm in comparison.arms]
+    groups = [number for number, (rl, _) in enumerate(rows) if number and rl != rows[number - 1][0]]
+    return Table(header, [cells for _, cells in rows], groups=groups)
 
 
 def _arm_cells(comparison: Comparison, arm: Arm, dataset: str) -> list[str]:
     numbers = arm.datasets[dataset]
-    pair = comparison.pair(arm, dataset)
+    same = (pair for pair in comparison.pairwise if (pair.dataset, pair.rl, pair.init) == (dataset, arm.rl, arm.init))
+    pair = next(same, None)  # the reference has none
     return [
         arm.name + (f" x{len(arm.seeds)}" if len(arm.seeds) > 1 else ""),
         accuracy(numbers.pre),
         accuracy(numbers.post),
-        _with_interval(numbers.rl) if numbers.rl else "",
+        _with_interval(numbers.delta) if numbers.delta else "",
         f"{_with_interval(pair)}{' *' if pair.significant else ''}" if pair else "",
     ]
 
@@ -63,16 +62,15 @@ def _with_interval(difference: Difference) -> str:
 
 def _stages(comparison: Comparison, dataset: str) -> Iterator[tuple[str, StageNumbers, Change | None]]:
     """Original, then every arm after SFT and after RL, with the change against the stage before."""
-    if dataset in comparison.base:
-        yield "Original", comparison.base[dataset], None
+    yield "Original", comparison.base[dataset], None
     for arm in comparison.arms:
         numbers = arm.datasets[dataset]
         seeds = f", {len(arm.seeds)} seeds" if len(arm.seeds) > 1 else ""
-        if arm.init != "none" and numbers.pre:
-            yield f"after SFT ({arm.init}{seeds})", numbers.pre, numbers.sft
+        if arm.init != "none":
+            yield f"after SFT ({arm.init}{seeds})", numbers.pre, numbers.sft_delta
         if numbers.post:
             trained = arm.rl if arm.init == "none" or len(comparison.arms) == 1 else f"{arm.init}, {arm.rl}"
-            yield f"after RL{' only' if arm.init == 'none' else ''} ({trained}{seeds})", numbers.post, numbers.rl
+            yield f"after RL{' only' if arm.init == 'none' else ''} ({trained}{seeds})", numbers.post, numbers.delta
 
 
 _TESTS = ("over prompts", "p (Holm)", "over runs", "p (Holm)")
@@ -88,7 +86,7 @@ def _tests(difference: Difference) -> list[str]:
 def pairwise_table(comparison: Comparison) -> Table:
     """Final accuracy of every SFT objective against the reference."""
     lines = []
-    for pair in comparison.pairs:
+    for pair in comparison.pairwise:
         significant = ("yes" if pair.significant else "no") if pair.testable else "too few runs"
         names = [pair.dataset, pair.rl, f"{pair.init} - {pair.reference}"]
         greedy = f"{points(pair.greedy)} {signed_interval(pair.greedy)}" if pair.greedy else ""

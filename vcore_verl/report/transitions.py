@@ -31,13 +31,12 @@ class Transition:
 
 
 def transitions(collection: Collection) -> list[Transition]:
-    """By RL, or by SFT in arms without RL: of every arm with an evaluation before and after it, and every data set."""
+    """By RL, or by SFT in arms without RL: of every arm and data set."""
     found = []
     for run, *_ in collection.arms.values():
-        before, after = (collection.base, run.pre) if run.rl == "none" else (run.pre, run.post)
-        if before and after:
-            names = collection.reference.datasets
-            found += [_transition(run, name, before.datasets[name], after.datasets[name]) for name in names]
+        before, after = (run.pre, run.post) if run.post else (collection.base, run.pre)
+        for name in collection.base.datasets:
+            found.append(_transition(run, name, before.datasets[name], after.datasets[name]))
     return found
 
 

@@ -1,7 +1,7 @@
 """Evaluations against each other by path, wherever their checkpoints come from: the first one is the reference."""
 
+import os
 from collections.abc import Sequence
-from itertools import takewhile
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -42,18 +42,12 @@ def _evaluation_of(place: Path) -> Path:
 
 
 def _labels(places: Sequence[Path]) -> list[str]:
-    """The paths without the parts that all of them begin or end with."""
-    paths = [place.parts for place in places]
+    """The paths from the folder that holds all of them."""
+    paths = [place.resolve() for place in places]
     if len(set(paths)) < 2:
-        return [str(place) for place in places]
-    begin = _num_shared(paths)
-    end = _num_shared([path[begin:][::-1] for path in paths])
-    return ["/".join(path[begin : len(path) - end]) or "." for path in paths]
-
-
-def _num_shared(paths: Sequence[tuple[str, ...]]) -> int:
-    """How many parts at the beginning are the same in all."""
-    return sum(1 for _ in takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False)))
+        return list(map(str, places))
+    common = os.path.commonpath(paths)
+    return [str(path.relative_to(common)) for path in paths]
 
 
 def _table(dataset: str, labels: list[str], evaluations: list[Evaluation]) -> Table:

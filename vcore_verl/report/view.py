@@ -19,7 +19,6 @@ from vcore_verl.report.scores import Evaluation, ReportError
 from vcore_verl.report.tables import changes_table
 from vcore_verl.report.terminal import rich_table
 from vcore_verl.report.transitions import SOLVED, transitions
-from vcore_verl.runs.layout import places
 
 _SHOWN_CHARS = 2000
 
@@ -40,22 +39,21 @@ def view(place: Path, prompt_id: str | None = None, every_sample: bool = False) 
 def _root(place: Path) -> Path:
     """runs/<recipe> of a path at or below it."""
     for candidate in (place, *place.resolve().parents):
-        if (candidate / "base" / "eval").is_dir() or places(candidate):
+        if (candidate / "base" / "eval").is_dir():
             return candidate
     raise ReportError(f"{place} is not in a directory of runs: give runs/<recipe>, or a run below it")
 
 
 def _seed(place: Path) -> int | None:
     """The seed of the run that `place` is in, None for the directory of all runs."""
-    seeds = [re.fullmatch(r"seed(\d+)", part) for part in place.parts]
-    return next((int(found[1]) for found in seeds if found), None)
+    return next((int(part[4:]) for part in place.parts if re.fullmatch(r"seed\d+", part)), None)
 
 
 def _prompt_view(collection: Collection, prompt_id: str, every_sample: bool, seed: int | None) -> RenderableType:
     """What every checkpoint answered to one prompt, of the runs with `seed` where an arm has one."""
-    datasets = [name for name, scores in collection.reference.datasets.items() if prompt_id in scores.prompt_ids]
+    datasets = [name for name, scores in collection.base.datasets.items() if prompt_id in scores.prompt_ids]
     if not datasets:
-        some = ", ".join(scores.prompt_ids[0] for scores in collection.reference.datasets.values())
+        some = ", ".join(scores.prompt_ids[0] for scores in collection.base.datasets.values())
         raise ReportError(f"no prompt '{prompt_id}'; ids look like {some}")
     parts: list[RenderableType] = []
     for dataset in datasets:
@@ -69,14 +67,13 @@ def _prompt_view(collection: Collection, prompt_id: str, every_sample: bool, see
 
 def _checkpoints(collection: Collection, seed: int | None) -> Iterator[tuple[str, Evaluation]]:
     """Original, then every arm before and after RL: its run of `seed`, or the first where it has none of that."""
-    if collection.base is not None:
-        yield "Original", collection.base
+    yield "Original", collection.base
     for runs in collection.arms.values():
         run = next((run for run in runs if run.seed == seed), runs[0])
         suffix = f", seed {run.seed}" if len(runs) > 1 else ""
-        if run.init != "none" and run.pre is not None:
-            yield (f"after SFT ({run.init})" if run.rl == "none" else f"{run.arm}: after SFT") + suffix, run.pre
-        if run.post is not None:
+        if run.init != "none":
+            yield f"{run.arm}: after SFT{suffix}", run.pre
+        if run.post:
             yield f"{run.arm}: after RL{suffix}", run.post
 
 

@@ -1,6 +1,7 @@
 """Numbers as text: percentages, intervals, and a summary that claims no more than they support."""
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from vcore_verl.evaluation.statistics import Estimate
 from vcore_verl.report.numbers import MIN_RUNS, Arm, Change, Comparison, Difference, Pair, StageNumbers
@@ -45,7 +46,7 @@ def answer(comparison: Comparison) -> str:
     if not comparison.arms:
         found = "; ".join(f"{percent(base.accuracy.mean)} on {name}" for name, base in comparison.base.items())
         return f"The original model answers {found} correctly. No training run has been evaluated yet."
-    if comparison.pairs:
+    if comparison.pairwise:
         finding = "; ".join(_who_is_ahead(comparison, name) for name in comparison.datasets)
     else:
         findings = [_changes(comparison, arm, name) for name in comparison.datasets for arm in comparison.arms]
@@ -56,12 +57,10 @@ def answer(comparison: Comparison) -> str:
 def _changes(comparison: Comparison, arm: Arm, dataset: str) -> str:
     numbers = arm.datasets[dataset]
     clauses = []
-    if numbers.sft and numbers.base and numbers.pre:
-        clauses.append(_clause(f"SFT ({arm.init})", numbers.sft, numbers.base, numbers.pre))
-    if numbers.rl and numbers.pre and numbers.post:
-        clauses.append(_clause(f"RL ({comparison.rl_steps[arm.rl]})", numbers.rl, numbers.pre, numbers.post))
-    if not clauses and numbers.final:
-        clauses.append(f"accuracy is {percent(numbers.final.accuracy.mean)}")
+    if numbers.sft_delta:
+        clauses.append(_clause(f"SFT ({arm.init})", numbers.sft_delta, numbers.base, numbers.pre))
+    if numbers.delta and numbers.post:
+        clauses.append(_clause(f"RL ({comparison.rl_steps[arm.rl]})", numbers.delta, numbers.pre, numbers.post))
     return f"on {dataset}, " + " and ".join(clauses)
 
 
@@ -82,9 +81,9 @@ def _interval_over(difference: Difference) -> str:
 
 
 def _who_is_ahead(comparison: Comparison, dataset: str) -> str:
-    algorithms = dict.fromkeys(pair.rl for pair in comparison.pairs)
-    groups = [[pair for pair in comparison.pairs if (pair.dataset, pair.rl) == (dataset, rl)] for rl in algorithms]
-    return f"on {dataset}, " + "; ".join(_standing(pairs, comparison) for pairs in groups if pairs)
+    found = [pair for pair in comparison.pairwise if pair.dataset == dataset]
+    standings = [_standing(list(pairs), comparison) for _, pairs in groupby(found, lambda pair: pair.rl)]
+    return f"on {dataset}, {'; '.join(standings)}"
 
 
 def _standing(pairs: list[Pair], comparison: Comparison) -> str:
@@ -111,10 +110,11 @@ def _standing(pairs: list[Pair], comparison: Comparison) -> str:
 
 def num_runs(arms: Sequence[Arm]) -> str:
     """`3 training runs per arm`."""
-    numbers = sorted({len(arm.seeds) for arm in arms})
-    if numbers == [1]:
+    numbers = {len(arm.seeds) for arm in arms}
+    low, high = min(numbers), max(numbers)
+    if high == 1:
         return "one training run per arm"
-    return f"{'-'.join(str(number) for number in dict.fromkeys((numbers[0], numbers[-1])))} training runs per arm"
+    return f"{low if low == high else f'{low}-{high}'} training runs per arm"
 
 
 def _with_points(pair: Pair) -> str:
@@ -138,20 +138,22 @@ def _scope(comparison: Comparison) -> str:
 def reading_notes(comparison: Comparison) -> str:
     """How to read the main tables."""
     sampling = comparison.conditions["sampling"]
-    accuracies = (
+    several_arms = len(comparison.arms) > 1
+    notes = [
         f"Accuracy: mean of {sampling['num_samples']} samples per prompt at temperature {sampling['temperature']:g}, in"
         " percent; changes in points."
-    )
-    over_prompts = "95 % intervals over prompts, which describe these checkpoints"
-    if len(comparison.arms) > 1:
-        several = "over the runs of an arm that has several (x3: three), which describe the method, else over prompts"
-        brackets = over_prompts if comparison.one_seed else f"95 % intervals {several}"
-        star = (
-            f" *: significant (at least {MIN_RUNS} runs on each side, Holm's correction)." if comparison.pairs else ""
+    ]
+    if not several_arms:
+        notes.append(
+            "Change: paired by prompt, against the row before (after RL only: against Original); p over prompts."
         )
-        return f"{accuracies} In brackets: {brackets}.{star}"
-    over = "over training runs for changes, else over prompts"
-    brackets = over_prompts if comparison.one_seed else f"95 % intervals {over}"
-    change = "Change: paired by prompt, against the row before (after RL only: against Original); p over prompts."
-    truncated = "Truncated: responses that reached the token limit."
-    return f"{accuracies} {change} In brackets: {brackets}. {truncated}"
+    over = "prompts, which describe these checkpoints"
+    if not comparison.one_seed:
+        runs = "the runs of an arm that has several (x3: three), which describe the method"
+        over = f"{runs if several_arms else 'training runs for changes'}, else over prompts"
+    notes.append(f"In brackets: 95 % intervals over {over}.")
+    if comparison.pairwise:
+        notes.append(f"*: significant (at least {MIN_RUNS} runs on each side, Holm's correction).")
+    if not several_arms:
+        notes.append("Truncated: responses that reached the token limit.")
+    return " ".join(notes)

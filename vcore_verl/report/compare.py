@@ -60,10 +60,8 @@ def _arm_on_dataset(runs: list[TrainedRun], base: StageNumbers, name: str) -> Ar
     pre = _numbers([run.pre for run in runs], name)
     by_sft = _change(base, pre) if runs[0].init != "none" else None
     after = [run.post for run in runs if run.post]
-    if not after:
-        return ArmOnDataset(base, pre, None, by_sft, None)
-    post = _numbers(after, name)
-    return ArmOnDataset(base, pre, post, by_sft, _change(pre, post))
+    post = _numbers(after, name) if after else None
+    return ArmOnDataset(base, pre, post, by_sft, _change(pre, post) if post else None)
 
 
 def _adjust(family: Iterable[Difference | None]) -> None:
@@ -107,7 +105,8 @@ def _pass_at_k(scores: list[DatasetScores]) -> dict[int, Estimate]:
 
 
 def _change(before: StageNumbers, after: StageNumbers) -> Change:
-    by_seed = tuple(float(change) for change in np.subtract(after.by_seed, before.by_seed))  # of one base by each seed
+    changes = np.subtract(after.by_seed, before.by_seed)  # by run; of SFT against the one base model
+    by_seed = tuple(map(float, changes))
     return Change(
         over_prompts=paired_difference(before.mean_P, after.mean_P),
         over_seeds=seed_interval(by_seed),

@@ -1,7 +1,7 @@
 """The plots of a report."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +40,15 @@ def draw(collection: Collection, comparison: Comparison, folder: Path) -> list[P
     """Write every plot there are numbers for, and return their paths."""
     files = {run.init: run.recipe.init.file for run in collection.runs if run.recipe and run.recipe.init.file}
     chosen = styles(((init, rl) for rl, init in collection.arms), files)
-    pictures: dict[str, Callable[[], Figure | None]] = {
-        "accuracy": lambda: dumbbell(comparison, chosen),
-        "training": lambda: training_curves(collection, chosen),
-        "pass_at_k": lambda: pass_at_k_curves(comparison, chosen),
-    }
     paths = []
     with plt.rc_context(RC):
-        for name, picture in pictures.items():
-            figure = picture()
-            if figure is not None:
+        figures = {
+            "accuracy": dumbbell(comparison, chosen),
+            "training": training_curves(collection, chosen),
+            "pass_at_k": pass_at_k_curves(comparison, chosen),
+        }
+        for name, figure in figures.items():
+            if figure:
                 paths.append(folder / f"{name}.png")
                 _save(figure, paths[-1])
                 plt.close(figure)

@@ -13,11 +13,6 @@ from huggingface_hub import try_to_load_from_cache
 from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import BUILTIN, Recipe
 
-BUILTIN_VOCABULARY = 262  # vcore_verl/builtin/tokenizer.py
-FAMILY_VOCABULARY = 770  # at most, with the bytes and special tokens of vcore_verl/builtin/families.py
-FAMILY_HEAD_DIM = 32  # vcore_verl/builtin/random_model.py
-SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-
 
 class UnknownArchitecture(InputError):
     """Nothing on this machine tells the shape of a model; the message is one line that says what to do."""
@@ -50,8 +45,7 @@ class Architecture:
     @property
     def layer_linear(self) -> int:
         """Weights of a layer's matrices: q, k, v, o, and gate, up, down."""
-        attention = self.hidden * (2 * self.queries + 2 * self.keys)
-        return attention + 3 * self.hidden * self.intermediate
+        return self.hidden * (2 * self.queries + 2 * self.keys + 3 * self.intermediate)
 
     @property
     def layer_parameters(self) -> int:
@@ -69,8 +63,7 @@ class Architecture:
 
     def adapter_parameters(self, rank: int) -> int:
         """LoRA on every matrix of the layers, verl's `all-linear`: rank x (inputs + outputs) each."""
-        h, q, k, i = self.hidden, self.queries, self.keys, self.intermediate
-        return self.layers * rank * (2 * (h + q) + 2 * (h + k) + 3 * (h + i))
+        return self.layers * rank * (7 * self.hidden + 2 * self.queries + 2 * self.keys + 3 * self.intermediate)
 
     def forward_flops(self, length: float) -> float:
         """Operations of a forward pass per token, in sequences of `length` tokens.
@@ -82,6 +75,20 @@ class Architecture:
     def kv_bytes(self, element: int) -> int:
         """Key-value cache per token: 2 x layers x key heads x head size x bytes (vllm/v1/kv_cache_interface.py:212)."""
         return 2 * self.layers * self.keys * element
+
+    def saved_bytes(self, element: int, lora_dropout: bool) -> int:
+        """Bytes per token that a layer saves for its backward pass, `element` bytes a number, fused attention.
+
+        Each norm keeps its input in float32, the normalised input and its output; attention queries, keys, values and
+        its output; the MLP gate, activated gate, up and their product; LoRA's dropout each matrix's input and a mask.
+        """
+        e, attention = element, self.queries + self.keys
+        size = 2 * self.hidden * (4 + 2 * e) + 2 * attention * e + 4 * self.intermediate * e
+        if self.qk_norm:
+            size += attention * (4 + e)
+        if lora_dropout:
+            size += (5 * self.hidden + self.queries + self.intermediate) * (e + 1)
+        return size
 
 
 # The `config.json` of each model on the Hugging Face hub.
@@ -104,11 +111,9 @@ def architecture_of(recipe: Recipe) -> Architecture:
     if path.startswith(BUILTIN):
         return _builtin(recipe)
     local = Path(path).expanduser()
-    if local.is_dir():
-        return from_config(json.loads((local / "config.json").read_text()))
-    cached = try_to_load_from_cache(path, "config.json")
-    if isinstance(cached, str):
-        return from_config(json.loads(Path(cached).read_text()))
+    file = local / "config.json" if local.is_dir() else try_to_load_from_cache(path, "config.json")
+    if isinstance(file, str | Path):
+        return from_config(json.loads(Path(file).read_text()))
     if path in PUBLISHED:
         return PUBLISHED[path]
     raise UnknownArchitecture(
@@ -119,35 +124,36 @@ def architecture_of(recipe: Recipe) -> Architecture:
 
 def from_config(config: dict[str, Any]) -> Architecture:
     """From the contents of a config.json. Raises `UnknownArchitecture` for a model of another kind."""
-    if missing := [name for name in SIZES if name not in config]:
-        raise UnknownArchitecture(
-            f"no plan for a model of type {config.get('model_type', 'unknown')}: its config.json has no {missing[0]}"
+    kind = config.get("model_type", "unknown")
+    try:
+        return Architecture(
+            vocab=config["vocab_size"],
+            hidden=config["hidden_size"],
+            intermediate=config["intermediate_size"],
+            layers=config["num_hidden_layers"],
+            heads=(heads := config["num_attention_heads"]),
+            kv_heads=config.get("num_key_value_heads") or heads,
+            head_dim=config.get("head_dim") or config["hidden_size"] // heads,
+            tied=bool(config.get("tie_word_embeddings", False)),
+            qk_norm=kind.startswith("qwen3"),
         )
-    heads = config["num_attention_heads"]
-    return Architecture(
-        vocab=config["vocab_size"],
-        hidden=config["hidden_size"],
-        intermediate=config["intermediate_size"],
-        layers=config["num_hidden_layers"],
-        heads=heads,
-        kv_heads=config.get("num_key_value_heads") or heads,
-        head_dim=config.get("head_dim") or config["hidden_size"] // heads,
-        tied=bool(config.get("tie_word_embeddings", False)),
-        qk_norm=config.get("model_type", "").startswith("qwen3"),
-    )
+    except KeyError as error:
+        raise UnknownArchitecture(
+            f"no plan for a model of type {kind}: its config.json has no {error.args[0]}"
+        ) from error
 
 
 def _builtin(recipe: Recipe) -> Architecture:
     base, family = recipe.base, recipe.model.path.removeprefix(BUILTIN)
     arithmetic = family == "arithmetic"
     return Architecture(
-        vocab=BUILTIN_VOCABULARY if arithmetic else FAMILY_VOCABULARY,
+        vocab=262 if arithmetic else 770,  # of a family at most: see the builders in vcore_verl/builtin
         hidden=base.hidden_size,
         intermediate=base.intermediate_size,
         layers=base.layers,
         heads=base.heads,
         kv_heads=base.kv_heads,
-        head_dim=base.hidden_size // base.heads if arithmetic else FAMILY_HEAD_DIM,
+        head_dim=base.hidden_size // base.heads if arithmetic else 32,
         tied=family in ("arithmetic", "qwen3"),
         qk_norm=family in ("arithmetic", "qwen3"),
     )

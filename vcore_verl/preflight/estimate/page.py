@@ -13,13 +13,12 @@ from vcore_verl.preflight.estimate.cost import (
     MEAN_PROMPT,
     READING_UTILISATION,
     TRAINING_UTILISATION,
-    Item,
     disk,
     hours,
     main_memory,
     tokens,
 )
-from vcore_verl.preflight.estimate.memory import GIB, Phase, phases
+from vcore_verl.preflight.estimate.memory import GIB, phases
 from vcore_verl.preflight.estimate.settings import Settings, settings_of
 
 
@@ -30,14 +29,18 @@ def print_plan(recipe: Recipe, console: Console) -> None:
     """
     s = settings_of(recipe)
     console.print(_headline(s), highlight=False)
-    memory = psutil.virtual_memory().total / s.ranks if s.on_cpu else GPUS[0].memory
-    found = phases(s, memory)
-    console.print(_memory(found, "of one process" if s.on_cpu else f"of one {GPUS[0].name}"))
-    console.print(_items("main memory of a machine", "GiB", GIB, main_memory(s)))
-    console.print(_items("disk", "GB", 1e9, disk(s)))
-    console.print(_items("tokens", "million", 1e6, tokens(s)))
+    console.print(_memory(s))
+    for title, scale, items in (
+        ("main memory of a machine, GiB", GIB, main_memory(s)),
+        ("disk, GB", 1e9, disk(s)),
+        ("tokens, million", 1e6, tokens(s)),
+    ):
+        rows = [(item.name, [item.amount / scale], item.how) for item in items]
+        console.print(_summed(title, [""], rows))
     if not s.on_cpu:
-        console.print(_hours(s))
+        plans = [hours(s, gpu) for gpu in GPUS]
+        rows = [(items[0].name, [item.amount for item in items], items[0].how) for items in zip(*plans, strict=True)]
+        console.print(_summed("hours", [gpu.name for gpu in GPUS], rows))
         console.print(_steps(s), highlight=False)
     console.print(_assumptions(s), style="dim", highlight=False)
     for warning in warnings(s):
@@ -45,32 +48,30 @@ def print_plan(recipe: Recipe, console: Console) -> None:
 
 
 def warnings(s: Settings) -> list[str]:
-    """What does not fit, one line each, and the key that helps."""
+    """What does not fit, one line each, and the key that helps; the figures are those of the first GPU named."""
+    short: dict[str, dict[str, str]] = {}
+    for name, memory in _memories(s).items():
+        for phase in phases(s, memory):
+            if reason := phase.shortage(memory):
+                short.setdefault(phase.name, {})[name] = reason
+    return [f"{', '.join(found)}: {next(iter(found.values()))}" for found in short.values()]
+
+
+def _memories(s: Settings) -> dict[str, float]:
+    """What a phase has to fit into, in bytes."""
     if s.on_cpu:
-        memory = psutil.virtual_memory().total / s.ranks
-        return [reason for phase in phases(s, memory) if (reason := phase.shortage(memory))]
-    found: dict[str, list[str]] = {}
-    for gpu in GPUS:
-        for phase in phases(s, gpu.memory):
-            if reason := phase.shortage(gpu.memory):
-                found.setdefault(phase.name, []).append(f"{gpu.name}: {reason}")
-    return [reasons[0] if len(reasons) == 1 else _shared(reasons) for reasons in found.values()]
-
-
-def _shared(reasons: list[str]) -> str:
-    """The first GPU's reason under the names of all that share it."""
-    names = [reason.partition(": ")[0] for reason in reasons]
-    return f"{', '.join(names)}: {reasons[0].partition(': ')[2]}"
+        return {"CPU process": psutil.virtual_memory().total / s.ranks("sft")}
+    return {gpu.name: gpu.memory for gpu in GPUS}
 
 
 def _headline(s: Settings) -> str:
     recipe, m = s.recipe, s.model
     machines = f"{recipe.hardware.nodes} nodes x " if recipe.hardware.nodes > 1 else ""
     where = "CPU processes" if s.on_cpu else "GPUs"
-    trained = "all in SFT"
-    if recipe.model.lora.rank:
-        trained = f"{_count(s.trainable_in_sft)} in SFT (LoRA, rank {recipe.model.lora.rank})"
-    trained = trained if recipe.has_sft else "none in SFT"
+    trained = "none in SFT"
+    if recipe.has_sft:
+        rank = recipe.model.lora.rank
+        trained = f"{_count(s.trained('sft'))} in SFT (LoRA, rank {rank})" if rank else "all in SFT"
     trained += ", all in RL" if recipe.has_rl else ", none in RL"
     return (
         f"[bold]plan of {recipe.name}[/bold] init={recipe.init.name} rl={recipe.rl.name}, on {machines}"
@@ -81,31 +82,34 @@ def _headline(s: Settings) -> str:
     )
 
 
-def _memory(found: list[Phase], where: str) -> Table:
-    table = _table(f"memory {where}", "GiB")
+def _memory(s: Settings) -> Table:
+    name, memory = next(iter(_memories(s).items()))
+    found = list(phases(s, memory))
+    parts = list(dict.fromkeys(part for phase in found for part in phase.parts))
+    table = _table(f"memory of one {name}, GiB", "sum", *parts)
     for phase in found:
-        table.add_row(phase.name, f"{phase.total / GIB:.1f}", "", style="bold")
-        for part in phase.parts:
-            table.add_row(f"  {part.name}", _amount(part.size / GIB), part.how)
+        amounts = [_amount(phase.parts[part] / GIB) if part in phase.parts else "" for part in parts]
+        table.add_row(f"  {phase.name}", _amount(phase.total / GIB), *amounts)
     return table
 
 
-def _items(title: str, unit: str, scale: float, items: list[Item]) -> Table:
-    table = _table(title, unit)
-    for item in items:
-        table.add_row(f"  {item.name}", _amount(item.amount / scale), item.how)
-    table.add_row("  sum", _amount(sum(item.amount for item in items) / scale), "", style="bold")
+def _summed(title: str, columns: list[str], rows: list[tuple[str, list[float], str]]) -> Table:
+    """Rows of a name, an amount for each of `columns`, and how they come about, with their sum below."""
+    table = _table(title, *columns, "")
+    table.columns[-1].justify = "left"
+    for name, amounts, how in rows:
+        table.add_row(f"  {name}", *map(_amount, amounts), how)
+    sums = map(sum, zip(*(amounts for _, amounts, _ in rows), strict=True))
+    table.add_row("  sum", *map(_amount, sums), "", style="bold")
     return table
 
 
-def _hours(s: Settings) -> Table:
-    table = Table("hours", *(gpu.name for gpu in GPUS), "", box=None, header_style="bold")
-    for column in table.columns[1:-1]:
-        column.justify = "right"
-    columns = [hours(s, gpu) for gpu in GPUS]
-    for rows in zip(*columns, strict=True):
-        table.add_row(f"  {rows[0].name}", *(_amount(row.amount) for row in rows), rows[0].how)
-    table.add_row("  sum", *(_amount(sum(item.amount for item in items)) for items in columns), "", style="bold")
+def _table(title: str, *columns: str) -> Table:
+    """The first column holds names, the others amounts."""
+    table = Table(title, *columns, box=None, header_style="bold")
+    table.columns[0].min_width = 30
+    for column in table.columns[1:]:
+        column.justify, column.min_width = "right", 8
     return table
 
 
@@ -120,17 +124,9 @@ def _steps(s: Settings) -> str:
     )
 
 
-def _table(title: str, unit: str) -> Table:
-    table = Table(title, unit, "", box=None, header_style="bold", min_width=60)
-    table.columns[0].min_width = 24
-    table.columns[1].justify = "right"
-    table.columns[1].min_width = 8
-    return table
-
-
 def _assumptions(s: Settings) -> str:
-    text = f"P parameters, R = {s.ranks} ranks, V vocabulary, H hidden, I MLP, L layers, e = {s.element} bytes a value."
-    text += f" Traces and responses are taken to be half as long as they may be, prompts at most {MEAN_PROMPT} tokens"
+    text = "P parameters, p trained. Traces and responses are taken to be half as long as they may be, prompts at most "
+    text += f"{MEAN_PROMPT} tokens"
     if s.on_cpu:
         return text + "."
     return text + (

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from vcore_verl.config.overrides import lookup, merge
+from vcore_verl.config.overrides import lookup
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.preflight.estimate.architecture import Architecture, architecture_of
 from vcore_verl.rl import command as rl
@@ -15,7 +15,10 @@ RL = "actor_rollout_ref"
 
 @dataclass(frozen=True)
 class Settings:
-    """A recipe with the verl settings of both trainers, nested as their commands give them."""
+    """A recipe with the verl settings of both trainers, nested as their commands give them.
+
+    A `section` is "sft" or "rl".
+    """
 
     recipe: Recipe
     model: Architecture
@@ -27,29 +30,45 @@ class Settings:
         return self.recipe.hardware.device == "cpu"
 
     @property
-    def ranks(self) -> int:
-        """Processes that share a model in SFT."""
-        return self.recipe.hardware.gpus * self.recipe.hardware.nodes
-
-    @property
-    def rl_ranks(self) -> int:
-        return self.in_rl("trainer.n_gpus_per_node", 1) * self.in_rl("trainer.nnodes", 1)
-
-    @property
     def element(self) -> int:
         """Bytes of a number in computation."""
         return 4 if self.recipe.model.dtype == "float32" else 2
 
-    @property
-    def trainable_in_sft(self) -> int:
-        """Parameters that SFT trains: the adapters where there are any."""
-        rank = self.recipe.model.lora.rank
-        return self.model.adapter_parameters(rank) if rank else self.model.parameters
+    def ranks(self, section: str) -> int:
+        """Processes that share the model's states."""
+        if section == "sft":
+            return self.recipe.hardware.gpus * self.recipe.hardware.nodes
+        return self.in_rl("trainer.n_gpus_per_node", 1) * self.in_rl("trainer.nnodes", 1)
 
-    @property
-    def in_sft(self) -> int:
-        """All parameters in SFT."""
-        return self.model.parameters + self.model.adapter_parameters(self.recipe.model.lora.rank)
+    def trains_all(self, section: str) -> bool:
+        """Whether all parameters are trained, not adapters alone."""
+        return section == "rl" or self.recipe.model.lora.rank == 0
+
+    def trained(self, section: str) -> int:
+        """Parameters that are trained."""
+        if self.trains_all(section):
+            return self.model.parameters
+        return self.model.adapter_parameters(self.recipe.model.lora.rank)
+
+    def parameters(self, section: str) -> int:
+        """All parameters, adapters included."""
+        return self.model.parameters + (0 if self.trains_all(section) else self.trained(section))
+
+    def tokens(self, section: str) -> int:
+        """Tokens of a micro-batch on one rank; in RL ranks may share them."""
+        if section == "sft":
+            return self.recipe.sft.max_tokens_per_rank
+        return self.recipe.rl.max_tokens_per_rank // self.in_rl(f"{RL}.actor.ulysses_sequence_parallel_size", 1)
+
+    def longest(self, section: str) -> int:
+        """Tokens of the longest sequence."""
+        data = self.recipe.data
+        return data.cutoff_tokens if section == "sft" else data.max_prompt_tokens + self.recipe.rl.max_response_tokens
+
+    def checkpoints_activations(self, section: str) -> bool:
+        """Whether only each layer's input is kept, and the rest computed again in the backward pass."""
+        settings, key = (self.sft, "model") if section == "sft" else (self.rl, f"{RL}.model")
+        return lookup(settings, f"{key}.enable_gradient_checkpointing") is not False
 
     @property
     def tensor_parallel(self) -> int:
@@ -57,14 +76,9 @@ class Settings:
         return self.in_rl(f"{RL}.rollout.tensor_model_parallel_size", 1)
 
     @property
-    def sequence_parallel(self) -> int:
-        """Ranks that share the tokens of a micro-batch in RL."""
-        return self.in_rl(f"{RL}.actor.ulysses_sequence_parallel_size", 1)
-
-    def checkpoints_activations(self, section: str) -> bool:
-        """Whether "sft" or "rl" keeps only each layer's input, and computes the rest again in the backward pass."""
-        settings, key = (self.sft, "model") if section == "sft" else (self.rl, f"{RL}.model")
-        return lookup(settings, f"{key}.enable_gradient_checkpointing") is not False
+    def rollout_share(self) -> float:
+        """vLLM's share of a GPU's memory in RL."""
+        return self.in_rl(f"{RL}.rollout.gpu_memory_utilization", 0.5)
 
     def in_rl(self, key: str, default: Any) -> Any:
         """A setting of RL; `default` is verl's own."""
@@ -75,9 +89,4 @@ class Settings:
 def settings_of(recipe: Recipe) -> Settings:
     """Raises `UnknownArchitecture` for a model whose shape is not known here."""
     run = Run(recipe)
-    return Settings(
-        recipe,
-        architecture_of(recipe),
-        sft=sft.verl_settings(recipe, run),
-        rl=merge(rl.verl_settings(recipe, run), recipe.rl.verl),
-    )
+    return Settings(recipe, architecture_of(recipe), sft.verl_settings(recipe, run), rl.verl_settings(recipe, run))

@@ -11,17 +11,6 @@ from vcore_verl.config.recipe import BUILTIN, Recipe, read
 from vcore_verl.runs.layout import Run
 
 
-def main(what: str, path: Path) -> None:
-    recipe = read(path)
-    if what == "base":
-        make_base(recipe, Run(recipe))
-    else:
-        from vcore_verl.builtin import prepare
-
-        made = prepare.prepare if what == "prepare" else prepare.prepare_tests
-        made(recipe, Run(recipe))
-
-
 def make_base(recipe: Recipe, run: Run) -> None:
     """Write the built-in model: the same for every seed, so that all runs of a recipe share their start."""
     run.base.mkdir(parents=True, exist_ok=True)
@@ -36,6 +25,15 @@ def make_base(recipe: Recipe, run: Run) -> None:
         made = build(family, recipe.base, recipe.model.dtype, seed=0)
     for part in made:
         part.save_pretrained(run.base_hf)
+
+
+def main(what: str, path: Path) -> None:
+    recipe = read(path)
+    if what == "base":
+        return make_base(recipe, Run(recipe))
+    from vcore_verl.builtin.prepare import prepare, prepare_tests
+
+    (prepare if what == "prepare" else prepare_tests)(recipe, Run(recipe))
 
 
 if __name__ == "__main__":

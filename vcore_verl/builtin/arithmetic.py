@@ -4,7 +4,7 @@ A problem is a string such as `23+9-14+7=?`; a response is `<think>...</think>\\
 of a seed.
 
 Two properties make the task fit for comparing initialisers:
-- Several ways of answering, whose accuracies differ for a small model (`Style`). Reinforcement learning chooses
+- Several ways of answering, whose accuracies differ for a small model (`Mixture`). Reinforcement learning chooses
 between modes that a policy already has; it does not repair arithmetic slips within a few dozen steps.
 - Supervised traces hold what long chain-of-thought data hold: good steps, filler, false starts that are corrected,
 mistakes that are not. The kind of every stretch of text is known (`Span`), so one can ask where an objective puts its
@@ -14,7 +14,7 @@ weight.
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
+from itertools import accumulate
 from random import Random
 
 DATA_SOURCE = "vcore/arithmetic"
@@ -23,12 +23,6 @@ DATA_SOURCE = "vcore/arithmetic"
 SPLITS = {"pretrain": range(0, 50), "sft": range(50, 70), "rl": range(70, 85), "test": range(85, 100)}
 
 FILLERS = ("ok\n", "hmm\n", "so\n", "let me see\n")
-
-
-class Style(Enum):
-    DIRECT = "direct"  # the answer at once
-    HASTY = "hasty"  # two operations in one line
-    WORKED = "worked"  # one operation a line
 
 
 @dataclass(frozen=True)
@@ -89,8 +83,9 @@ class Trace:
 class Mixture:
     """How supervised traces are written; rates are probabilities in [0, 1].
 
-    direct, hasty: share of traces in that style, the rest is worked. filler: per line. false_start: per line, a wrong
-    value that is taken back at once. mistake: per trace, one wrong value that is carried to the answer.
+    direct: share of traces that answer at once; hasty: that do two operations a line, the rest does one. filler: per
+    line. false_start: per line, a wrong value that is taken back at once. mistake: per trace, one wrong value that is
+    carried to the answer.
     """
 
     direct: float
@@ -119,35 +114,26 @@ def problems(span: Range, split: str, rng: Random) -> Iterator[Problem]:
 
 
 def solve(problem: Problem, mixture: Mixture, rng: Random) -> Trace:
-    """A supervised trace for `problem`, its style and blemishes drawn from `mixture`."""
-    draw = rng.random()
-    style = (
-        Style.DIRECT
-        if draw < mixture.direct
-        else Style.HASTY
-        if draw < mixture.direct + mixture.hasty
-        else Style.WORKED
-    )
-    writer = _Writer()
-    writer.add("<think>", "markup")
-    value = problem.first
-    lines = _lines(problem.terms, style)
+    """A supervised trace for `problem`, its form and blemishes drawn from `mixture`."""
+    lines = _lines(problem.terms, mixture, rng)
     wrong_line = rng.randrange(len(lines)) if lines and rng.random() < mixture.mistake else None
+    parts = [("<think>", "markup")]
+    value = problem.first
     for index, terms in enumerate(lines):
         expression = f"{value}{_signed(terms)}="
         if rng.random() < mixture.filler:
-            writer.add(rng.choice(FILLERS), "filler")
+            parts.append((rng.choice(FILLERS), "filler"))
         value += sum(terms)
         if rng.random() < mixture.false_start:
-            writer.add(f"{expression}{_slip(value, rng)} no\n", "false_start")
+            parts.append((f"{expression}{_slip(value, rng)} no\n", "false_start"))
         if index == wrong_line:
             value = _slip(value, rng)
-        writer.add(f"{expression}{value}\n", "mistake" if index == wrong_line else "step")
-    if not lines:
-        value = problem.answer
-    writer.add("</think>", "markup")
-    writer.add(f"\\boxed{{{value}}}", "answer")
-    return writer.trace()
+        parts.append((f"{expression}{value}\n", "mistake" if index == wrong_line else "step"))
+    answer = value if lines else problem.answer
+    parts += [("</think>", "markup"), (f"\\boxed{{{answer}}}", "answer")]
+    ends = accumulate(len(text) for text, _ in parts)
+    spans = (Span(end - len(text), end, kind) for (text, kind), end in zip(parts, ends, strict=True))
+    return Trace("".join(text for text, _ in parts), tuple(spans))
 
 
 def _draw(span: Range, rng: Random) -> Problem:
@@ -161,10 +147,12 @@ def _draw(span: Range, rng: Random) -> Problem:
     return Problem(first, tuple(terms))
 
 
-def _lines(terms: tuple[int, ...], style: Style) -> list[tuple[int, ...]]:
-    if style is Style.DIRECT:
+def _lines(terms: tuple[int, ...], mixture: Mixture, rng: Random) -> list[tuple[int, ...]]:
+    """The terms of each line of a worked solution; none where the answer comes at once."""
+    draw = rng.random()
+    if draw < mixture.direct:
         return []
-    width = 2 if style is Style.HASTY else 1
+    width = 2 if draw < mixture.direct + mixture.hasty else 1
     return [terms[start : start + width] for start in range(0, len(terms), width)]
 
 
@@ -175,18 +163,3 @@ def _signed(terms: tuple[int, ...]) -> str:
 def _slip(value: int, rng: Random) -> int:
     """A wrong value of the kind that a careless solver writes: off by one, two or ten."""
     return rng.choice([wrong for offset in (-10, -2, -1, 1, 2, 10) if (wrong := value + offset) >= 0])
-
-
-class _Writer:
-    def __init__(self) -> None:
-        self.parts: list[str] = []
-        self.spans: list[Span] = []
-        self.length = 0
-
-    def add(self, text: str, kind: str) -> None:
-        self.parts.append(text)
-        self.spans.append(Span(self.length, self.length + len(text), kind))
-        self.length += len(text)
-
-    def trace(self) -> Trace:
-        return Trace("".join(self.parts), tuple(self.spans))

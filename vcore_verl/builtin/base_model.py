@@ -5,11 +5,12 @@ from pathlib import Path
 from random import Random
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from vcore_verl.builtin import arithmetic, tokenizer
 from vcore_verl.config.recipe import Base
-from vcore_verl.data.rendering import render
+from vcore_verl.data.rendering import Rendering, render
 from vcore_verl.runs.metrics_file import MetricsFile
 
 IGNORED = -100
@@ -42,33 +43,27 @@ def build_model(base: Base, tokens: PreTrainedTokenizerFast, seed: int) -> Qwen3
     return model
 
 
-def encode(question: str, response: str, tokens: PreTrainedTokenizerFast) -> tuple[list[int], int]:
-    """Token ids of a whole conversation, and how many of them are the prompt."""
-    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": response}]
-    rendering = render(tokens, messages)
-    return rendering.input_ids, rendering.prompt_length
+def encode(question: str, response: str, tokens: PreTrainedTokenizerFast) -> Rendering:
+    """Token ids of a whole conversation, of which the prompt is not supervised."""
+    return render(tokens, [{"role": "user", "content": question}, {"role": "assistant", "content": response}])
 
 
-def collate(examples: list[tuple[list[int], int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+def collate(examples: list[Rendering], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Right-padded `input_ids_BT` and `labels_BT` (int64), the labels ignoring prompt and padding."""
-    width = max(len(ids) for ids, _ in examples)
-    input_ids_BT = torch.full((len(examples), width), pad)
-    labels_BT = torch.full((len(examples), width), IGNORED)
-    for row, (ids, prompt) in enumerate(examples):
-        input_ids_BT[row, : len(ids)] = torch.tensor(ids)
-        labels_BT[row, prompt : len(ids)] = torch.tensor(ids[prompt:])
-    return input_ids_BT, labels_BT
+    ids = [torch.tensor(example.input_ids) for example in examples]
+    labels = [row.clone() for row in ids]
+    for row, example in zip(labels, examples, strict=True):
+        row[: example.prompt_length] = IGNORED
+    return pad_sequence(ids, batch_first=True, padding_value=pad), pad_sequence(labels, True, IGNORED)
 
 
-def accumulate_gradient(
-    model: Qwen3ForCausalLM, examples: list[tuple[list[int], int]], pad: int, splits: int = 4
-) -> float:
+def accumulate_gradient(model: Qwen3ForCausalLM, examples: list[Rendering], pad: int, splits: int = 4) -> float:
     """Backward pass of the mean loss over all supervised tokens; returns that loss.
 
     The batch is split by length, since a third of a randomly composed batch would be padding.
     """
-    supervised = sum(len(ids) - prompt for ids, prompt in examples)
-    ordered = sorted(examples, key=lambda example: len(example[0]))
+    supervised = sum(len(example.input_ids) - example.prompt_length for example in examples)
+    ordered = sorted(examples, key=lambda example: len(example.input_ids))
     size = -(-len(ordered) // splits)
     total = 0.0
     for start in range(0, len(ordered), size):

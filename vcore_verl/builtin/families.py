@@ -20,8 +20,7 @@ class Family:
     """Tokens by their role; `special` are all that decoding may skip, `text` those that it must not.
 
     `bos` is put before a text that is tokenised with special tokens; None where the family has none. Generation ends at
-    any of `stops`. `sentencepiece` marks word
-    boundaries and falls back to bytes; otherwise tokens are made of bytes.
+    any of `stops`. `sentencepiece` marks word boundaries and falls back to bytes; otherwise tokens are made of bytes.
     """
 
     special: tuple[str, ...]
@@ -81,7 +80,8 @@ def chat_template(family: str) -> str:
 def build_tokenizer(family: str, texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
     """A tokenizer of `family` with at most `vocab_size` tokens beside the special ones, merges learnt from `texts`."""
     chosen = FAMILIES[family]
-    tokenizer = _sentencepiece(chosen, texts, vocab_size) if chosen.sentencepiece else _bytes(chosen, texts, vocab_size)
+    tokenizer = _sentencepiece(chosen, texts, vocab_size) if chosen.sentencepiece else _bytes(texts, vocab_size)
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in chosen.special])
     tokenizer.add_tokens([AddedToken(token, special=False) for token in chosen.text])
     if chosen.bos is not None:
         tokenizer.post_processor = processors.TemplateProcessing(
@@ -98,14 +98,13 @@ def build_tokenizer(family: str, texts: Iterable[str], vocab_size: int) -> PreTr
     )
 
 
-def _bytes(family: Family, texts: Iterable[str], vocab_size: int) -> Tokenizer:
+def _bytes(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(vocab_size=vocab_size, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in family.special])
     return tokenizer
 
 
@@ -123,5 +122,4 @@ def _sentencepiece(family: Family, texts: Iterable[str], vocab_size: int) -> Tok
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in family.special])
     return tokenizer

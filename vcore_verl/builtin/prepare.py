@@ -2,11 +2,10 @@
 
 SFT rows: `messages` (user, assistant) and `spans`, the kinds of the assistant's text (see `arithmetic.Span`).
 RL and test rows: verl's format (verl/utils/dataset/rl_dataset.py): data_source, prompt, ability, reward_model,
-extra_info.
+extra_info. No problem is in two sets: training and tests have other splits, and the tests other ranges.
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from random import Random
 from typing import Any
@@ -19,57 +18,36 @@ from vcore_verl.runs.hashing import write_whole
 from vcore_verl.runs.layout import Run
 from vcore_verl.runs.metrics_file import MetricsFile
 
-TRAINING, TESTS = ("sft", "rl"), ("in_domain", "out_of_domain")
+# Seeds are fixed: data are shared by all seeds of a recipe, which vary the training alone.
+TRACES, SFT, RL, IN_DOMAIN, OUT_OF_DOMAIN = 2, 1, 3, 4, 5
 
 
 def prepare(recipe: Recipe, run: Run) -> None:
-    """Write the files of `TRAINING`, then `data.json` with the row counts, which marks them as complete.
-
-    Raises ValueError when a test problem also stands in a training set, or a problem occurs twice.
-    """
-    run.data.mkdir(parents=True, exist_ok=True)
-    tables = _checked_tables(recipe)
-    progress = MetricsFile(run.data / "progress.jsonl", len(TRAINING))
-    for step, name in enumerate(TRAINING, start=1):
-        write_rows(run.data / f"{name}.parquet", tables[name])
+    """Write the training sets, then `data.json` with the row counts, which marks them as complete."""
+    ranges, traces = [arithmetic.IN_DOMAIN], Random(TRACES)
+    supervised = _draw(ranges, "sft", recipe.data.num_sft, SFT)
+    tables = {
+        "sft": [_sft_row(problem, arithmetic.solve(problem, arithmetic.SUPERVISED, traces)) for problem in supervised],
+        "rl": _rl_rows("rl", _draw(ranges, "rl", recipe.data.num_rl, RL)),
+    }
+    progress = MetricsFile(run.data / "progress.jsonl", len(tables))
+    for step, (name, rows) in enumerate(tables.items(), start=1):
+        write_rows(run.data / f"{name}.parquet", rows)
         progress.log({}, step)
-    summary = {"rows": {name: len(tables[name]) for name in TRAINING}, "decontaminated": TESTS}
+    counts = {name: len(rows) for name, rows in tables.items()}
+    summary = {"rows": counts, "decontaminated": ["in_domain", "out_of_domain"]}
     write_whole(run.data / "data.json", json.dumps(summary, indent=2) + "\n")
 
 
 def prepare_tests(recipe: Recipe, run: Run) -> None:
-    """Write the sets that are evaluated on: those of `TESTS`, and published benchmarks."""
-    tables = _checked_tables(recipe)
-    prepare_test_sets(recipe, run, {name: tables[name] for name in TESTS})
-
-
-def _checked_tables(recipe: Recipe) -> dict[str, list[dict[str, Any]]]:
-    tables = dict(zip((*TRAINING, *TESTS), _tables(recipe), strict=True))
-    check_disjoint({name: [_question(row) for row in rows] for name, rows in tables.items()})
-    return tables
-
-
-def check_disjoint(questions: dict[str, list[str]]) -> None:
-    """Raise ValueError when a question occurs twice, within a set or across sets."""
-    seen: dict[str, str] = {}
-    for name, asked in questions.items():
-        for question in asked:
-            if question in seen:
-                raise ValueError(f"problem {question} stands in {seen[question]} and in {name}")
-            seen[question] = name
-
-
-def _tables(recipe: Recipe) -> Iterator[list[dict[str, Any]]]:
-    sizes = recipe.data
-    # Fixed seeds: data are shared by all seeds of a recipe, which vary the training alone.
-    supervised = _draw([arithmetic.IN_DOMAIN], "sft", sizes.num_sft, seed=1)
-    traces = Random(2)
-    yield [_sft_row(problem, arithmetic.solve(problem, arithmetic.SUPERVISED, traces)) for problem in supervised]
-    yield [_rl_row(p, "rl", i) for i, p in enumerate(_draw([arithmetic.IN_DOMAIN], "rl", sizes.num_rl, seed=3))]
-    in_domain = _draw([arithmetic.IN_DOMAIN], "test", sizes.num_test, seed=4)
-    yield [_rl_row(p, "in_domain", i) for i, p in enumerate(in_domain)]
-    unseen = [arithmetic.LONGER_CHAINS, arithmetic.LARGER_NUMBERS]
-    yield [_rl_row(p, "out_of_domain", i) for i, p in enumerate(_draw(unseen, "test", sizes.num_test, seed=5))]
+    """Write the sets that are evaluated on: in and out of domain, and published benchmarks."""
+    ranges = {
+        "in_domain": ([arithmetic.IN_DOMAIN], IN_DOMAIN),
+        "out_of_domain": ([arithmetic.LONGER_CHAINS, arithmetic.LARGER_NUMBERS], OUT_OF_DOMAIN),
+    }
+    count = recipe.data.num_test
+    made = {name: _rl_rows(name, _draw(spans, "test", count, seed)) for name, (spans, seed) in ranges.items()}
+    prepare_test_sets(recipe, run, made)
 
 
 def _draw(ranges: list[arithmetic.Range], split: str, count: int, seed: int) -> list[arithmetic.Problem]:
@@ -83,10 +61,8 @@ def _sft_row(problem: arithmetic.Problem, trace: arithmetic.Trace) -> dict[str, 
     return sft_row(user(problem.question), trace.text) | {"spans": [asdict(span) for span in trace.spans]}
 
 
-def _rl_row(problem: arithmetic.Problem, split: str, index: int) -> dict[str, Any]:
-    prompt, answer = user(problem.question), str(problem.answer)
-    return rl_row(arithmetic.DATA_SOURCE, prompt, answer, split, index, f"{split}-{index}")
-
-
-def _question(row: dict[str, Any]) -> str:
-    return (row.get("prompt") or row["messages"])[0]["content"]
+def _rl_rows(split: str, problems: list[arithmetic.Problem]) -> list[dict[str, Any]]:
+    return [
+        rl_row(arithmetic.DATA_SOURCE, user(problem.question), str(problem.answer), split, index, f"{split}-{index}")
+        for index, problem in enumerate(problems)
+    ]

@@ -15,3 +15,10 @@ class Finding:
     found: str
     level: Literal["ok", "doubtful", "blocks"] = "ok"
     advice: str = ""
+
+
+def judge(subject: str, found: str, advice: str, *, blocks: bool = False, doubtful: bool = False) -> Finding:
+    """A finding of the first level that applies; with none it is well, and needs no advice."""
+    if blocks or doubtful:
+        return Finding(subject, found, "blocks" if blocks else "doubtful", advice)
+    return Finding(subject, found)

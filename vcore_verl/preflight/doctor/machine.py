@@ -5,13 +5,13 @@ import resource
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
 from vcore_verl.config.recipe import Recipe
-from vcore_verl.preflight.doctor.finding import Finding
+from vcore_verl.preflight.doctor.finding import Finding, judge
 from vcore_verl.runtime import hardware
 
 GIB = 2**30
@@ -23,14 +23,13 @@ SOCKET_PATH = 107  # bytes; the system's limit
 SESSION = len("/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store")
 
 
-@dataclass(frozen=True)
-class GpuState:
+class GpuState(NamedTuple):
     """A line of nvidia-smi; bytes."""
 
     name: str
     driver: str
-    memory: float
-    used: float
+    memory: int
+    used: int
 
 
 def gpu_states() -> list[GpuState]:
@@ -44,7 +43,7 @@ def gpu_states() -> list[GpuState]:
 
 def parse(listed: str) -> list[GpuState]:
     """nvidia-smi's lines `name, driver, total MiB, used MiB`."""
-    rows = [[cell.strip() for cell in line.split(",")] for line in listed.splitlines() if line.count(",") == 3]
+    rows = [line.split(", ") for line in listed.splitlines() if line.count(", ") == 3]
     return [GpuState(name, driver, int(total) * 2**20, int(used) * 2**20) for name, driver, total, used in rows]
 
 
@@ -52,41 +51,36 @@ def gpus(recipe: Recipe, states: list[GpuState]) -> Iterator[Finding]:
     """Number, driver and free memory of the GPUs, for a resolved recipe."""
     if recipe.hardware.device == "cpu":
         yield Finding("GPU", "not needed: hardware.device is cpu")
-        return
-    if reason := hardware.shortage(recipe):
+    elif reason := hardware.shortage(recipe):
         yield Finding("GPU", f"{hardware.num_gpus()} of {recipe.hardware.gpus}", "blocks", reason)
-        return
-    if not states:
-        yield Finding(
-            "GPU", "nvidia-smi does not answer", "blocks", "install NVIDIA's driver, or load its kernel module"
-        )
-        return
-    yield Finding("GPU", f"{len(states)} x {states[0].name}, {states[0].memory / GIB:.0f} GiB")
-    yield driver(states[0].driver)
-    busy = [index for index, state in enumerate(states) if state.used > BUSY]
-    if busy:
-        numbers = ", ".join(map(str, busy))
-        used = max(state.used for state in states) / GIB
-        advice = "end the processes that nvidia-smi lists, or choose other GPUs with CUDA_VISIBLE_DEVICES"
-        yield Finding("GPU memory", f"GPU {numbers} in use, up to {used:.0f} GiB", "blocks", advice)
+    elif not states:
+        advice = "install NVIDIA's driver, or load its kernel module"
+        yield Finding("GPU", "nvidia-smi does not answer", "blocks", advice)
+    else:
+        yield Finding("GPU", f"{len(states)} x {states[0].name}, {states[0].memory / GIB:.0f} GiB")
+        yield driver(states[0].driver)
+        busy = {str(index): state.used for index, state in enumerate(states) if state.used > BUSY}
+        if busy:
+            found = f"GPU {', '.join(busy)} in use, up to {max(busy.values()) / GIB:.0f} GiB"
+            advice = "end the processes that nvidia-smi lists, or choose other GPUs with CUDA_VISIBLE_DEVICES"
+            yield Finding("GPU memory", found, "blocks", advice)
 
 
 def driver(found: str) -> Finding:
     """NVIDIA's driver, a version like 580.65.06."""
-    if int(found.partition(".")[0]) >= DRIVER:
-        return Finding("driver", found)
-    return Finding("driver", found, "blocks", f"CUDA 13 needs {DRIVER} or newer: update NVIDIA's driver")
+    advice = f"CUDA 13 needs {DRIVER} or newer: update NVIDIA's driver"
+    return judge("driver", found, advice, blocks=int(found.partition(".")[0]) < DRIVER)
 
 
 def memory(needed: float, available: float | None = None) -> Finding:
     """Main memory, bytes."""
-    found = psutil.virtual_memory().available if available is None else available
-    text = f"{found / GIB:.0f} GiB free, about {needed / GIB:.0f} needed"
-    if found >= needed:
-        return Finding("memory", text)
-    if psutil.virtual_memory().total >= needed:
-        return Finding("memory", text, "doubtful", "end other programs before the start")
-    return Finding("memory", text, "blocks", "use a machine with more memory; fewer gpus= need less")
+    state = psutil.virtual_memory()
+    found = state.available if available is None else available
+    text, too_small = f"{found / GIB:.0f} GiB free, about {needed / GIB:.0f} needed", state.total < needed
+    advice = (
+        "use a machine with more memory; fewer gpus= need less" if too_small else "end other programs before the start"
+    )
+    return judge("memory", text, advice, blocks=too_small, doubtful=found < needed)
 
 
 def disk(needed: float, output_dir: Path) -> Finding:
@@ -98,40 +92,33 @@ def disk(needed: float, output_dir: Path) -> Finding:
         return Finding("disk", f"{place} cannot be written", "blocks", "set output_dir=<a directory of yours>")
     found = shutil.disk_usage(place).free
     text = f"{found / 1e9:,.0f} GB free in {place}, {needed / 1e9:,.0f} needed for one run"
-    if found >= needed:
-        return Finding("disk", text)
-    return Finding(
-        "disk", text, "blocks", "set output_dir=<a larger disk>, or delete old runs and their stale/ folders"
-    )
+    advice = "set output_dir=<a larger disk>, or delete old runs and their stale/ folders"
+    return judge("disk", text, advice, blocks=found < needed)
 
 
 def shared_memory(place: Path = Path("/dev/shm")) -> Finding:
     """Ray's object store and NCCL's buffers."""
     if not place.is_dir():
         return Finding("shared memory", f"no {place}", "doubtful", "Ray then keeps its objects on disk, which is slow")
-    found = shutil.disk_usage(place).free
-    text = f"{found / GIB:.1f} GiB free in {place}"
-    advice = "start the container with --shm-size=16g or --ipc=host"
-    if found < SHARED_MEMORY_LEAST:
-        return Finding("shared memory", text, "blocks", advice)
-    if found < SHARED_MEMORY_GOOD:
-        return Finding("shared memory", text, "doubtful", advice)
-    return Finding("shared memory", text)
+    found, advice = shutil.disk_usage(place).free, "start the container with --shm-size=16g or --ipc=host"
+    levels = {"blocks": found < SHARED_MEMORY_LEAST, "doubtful": found < SHARED_MEMORY_GOOD}
+    return judge("shared memory", f"{found / GIB:.1f} GiB free in {place}", advice, **levels)
 
 
 def open_files(limit: int | None = None) -> Finding:
     """Ray opens many sockets and files for each of its processes."""
     found = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if limit is None else limit
-    if found == resource.RLIM_INFINITY or found >= OPEN_FILES:
-        return Finding("open files", "no limit" if found == resource.RLIM_INFINITY else f"at most {found}")
-    return Finding("open files", f"at most {found}", "doubtful", "ulimit -n 65536 in the shell that starts the run")
+    if found == resource.RLIM_INFINITY:
+        return Finding("open files", "no limit")
+    advice = "ulimit -n 65536 in the shell that starts the run"
+    return judge("open files", f"at most {found}", advice, doubtful=found < OPEN_FILES)
 
 
 def ray_folder(folder: str | None = None) -> Finding:
     """Ray's sockets lie below its temporary directory, and a socket's path is short."""
-    place = folder or os.environ.get("RAY_TMPDIR") or "/tmp"
-    if len(os.fsencode(place)) + len("/ray") + SESSION > SOCKET_PATH:
-        advice = f"set RAY_TMPDIR to a path of at most {SOCKET_PATH - len('/ray') - SESSION} characters"
+    place, longest = folder or os.environ.get("RAY_TMPDIR") or "/tmp", SOCKET_PATH - len("/ray") - SESSION
+    if len(os.fsencode(place)) > longest:
+        advice = f"set RAY_TMPDIR to a path of at most {longest} characters"
         return Finding("Ray", f"its directory {place} is too long for sockets", "blocks", advice)
     if not os.access(place, os.W_OK):
         return Finding("Ray", f"its directory {place} cannot be written", "blocks", "set RAY_TMPDIR to one that can")

@@ -11,7 +11,7 @@ from pathlib import Path
 from huggingface_hub import constants, get_token, try_to_load_from_cache
 
 from vcore_verl.config.recipe import BUILTIN, Recipe
-from vcore_verl.preflight.doctor.finding import Finding
+from vcore_verl.preflight.doctor.finding import Finding, judge
 from vcore_verl.runtime.hardware import in_cluster
 from vcore_verl.sft.command import RENDEZVOUS_PORT
 
@@ -33,12 +33,11 @@ def hub(recipe: Recipe, endpoint: str = constants.ENDPOINT) -> Iterator[Finding]
         yield Finding("hub", f"offline: {reason}", "blocks", advice)
         return
     yield Finding("hub", f"{endpoint} answers")
-    gated = [name for name in wanted if name.startswith(GATED)]
-    if gated and get_token() is None:
+    if gated := ", ".join(name for name in wanted if name.startswith(GATED)):
+        found = f"present; accept the terms of {gated} once, on its page"
+        missing = get_token() is None
         advice = "accept the terms on its page, then `hf auth login` or set HF_TOKEN"
-        yield Finding("hub token", f"none, and {', '.join(gated)} asks for one", "blocks", advice)
-    elif gated:
-        yield Finding("hub token", f"present; accept the terms of {', '.join(gated)} once, on its page")
+        yield judge("hub token", f"none, and {gated} asks for one" if missing else found, advice, blocks=missing)
 
 
 def unreachable(endpoint: str) -> str | None:
@@ -57,24 +56,21 @@ def unreachable(endpoint: str) -> str | None:
 def _wanted(recipe: Recipe) -> list[str]:
     """Hub ids of model and data that are neither local nor, for the model, in the hub's cache."""
     data = [recipe.data.sft] * recipe.has_sft + [recipe.data.rl] * recipe.has_rl
-    if getattr(recipe.data, "mirror", None) is not None:
-        data = []
-    names = [name for name in (recipe.model.path, *data) if not name.startswith(BUILTIN)]
-    remote = [name for name in names if not Path(name).expanduser().exists()]
+    names = [recipe.model.path, *(data if recipe.data.mirror is None else [])]
+    remote = [name for name in names if not name.startswith(BUILTIN) and not Path(name).expanduser().exists()]
     return [name for name in remote if not isinstance(try_to_load_from_cache(name, "config.json"), str)]
 
 
 def cluster(recipe: Recipe) -> Iterator[Finding]:
     """What several nodes need, and what may surprise on one."""
-    if recipe.hardware.nodes == 1:
-        if in_cluster():
-            advice = "unset RAY_ADDRESS, unless RL is meant to run in that cluster"
-            yield Finding("Ray cluster", f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}", "doubtful", advice)
-        return
-    if shutil.which("srun") is None:
-        advice = "several nodes are started through Slurm: give the command on a machine that has it"
-        yield Finding("several nodes", "srun is not here", "blocks", advice)
-    yield port(RENDEZVOUS_PORT, "SFT's rendezvous")
+    if recipe.hardware.nodes > 1:
+        if shutil.which("srun") is None:
+            advice = "several nodes are started through Slurm: give the command on a machine that has it"
+            yield Finding("several nodes", "srun is not here", "blocks", advice)
+        yield port(RENDEZVOUS_PORT, "SFT's rendezvous")
+    elif in_cluster():
+        advice = "unset RAY_ADDRESS, unless RL is meant to run in that cluster"
+        yield Finding("Ray cluster", f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}", "doubtful", advice)
 
 
 def port(number: int, purpose: str) -> Finding:

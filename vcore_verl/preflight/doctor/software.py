@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vcore_verl.config.versions import installed_version
-from vcore_verl.preflight.doctor.finding import Finding
+from vcore_verl.preflight.doctor.finding import Finding, judge
 
 PYTHONS = ((3, 10), (3, 12))  # requires-python in pyproject.toml
 # Their internals are relied upon; and what a run cannot do without.
@@ -16,12 +16,8 @@ NAMED = 4  # packages in one line
 
 
 def python(found: tuple[int, int] = sys.version_info[:2]) -> Finding:
-    text = ".".join(map(str, found))
-    if PYTHONS[0] <= found <= PYTHONS[1]:
-        return Finding("Python", text)
-    return Finding(
-        "Python", text, "blocks", "verl and vLLM are built for 3.10 to 3.12: delete .venv and use one of them"
-    )
+    advice = "verl and vLLM are built for 3.10 to 3.12: delete .venv and use one of them"
+    return judge("Python", ".".join(map(str, found)), advice, blocks=not PYTHONS[0] <= found <= PYTHONS[1])
 
 
 def package_set(wanted: str) -> Finding | None:
@@ -38,20 +34,19 @@ def packages(constraints: Path) -> Iterator[Finding]:
 
     Only the CPU's versions have been tested: those for a GPU were resolved together on a machine without one.
     """
-    pins = dict(_pins(constraints))
+    found = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;+]+)", constraints.read_text(), re.MULTILINE)
+    pins, installed = dict(found), {name: installed_version(name) for name, _ in found}
     device, pinned = ("cpu", "tested") if "cpu" in constraints.name else ("gpu", "resolved, not run")
     install = f'pip install -c {constraints.name} -e ".[{device},dev]"'
-    installed = {name: installed_version(name) for name in pins}
     missing = [name for name in NEEDED if name in pins and installed[name] is None]
     if missing:
         yield Finding("packages", f"missing: {', '.join(missing)}", "blocks", install)
-    other = {name: have for name, have in installed.items() if have and have.partition("+")[0] != pins[name]}
-    relied_on = [name for name in other if name in RELIED_ON]
+    other = [name for name, have in installed.items() if have and have.partition("+")[0] != pins[name]]
     if other:
-        first = sorted(other, key=lambda name: name not in RELIED_ON)
-        named = ", ".join(f"{name} {other[name]} ({pinned}: {pins[name]})" for name in first[:NAMED])
+        other.sort(key=lambda name: name not in RELIED_ON)
+        named = ", ".join(f"{name} {installed[name]} ({pinned}: {pins[name]})" for name in other[:NAMED])
         more = f" and {len(other) - NAMED} more" if len(other) > NAMED else ""
-        yield Finding("packages", named + more, "blocks" if relied_on else "doubtful", install)
+        yield judge("packages", named + more, install, blocks=other[0] in RELIED_ON, doubtful=True)
     if not missing and not other:
         yield Finding("packages", f"as in {constraints.name} ({pinned})")
 
@@ -59,13 +54,5 @@ def packages(constraints: Path) -> Iterator[Finding]:
 def flash_attention() -> Finding:
     """Without it attention runs through PyTorch's sdpa (`cpu.attention_implementation`)."""
     found = installed_version("flash-attn")
-    if found:
-        return Finding("flash-attn", found)
     advice = "pip install flash-attn --no-build-isolation: without it attention over packed rows is slower"
-    return Finding("flash-attn", "not installed", "doubtful", advice)
-
-
-def _pins(constraints: Path) -> Iterator[tuple[str, str]]:
-    for line in constraints.read_text().splitlines():
-        if match := re.match(r"([A-Za-z0-9._-]+)==([^\s;]+)", line):
-            yield match[1], match[2].partition("+")[0]
+    return judge("flash-attn", found or "not installed", advice, doubtful=found is None)

@@ -12,6 +12,7 @@ from vcore_verl.sft.command import CHECKPOINTS_KEPT as SFT_CHECKPOINTS
 
 MEAN_SHARE = 0.5  # of the longest allowed trace or response: lengths are not known before the data are prepared
 MEAN_PROMPT = 256  # tokens
+ROLLOUT = "RL, generation"
 TRAINING_UTILISATION, READING_UTILISATION = 0.35, 0.6  # of the published operations and bytes a second
 
 
@@ -82,10 +83,9 @@ def tokens(s: Settings) -> list[Item]:
         items.append(
             Item("SFT", sft.steps * sft.batch_size * length, f"{sft.steps} x {sft.batch_size} x {length:,.0f}")
         )
-    for work in _generations(s):
-        length = MEAN_SHARE * work.limit
-        how = f"{work.times} x {work.prompts:,} prompts x {work.responses} x {length:,.0f}"
-        items.append(Item(work.name, work.times * work.prompts * work.responses * length, how))
+    for name, (times, prompts, responses, limit) in _generated(s).items():
+        how = f"{times} x {prompts:,} prompts x {responses} x {MEAN_SHARE * limit:,.0f}"
+        items.append(Item(name, times * prompts * responses * MEAN_SHARE * limit, how))
     return items
 
 
@@ -100,8 +100,8 @@ def hours(s: Settings, gpu: Gpu) -> list[Item]:
             items.append(Item("SFT, probe", probing * forward, f"{probing:.1f} forward passes' worth"))
         if reference := reference_seconds(s, gpu):
             items.append(Item("SFT, reference", reference / 3600, "a forward pass over the training data"))
-    for work in _generations(s):
-        items.append(Item(work.name, work.times * _generation_seconds(s, gpu, work) / 3600, f"{work.times} times"))
+    for name, (times, *_) in _generated(s).items():
+        items.append(Item(name, times * _generation_seconds(s, gpu, name) / 3600, f"{times} times"))
     if s.recipe.has_rl:
         update = s.recipe.rl.steps * _update_seconds(s, gpu) / 3600
         items.append(Item("RL, update", update, f"{_update_passes(s)} forward passes' worth"))
@@ -111,7 +111,7 @@ def hours(s: Settings, gpu: Gpu) -> list[Item]:
 def step_seconds(s: Settings, gpu: Gpu, stage: str) -> float:
     """Seconds of a step of `stage`, "sft" (one that probes) or "rl". Infinite where the weights leave vLLM no room."""
     if stage == "rl":
-        return _generation_seconds(s, gpu, _rollout(s)) + _update_seconds(s, gpu)
+        return _generation_seconds(s, gpu, ROLLOUT) + _update_seconds(s, gpu)
     return (_passes(s, "sft") + _probe_passes(s)) * _forward_seconds(s, gpu, "sft", s.recipe.sft.batch_size)
 
 
@@ -169,68 +169,36 @@ def _prompt(s: Settings) -> float:
     return min(MEAN_PROMPT, s.recipe.data.max_prompt_tokens)
 
 
-@dataclass(frozen=True)
-class _Generation:
-    """`responses` to each of `prompts`, of at most `limit` tokens, so many `times` in a run.
-
-    Each engine has `share` of the memory of `engine` of the `gpus`.
-    """
-
-    name: str
-    times: int
-    prompts: int
-    responses: int
-    limit: int
-    gpus: int
-    engine: int
-    share: float
-
-
-def _generations(s: Settings) -> list[_Generation]:
-    recipe, settings = s.recipe, s.recipe.evaluation
+def _generated(s: Settings) -> dict[str, tuple[int, int, int, int]]:
+    """What is generated: how often in a run, for how many prompts, responses to each, and their tokens at most."""
+    recipe, rl, settings = s.recipe, s.recipe.rl, s.recipe.evaluation
+    found = {}
+    if recipe.has_rl:
+        found[ROLLOUT] = rl.steps, rl.prompts_per_step, rl.samples_per_prompt, rl.max_response_tokens
     sizes = [BENCHMARKS[name].size if name in BENCHMARKS else recipe.data.num_test for name in settings.datasets]
-    evaluation = _Generation(
-        "evaluation",
-        times=1 + recipe.has_sft + recipe.has_rl,
-        prompts=sum(min(size, settings.max_prompts or size) for size in sizes),
-        responses=settings.num_samples + settings.greedy,
-        limit=settings.max_tokens,
-        gpus=s.ranks("sft"),
-        engine=recipe.hardware.tensor_parallel,
-        share=EVALUATION_SHARE,
-    )
-    return [_rollout(s), evaluation] if recipe.has_rl else [evaluation]
+    prompts = sum(min(size, settings.max_prompts or size) for size in sizes)
+    evaluations = 1 + recipe.has_sft + recipe.has_rl
+    return found | {"evaluation": (evaluations, prompts, settings.num_samples + settings.greedy, settings.max_tokens)}
 
 
-def _rollout(s: Settings) -> _Generation:
-    rl = s.recipe.rl
-    return _Generation(
-        "RL, generation",
-        times=rl.steps,
-        prompts=rl.prompts_per_step,
-        responses=rl.samples_per_prompt,
-        limit=rl.max_response_tokens,
-        gpus=s.ranks("rl"),
-        engine=s.tensor_parallel,
-        share=s.rollout_share,
-    )
-
-
-def _generation_seconds(s: Settings, gpu: Gpu, work: _Generation) -> float:
-    """Seconds to generate it once; infinite where the weights leave vLLM no room.
+def _generation_seconds(s: Settings, gpu: Gpu, name: str) -> float:
+    """Seconds to generate what has this name once; infinite where the weights leave vLLM no room.
 
     Each engine works on as many sequences as its cache holds, 256 at most. A step of it reads all weights and their
     cached keys and values once, or is bound by operations; there are as many steps as the batches need, and never
     fewer than the longest response has tokens.
     """
-    mean, m = MEAN_SHARE * work.limit, s.model
-    length = _prompt(s) + mean
-    per_engine = work.prompts * work.responses * work.engine / work.gpus
-    fitting = cache_tokens(s, work.share * gpu.memory, work.engine) / length
+    _, prompts, responses, limit = _generated(s)[name]
+    gpus, engine, share = s.ranks("sft"), s.recipe.hardware.tensor_parallel, EVALUATION_SHARE
+    if name == ROLLOUT:
+        gpus, engine, share = s.ranks("rl"), s.tensor_parallel, s.rollout_share
+    m, length = s.model, _prompt(s) + MEAN_SHARE * limit
+    per_engine = prompts * responses * engine / gpus
+    fitting = cache_tokens(s, share * gpu.memory, engine) / length
     if fitting == 0:
         return math.inf
     together = max(1.0, min(per_engine, SEQUENCES, fitting))
     read = s.element * m.parameters + together * length * m.kv_bytes(s.element)
     computed = together * m.forward_flops(length)
     step = max(read / (gpu.bandwidth * READING_UTILISATION), computed / (gpu.flops * TRAINING_UTILISATION))
-    return step / work.engine * max(per_engine * mean / together, work.limit)
+    return step / engine * max(per_engine * MEAN_SHARE * limit / together, limit)

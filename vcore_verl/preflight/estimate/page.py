@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vcore_verl.config.recipe import Recipe
-from vcore_verl.preflight.estimate.allowance import longest_step, stall_seconds
+from vcore_verl.preflight.estimate.allowance import longest, stall_seconds
 from vcore_verl.preflight.estimate.cost import (
     GPUS,
     MEAN_PROMPT,
@@ -41,7 +41,8 @@ def print_plan(recipe: Recipe, console: Console) -> None:
         plans = [hours(s, gpu) for gpu in GPUS]
         rows = [(items[0].name, [item.amount for item in items], items[0].how) for items in zip(*plans, strict=True)]
         console.print(_summed("hours", [gpu.name for gpu in GPUS], rows))
-        console.print(_steps(s), highlight=False)
+        for stage in ["sft"] * recipe.has_sft + ["rl"] * recipe.has_rl:
+            console.print(_steps(s, stage), highlight=False)
     console.print(_assumptions(s), style="dim", highlight=False)
     for warning in warnings(s):
         console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
@@ -113,14 +114,11 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _steps(s: Settings) -> str:
+def _steps(s: Settings, stage: str) -> str:
     """How long a step takes, and when a training without a new one is stopped."""
-    recipe = s.recipe
-    stages = ["sft"] * recipe.has_sft + ["rl"] * recipe.has_rl
-    return "\n".join(
-        f"{stage.upper()}: at most {_amount(longest_step(recipe, stage))} seconds a step on these; stopped after "
-        f"{stall_seconds(recipe, stage) / 60:.3g} minutes without a new one"
-        for stage in stages
+    return (
+        f"{stage.upper()}: at most {_amount(longest(s.recipe, stage))} seconds a step on these; stopped after "
+        f"{stall_seconds(s.recipe, stage) / 60:.3g} minutes without a new one"
     )
 
 

@@ -104,7 +104,7 @@ def test_an_interrupted_evaluation_continues_and_leaves_no_process(checkpoint, d
     rows = samples(output)
     assert len(rows) == 3 * NUM_PROMPTS
     for line in map(json.loads, before):
-        assert rows[line["prompt_id"], line["decoding"], line["sample_idx"]]["response"] == line["text"]
+        assert rows[line["prompt_id"], line["decoding"], line["sample_idx"]]["response"] == line["response"]
 
 
 def workers_of(output):

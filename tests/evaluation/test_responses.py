@@ -1,6 +1,6 @@
 from vcore_verl.evaluation.job import Sampling
 from vcore_verl.evaluation.prompts import Prompt
-from vcore_verl.evaluation.responses import Response, Tail, drop_partial_line, file_of, read_all, requests
+from vcore_verl.evaluation.responses import Response, drop_partial_line, file_of, read_all, requests
 
 
 def response(idx):
@@ -16,12 +16,10 @@ def test_a_half_written_line_is_no_response_until_it_is_whole(tmp_path):
     path = file_of(tmp_path, 0)
     line = response(1).to_line()
     path.write_text(response(0).to_line() + line[:20])
-    tail = Tail(path)
-    assert list(tail.read()) == [response(0)]
+    assert read_all(tmp_path) == [response(0)]
     with path.open("a") as file:
         file.write(line[20:])
-    assert list(tail.read()) == [response(1)]
-    assert list(tail.read()) == []
+    assert read_all(tmp_path) == [response(0), response(1)]
 
 
 def test_a_killed_workers_half_line_is_cut_off(tmp_path):

@@ -32,7 +32,7 @@ def finished(tmp_path):
 def test_responses_to_the_same_prompts_are_found_beside_a_further_data_set(finished):
     found = reusable(finished, JOB, "abc", planned("sums", "more"))
     assert [response.key for response in found] == [item.key for item in planned("sums")]
-    assert found[1].text == f"text of {found[1].key}" and found[1].num_tokens == 7
+    assert found[1].response == f"text of {found[1].key}" and found[1].num_tokens == 7
 
 
 def test_other_prompts_answers_or_seeds_are_generated_again(finished):

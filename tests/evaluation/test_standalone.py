@@ -6,7 +6,8 @@ import pytest
 
 from vcore_verl.config.recipe import load, save
 from vcore_verl.evaluation.job import EvaluationError
-from vcore_verl.evaluation.standalone import asked_of, output_of, recipe_of, standalone_command
+from vcore_verl.evaluation.standalone import asked_of, output_of, recipe_of
+from vcore_verl.runs.layout import Run
 
 
 @pytest.fixture
@@ -32,20 +33,30 @@ def test_checkpoints_do_not_share_a_folder_of_results(recipe, tmp_path):
     assert [output_of(place, recipe).name for place in places] == ["tiny-a-seed0-grpo-rl-hf", "tiny-b-seed0-grpo-rl-hf"]
 
 
-def test_the_recipes_data_sets_are_the_default(recipe, tmp_path):
-    data = tmp_path / "runs" / "tiny" / "data"
+@pytest.fixture
+def checkpoint(recipe):
+    """An empty checkpoint in a run of `recipe`."""
+    folder = Run(recipe).rl_home
+    (folder / "rl" / "hf").mkdir(parents=True)
+    save(recipe, folder / "recipe.yaml")
+    return folder / "rl" / "hf"
+
+
+def test_the_recipes_data_sets_are_the_default(recipe, checkpoint):
+    data = Run(recipe).data
     data.mkdir(parents=True)
     for name in ("in_domain", "out_of_domain"):
         pq.write_table(pa.table({"prompt": ["1", "2", "3"]}), data / f"{name}.parquet")
-    command = standalone_command(recipe, tmp_path / "hf", [], tmp_path / "out")
+    _, command = asked_of(checkpoint, [], None, None)
     assert job_of(command)["datasets"] == {name: f"{data / name}.parquet" for name in ("in_domain", "out_of_domain")}
     assert command.total == 6 * 5
 
 
-def test_a_parquet_file_is_a_data_set(recipe, tmp_path):
+def test_a_parquet_file_is_a_data_set(checkpoint, tmp_path):
     pq.write_table(pa.table({"prompt": ["1"]}), tmp_path / "mine.parquet")
-    command = standalone_command(recipe, tmp_path / "hf", [str(tmp_path / "mine.parquet")], tmp_path / "out")
+    results, command = asked_of(checkpoint, [str(tmp_path / "mine.parquet")], None, tmp_path / "out")
     assert job_of(command)["datasets"] == {"mine": str(tmp_path / "mine.parquet")}
+    assert results == tmp_path / "out"
 
 
 def test_a_run_s_checkpoint_is_evaluated_with_its_own_decoding(recipe, tmp_path):
@@ -70,6 +81,6 @@ def test_a_checkpoint_from_elsewhere_needs_a_recipe(tmp_path):
         asked_of(tmp_path / "hf", [], None, None)
 
 
-def test_an_unknown_data_set_is_named(recipe, tmp_path):
+def test_an_unknown_data_set_is_named(checkpoint):
     with pytest.raises(EvaluationError, match="no data set 'aime26': give one of aime, big_math"):
-        standalone_command(recipe, tmp_path / "hf", ["aime26"], tmp_path / "out")
+        asked_of(checkpoint, ["aime26"], None, None)

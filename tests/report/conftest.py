@@ -40,8 +40,8 @@ def write_evaluation(
             response = Response(
                 *request.key,
                 seed=request.seed,
-                rendered_prompt=request.prompt.messages[0]["content"],
-                text=f"\\boxed{{{answer}}}",
+                prompt=request.prompt.messages[0]["content"],
+                response=f"\\boxed{{{answer}}}",
                 finish_reason="length" if rng.random() < 0.1 else "stop",
                 num_tokens=int(rng.integers(5, 50)),
             )

@@ -3,9 +3,9 @@
 import json
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow.parquet as pq
 
@@ -24,8 +24,8 @@ Stage = Literal["base", "pre_rl", "post_rl"]
 
 def evaluate_command(recipe: Recipe, run: Run, stage: Stage) -> Command:
     """The evaluation of the stage's checkpoint on the recipe's data sets."""
-    checkpoint, folder = _places(run)[stage]
-    return command_for(recipe, checkpoint, folder, dataset_files(recipe, run), stage)
+    checkpoint = {"base": run.base_hf, "pre_rl": run.rl_start, "post_rl": run.rl_hf}[stage]
+    return command_for(recipe, checkpoint, _folder(run, stage), dataset_files(recipe, run), stage)
 
 
 def command_for(recipe: Recipe, checkpoint: Path, folder: Path, files: dict[str, Path], stage: str) -> Command:
@@ -40,12 +40,13 @@ def command_for(recipe: Recipe, checkpoint: Path, folder: Path, files: dict[str,
         workers=num_workers(recipe),
         tensor_parallel=recipe.hardware.tensor_parallel if recipe.hardware.device == "cuda" else 1,
     )
-    num_prompts = sum(_num_rows(path, otherwise=recipe.data.num_test) for path in files.values())
+    # Before the data stage has made a data set, it counts as many rows as the recipe asks for.
+    rows = [pq.read_metadata(path).num_rows if path.is_file() else recipe.data.num_test for path in files.values()]
     return Command(
         argv=[sys.executable, "-m", "vcore_verl.evaluation", str(folder / JOB)],
         env=device_environment(recipe.hardware.device),
         progress=folder / PROGRESS,
-        total=num_prompts * job.sampling.responses_per_prompt,
+        total=sum(rows) * job.sampling.responses_per_prompt,
         unit="response",
         files={folder / JOB: job.to_json()},
     )
@@ -53,40 +54,27 @@ def command_for(recipe: Recipe, checkpoint: Path, folder: Path, files: dict[str,
 
 def verify_evaluation(recipe: Recipe, run: Run, stage: Stage) -> None:
     """Raise `ArtefactError` unless the stage's evaluation is whole, unchanged since, and of this recipe's settings."""
-    _, folder = _places(run)[stage]
-    results = _read_results(folder)
-    if not (folder / SAMPLES).is_file() or file_sha(folder / SAMPLES) != results["samples_sha256"]:
-        raise ArtefactError(f"{folder / SAMPLES} is not the file that {RESULTS} was made from")
-    if results["grader_version"] != grader_version():
-        raise ArtefactError(f"{folder / RESULTS} was graded by another version of reward/")
-    if results["sampling"] != asdict(sampling_of(recipe)):
-        raise ArtefactError(f"{folder / RESULTS} was made with other sampling settings than the recipe's")
-    for name, path in dataset_files(recipe, run).items():
-        found = results["datasets"].get(name, {}).get("num_prompts", 0)
-        if found != (expected := pq.read_metadata(path).num_rows):
-            raise ArtefactError(f"{folder / RESULTS} covers {found} of {expected} prompts of '{name}'")
-
-
-def _read_results(folder: Path) -> dict[str, Any]:
-    path = folder / RESULTS
+    folder = _folder(run, stage)
+    path, samples = folder / RESULTS, folder / SAMPLES
     if not path.is_file():
         raise ArtefactError(f"{path} is missing: the evaluation did not finish")
     results = json.loads(path.read_text())
     if results.get("schema_version") != SCHEMA_VERSION:
         raise ArtefactError(f"{path} has schema version {results.get('schema_version')}, expected {SCHEMA_VERSION}")
-    return results
+    if not samples.is_file() or file_sha(samples) != results["samples_sha256"]:
+        raise ArtefactError(f"{samples} is not the file that {RESULTS} was made from")
+    if results["grader_version"] != grader_version():
+        raise ArtefactError(f"{path} was graded by another version of reward/")
+    if results["sampling"] != asdict(sampling_of(recipe)):
+        raise ArtefactError(f"{path} was made with other sampling settings than the recipe's")
+    for name, file in dataset_files(recipe, run).items():
+        found = results["datasets"].get(name, {}).get("num_prompts", 0)
+        if found != (expected := pq.read_metadata(file).num_rows):
+            raise ArtefactError(f"{path} covers {found} of {expected} prompts of '{name}'")
 
 
 def sampling_of(recipe: Recipe) -> Sampling:
-    settings = recipe.evaluation
-    return Sampling(
-        num_samples=settings.num_samples,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        max_tokens=settings.max_tokens,
-        seed=settings.seed,
-        greedy=settings.greedy,
-    )
+    return Sampling(**{field.name: getattr(recipe.evaluation, field.name) for field in fields(Sampling)})
 
 
 def dataset_files(recipe: Recipe, run: Run) -> dict[str, Path]:
@@ -101,15 +89,5 @@ def num_workers(recipe: Recipe) -> int:
     return min(recipe.hardware.gpus, os.cpu_count() or 1)
 
 
-def _num_rows(path: Path, otherwise: int) -> int:
-    """Rows of a data set; before the data stage has made it, as many as the recipe asks for."""
-    return pq.read_metadata(path).num_rows if path.is_file() else otherwise
-
-
-def _places(run: Run) -> dict[str, tuple[Path, Path]]:
-    """Stage -> checkpoint and folder of its evaluation."""
-    return {
-        "base": (run.base_hf, run.eval_base),
-        "pre_rl": (run.rl_start, run.eval_pre),
-        "post_rl": (run.rl_hf, run.eval_post),
-    }
+def _folder(run: Run, stage: Stage) -> Path:
+    return {"base": run.eval_base, "pre_rl": run.eval_pre, "post_rl": run.eval_post}[stage]

@@ -10,17 +10,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from vcore_verl.evaluation.grading import Graded, Grader
 from vcore_verl.evaluation.job import JOB, EvaluationError, Job
 from vcore_verl.evaluation.prompts import read_prompts
-from vcore_verl.evaluation.responses import Request, Tail, file_of, read_all, requests
+from vcore_verl.evaluation.responses import Key, Request, Response, file_of, read_all, requests
 from vcore_verl.evaluation.results import RESULTS, write_results
 from vcore_verl.evaluation.reuse import reusable
 from vcore_verl.runs.hashing import file_sha
-from vcore_verl.runs.metrics_file import MetricsFile
+from vcore_verl.runs.metrics_file import GrowingFile, MetricsFile
 
 PROGRESS = "progress.jsonl"
 _PARTIAL = "partial"  # responses of an evaluation under way
@@ -42,24 +43,15 @@ def evaluate(job: Job, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     former = reusable(folder, job, checkpoint_sha, planned)
     (folder / RESULTS).unlink(missing_ok=True)
-    partial = _prepare(folder / _PARTIAL, job, _identity(job, checkpoint_sha))
+    partial = _prepare(folder / _PARTIAL, job, checkpoint_sha)
     if former:
         (partial / _FORMER).write_text("".join(response.to_line() for response in former))
-    progress = Progress(folder / PROGRESS, len(planned))
-    with Grader(prompts) as grader:
-        workers = _start_workers(partial, job)
-        try:
-            graded = _collect(partial, planned, workers, grader, progress)
-        finally:
-            for worker in workers:
-                worker.kill()
-                worker.wait()
+    with Grader(prompts) as grader, _workers(partial, job) as workers:
+        graded, start_up_s = _collect(partial, planned, workers, grader, MetricsFile(folder / PROGRESS, len(planned)))
     write_results(folder, job, checkpoint_sha, graded)
     shutil.rmtree(partial)
     seconds = time.monotonic() - started
-    print(
-        f"evaluated {len(graded)} responses in {seconds:.1f} s, {progress.start_up_s:.1f} s of it start-up", flush=True
-    )
+    print(f"evaluated {len(graded)} responses in {seconds:.1f} s, {start_up_s:.1f} s of it start-up", flush=True)
 
 
 def checkpoint_hash(checkpoint: Path) -> str:
@@ -73,12 +65,10 @@ def checkpoint_hash(checkpoint: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _identity(job: Job, checkpoint_sha: str) -> str:
+def _prepare(partial: Path, job: Job, checkpoint_sha: str) -> Path:
+    """The folder of an evaluation under way, without what another job left there."""
     data_shas = {name: file_sha(Path(path)) for name, path in job.datasets.items()}
-    return json.dumps([checkpoint_sha, data_shas, vars(job.sampling), job.dtype], sort_keys=True)
-
-
-def _prepare(partial: Path, job: Job, identity: str) -> Path:
+    identity = json.dumps([checkpoint_sha, data_shas, vars(job.sampling), job.dtype], sort_keys=True)
     marker = partial / "identity.json"
     if partial.exists() and not (marker.exists() and marker.read_text() == identity):
         shutil.rmtree(partial)
@@ -88,29 +78,9 @@ def _prepare(partial: Path, job: Job, identity: str) -> Path:
     return partial
 
 
-class Progress:
-    """Appends `{"step", "total", "tokens_per_s", "accuracy"}` lines; a step is one graded response.
-
-    `start_up_s` is the time to the first one; tokens per second are those after it.
-    """
-
-    def __init__(self, path: Path, total: int):
-        self._file = MetricsFile(path, total)
-        self._started = time.monotonic()
-        self.start_up_s = 0.0
-
-    def write(self, graded: Sequence[Graded], new_tokens: int) -> None:
-        elapsed = time.monotonic() - self._started
-        self.start_up_s = self.start_up_s or elapsed
-        line = {
-            "tokens_per_s": round(new_tokens / max(_POLL_S, elapsed - self.start_up_s)),
-            "accuracy": round(sum(item.score for item in graded) / len(graded), 4),
-        }
-        self._file.log(line, len(graded))
-
-
-def _start_workers(partial: Path, job: Job) -> list[subprocess.Popen[bytes]]:
-    return [
+@contextmanager
+def _workers(partial: Path, job: Job) -> Iterator[list[subprocess.Popen[bytes]]]:
+    started = [
         subprocess.Popen(
             [sys.executable, "-m", "vcore_verl.evaluation.worker", str(partial), str(index)],
             stdin=subprocess.PIPE,  # closed when this process ends, however it ends: then the worker does too
@@ -118,6 +88,12 @@ def _start_workers(partial: Path, job: Job) -> list[subprocess.Popen[bytes]]:
         )
         for index in range(job.workers)
     ]
+    try:
+        yield started
+    finally:
+        for worker in started:
+            worker.kill()
+            worker.wait()
 
 
 def _worker_environment(job: Job, index: int) -> dict[str, str]:
@@ -140,34 +116,35 @@ def _worker_environment(job: Job, index: int) -> dict[str, str]:
 
 
 def _collect(
-    partial: Path,
-    planned: list[Request],
-    workers: list[subprocess.Popen[bytes]],
-    grader: Grader,
-    progress: Progress,
-) -> list[Graded]:
-    graded: dict[tuple[str, str, str, int], Graded] = {}
+    partial: Path, planned: list[Request], workers: list[subprocess.Popen[bytes]], grader: Grader, progress: MetricsFile
+) -> tuple[list[Graded], float]:
+    """All responses, graded as they come, and the seconds until the first; a step of `progress` is a graded response.
+
+    Raises `EvaluationError` when a worker ends early.
+    """
+    started, start_up_s, new_tokens = time.monotonic(), 0.0, 0
+    graded: dict[Key, Graded] = {}
     resumed = {response.key for response in read_all(partial)}
-    new_tokens = 0
-    tails = [Tail(path) for path in _files(partial, len(workers))]
+    # Of these workers and of an earlier attempt's, of which there may have been more.
+    paths = {file_of(partial, index) for index in range(len(workers))} | set(partial.glob("responses-*.jsonl"))
+    files = [GrowingFile(path) for path in sorted(paths)]
     while len(graded) < len(planned):
         codes = [worker.poll() for worker in workers]
         before = len(graded)
-        for tail in tails:
-            for item in grader.grade(tail.read()):
+        for file in files:
+            for item in grader.grade(map(Response.of, file.new_lines())):
                 graded[item.response.key] = item
                 new_tokens += 0 if item.response.key in resumed else item.response.num_tokens
         if len(graded) > before:
-            progress.write(list(graded.values()), new_tokens)
+            elapsed = time.monotonic() - started
+            start_up_s = start_up_s or elapsed
+            tokens_per_s = round(new_tokens / max(_POLL_S, elapsed - start_up_s))
+            accuracy = round(sum(item.score for item in graded.values()) / len(graded), 4)
+            progress.log({"tokens_per_s": tokens_per_s, "accuracy": accuracy}, len(graded))
         elif any(codes):
             raise EvaluationError(f"a vLLM worker ended with exit code {next(filter(None, codes))}; its log says why")
         elif all(code == 0 for code in codes):
             raise EvaluationError(f"the workers ended after {before} of {len(planned)} responses")
         else:
             time.sleep(_POLL_S)
-    return list(graded.values())
-
-
-def _files(partial: Path, num_workers: int) -> list[Path]:
-    """Files of these workers and of an earlier attempt's, of which there may have been more."""
-    return sorted({file_of(partial, index) for index in range(num_workers)} | set(partial.glob("responses-*.jsonl")))
+    return list(graded.values()), start_up_s

@@ -43,7 +43,7 @@ class Grader:
 
     def _grade(self, response: Response) -> Graded:
         prompt = self._prompts[response.dataset, response.prompt_id]
-        verdict = reward.compute_score(prompt.data_source, response.text, prompt.gold, prompt.extra_info)
+        verdict = reward.compute_score(prompt.data_source, response.response, prompt.gold, prompt.extra_info)
         return Graded(prompt, response, verdict["score"], verdict["status"], verdict["extracted"])
 
 

@@ -4,13 +4,13 @@ They are what an interrupted evaluation continues from. Imports no torch.
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from vcore_verl.evaluation.job import Sampling
 from vcore_verl.evaluation.prompts import Prompt, response_seed
-from vcore_verl.runs.metrics_file import GrowingFile
+from vcore_verl.runs.metrics_file import read
 
 GREEDY, SAMPLE = "greedy", "sample"
 Key = tuple[str, str, str, int]  # dataset, prompt_id, decoding, sample_idx
@@ -32,15 +32,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One generated response; `rendered_prompt` is what the model saw, `num_tokens` counts the response's tokens."""
+    """One generated response, by the names of samples.parquet; `prompt` is what the model saw."""
 
     dataset: str
     prompt_id: str
     decoding: str
     sample_idx: int
     seed: int
-    rendered_prompt: str
-    text: str
+    prompt: str
+    response: str
     finish_reason: str
     num_tokens: int
 
@@ -51,16 +51,20 @@ class Response:
     def to_line(self) -> str:
         return json.dumps(asdict(self)) + "\n"
 
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> "Response":
+        """From a line of a worker's file, or a row of samples.parquet, which has more columns."""
+        return cls(**{field.name: row[field.name] for field in fields(cls)})
+
 
 def requests(prompts: list[Prompt], sampling: Sampling) -> list[Request]:
     """All responses an evaluation consists of; those of one prompt lie together, so that they share its prefix."""
-    planned = []
-    for prompt in prompts:
-        if sampling.greedy:
-            planned.append(Request(prompt, GREEDY, 0, response_seed(sampling.seed, prompt, 0)))
-        for idx in range(sampling.num_samples):
-            planned.append(Request(prompt, SAMPLE, idx, response_seed(sampling.seed, prompt, idx)))
-    return planned
+    decodings = [(GREEDY, 0)] * sampling.greedy + [(SAMPLE, idx) for idx in range(sampling.num_samples)]
+    return [
+        Request(prompt, decoding, idx, response_seed(sampling.seed, prompt, idx))
+        for prompt in prompts
+        for decoding, idx in decodings
+    ]
 
 
 def file_of(folder: Path, worker: int) -> Path:
@@ -69,17 +73,7 @@ def file_of(folder: Path, worker: int) -> Path:
 
 def read_all(folder: Path) -> list[Response]:
     """Every complete line of every worker; a line that a killed worker left half-written is not one."""
-    return [response for path in sorted(folder.glob("responses-*.jsonl")) for response in Tail(path).read()]
-
-
-class Tail:
-    """Reads a growing file of responses, each of them once."""
-
-    def __init__(self, path: Path):
-        self._file = GrowingFile(path)
-
-    def read(self) -> Iterator[Response]:
-        return (Response(**line) for line in self._file.new_lines())
+    return [Response.of(line) for path in sorted(folder.glob("responses-*.jsonl")) for line in read(path)]
 
 
 def drop_partial_line(path: Path) -> None:

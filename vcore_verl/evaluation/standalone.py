@@ -11,11 +11,9 @@ from vcore_verl.data.benchmarks.prepare import prepare
 from vcore_verl.evaluation.command import command_for
 from vcore_verl.evaluation.job import EvaluationError
 from vcore_verl.evaluation.results import RESULTS
-from vcore_verl.runs.layout import Run
+from vcore_verl.runs.layout import RECIPE, Run
 from vcore_verl.runtime import hardware
 from vcore_verl.runtime.process import Command
-
-RECIPE = "recipe.yaml"
 
 
 def asked_of(
@@ -23,7 +21,9 @@ def asked_of(
 ) -> tuple[Path, Command | None]:
     """Folder of the results, and the evaluation to run; None where `checkpoint` is a finished evaluation's folder.
 
-    Raises `EvaluationError` for an unknown data set, and `RecipeError` for an unknown recipe.
+    A data set is one of the recipe's runs, a benchmark (prepared from the hub when it is not there yet), or a parquet
+    file in verl's RL row format; the recipe's own where none is named. Its decoding is the recipe's too. Raises
+    `EvaluationError` for an unknown data set, and `RecipeError` for an unknown recipe.
     """
     if (checkpoint / RESULTS).is_file():
         return checkpoint, None
@@ -31,7 +31,8 @@ def asked_of(
     if recipe is None:
         raise EvaluationError(f"{checkpoint} is in no run: say with --recipe which recipe's decoding to use")
     folder = output or output_of(checkpoint, recipe)
-    return folder, standalone_command(hardware.resolve(recipe), checkpoint, datasets, folder)
+    files = dict(_dataset(Run(recipe), name) for name in datasets or recipe.evaluation.datasets)
+    return folder, command_for(hardware.resolve(recipe), checkpoint, folder, files, stage="checkpoint")
 
 
 def recipe_of(checkpoint: Path) -> Recipe | None:
@@ -46,17 +47,6 @@ def output_of(checkpoint: Path, recipe: Recipe) -> Path:
     root, place = Path(recipe.output_dir).resolve(), checkpoint.resolve()
     parts = place.relative_to(root).parts if place.is_relative_to(root) else place.parts[1:][-5:]
     return Path(recipe.output_dir) / "evaluations" / "-".join(parts)
-
-
-def standalone_command(recipe: Recipe, checkpoint: Path, names: list[str], output: Path) -> Command:
-    """Evaluate `checkpoint` on the data sets `names` (all of the recipe's when empty) with the recipe's decoding.
-
-    A name is a data set of the recipe's runs, a benchmark (prepared from the hub when it is not there yet), or a
-    parquet file in verl's RL row format. Raises `EvaluationError` for anything else.
-    """
-    run = Run(recipe)
-    files = dict(_dataset(run, name) for name in names or recipe.evaluation.datasets)
-    return command_for(recipe, checkpoint, output, files, stage="checkpoint")
 
 
 def _dataset(run: Run, name: str) -> tuple[str, Path]:

@@ -8,14 +8,12 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
 from vllm import LLM, RequestOutput, SamplingParams
 from vllm.inputs import TokensPrompt
-from vllm.outputs import CompletionOutput
 
 from vcore_verl.config.errors import InputError
 from vcore_verl.data.rendering import render_prompt
@@ -89,34 +87,27 @@ def generate(
     it has one (vllm/v1/sample/ops/topk_topp_sampler.py:203), which greedy ones do not.
     """
     drop_partial_line(path)
+    core = engine.llm_engine
     with path.open("a") as file:
         for decoding in (GREEDY, SAMPLE):
-            chosen = [request for request in open_requests if request.decoding == decoding]
-            for request, completion in _completions(engine, sampling, chosen, token_ids):
-                response = Response(
-                    *request.key,
-                    seed=request.seed,
-                    rendered_prompt=rendered[request.prompt.key],
-                    text=completion.text,
-                    finish_reason=str(completion.finish_reason),
-                    num_tokens=len(completion.token_ids),
-                )
-                file.write(response.to_line())
-                file.flush()
-
-
-def _completions(
-    engine: LLM, sampling: Sampling, chosen: list[Request], token_ids: dict[tuple[str, str], list[int]]
-) -> Iterator[tuple[Request, CompletionOutput]]:
-    """Every request with its response, in the order in which they finish."""
-    core = engine.llm_engine
-    for position, request in enumerate(chosen):
-        prompt = TokensPrompt(prompt_token_ids=token_ids[request.prompt.key])
-        core.add_request(str(position), prompt, _params(sampling, request))
-    while core.has_unfinished_requests():
-        for output in core.step():
-            if isinstance(output, RequestOutput) and output.finished:
-                yield chosen[int(output.request_id)], output.outputs[0]
+            chosen = {str(index): item for index, item in enumerate(open_requests) if item.decoding == decoding}
+            for name, request in chosen.items():
+                prompt = TokensPrompt(prompt_token_ids=token_ids[request.prompt.key])
+                core.add_request(name, prompt, _params(sampling, request))
+            while core.has_unfinished_requests():
+                finished = [output for output in core.step() if isinstance(output, RequestOutput) and output.finished]
+                for output in finished:
+                    request, completion = chosen[output.request_id], output.outputs[0]
+                    response = Response(
+                        *request.key,
+                        seed=request.seed,
+                        prompt=rendered[request.prompt.key],
+                        response=completion.text,
+                        finish_reason=str(completion.finish_reason),
+                        num_tokens=len(completion.token_ids),
+                    )
+                    file.write(response.to_line())
+                    file.flush()
 
 
 def _params(sampling: Sampling, request: Request) -> SamplingParams:

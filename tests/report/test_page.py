@@ -24,7 +24,7 @@ def test_the_page_holds_every_plot_and_loads_nothing(base, arm):
     arm("vcore", "grpo")
     arm("sft", "grpo")
     parsed = Page(page(base))
-    assert len(parsed.sources) == 3
+    assert len(parsed.sources) == 4
     assert all(source.startswith("data:image/png;base64,") for source in parsed.sources)
 
 

@@ -121,7 +121,7 @@ def test_the_report_has_its_tables_and_plots(base, arm):
     write_report(base)
     text = (base / "report" / "report.md").read_text()
     plots = re.findall(r"!\[.*\]\((.*)\)", text)
-    assert plots == ["accuracy.png", "training.png", "pass_at_k.png"]
+    assert plots == ["accuracy.png", "training.png", "pass_at_k.png", "domains.png"]
     for plot in plots:
         picture = (base / "report" / plot).read_bytes()
         assert picture.startswith(b"\x89PNG") and len(picture) < 150_000

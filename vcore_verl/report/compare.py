@@ -9,6 +9,7 @@ from vcore_verl.evaluation.statistics import (
     bootstrap_mean,
     holm,
     mean_interval,
+    minimum_detectable_effect,
     paired_difference,
     pass_at_k,
     powers_of_two,
@@ -113,6 +114,7 @@ def _change(before: StageNumbers, after: StageNumbers) -> Change:
         greedy=_greedy_difference(before, after),
         num_runs=len(by_seed),
         by_seed=by_seed,
+        minimum_detectable=minimum_detectable_effect(before.mean_P, after.mean_P),
     )
 
 

@@ -19,6 +19,7 @@ _CAPTIONS = {
     "accuracy": "Accuracy before and after RL, with 95 % intervals over prompts; small dots: single runs of several",
     "training": "Training curves; with several seeds the mean, their range shaded",
     "pass_at_k": "Unbiased pass@k of the final checkpoints, with 95 % bootstrap intervals over prompts",
+    "domains": "One data set against the other: original model, after SFT (hollow), after RL (filled)",
 }
 
 

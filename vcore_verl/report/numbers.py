@@ -98,13 +98,21 @@ class Difference:
 
 @dataclass(kw_only=True)
 class Change(Difference):
-    """From one stage to the next; one family is the arms of a data set. `by_seed`: the mean change of each seed."""
+    """From one stage to the next; one family is the arms of a data set. `by_seed`: the mean change of each seed.
+
+    `minimum_detectable` is that of the test over prompts, see `minimum_detectable_effect`.
+    """
 
     by_seed: tuple[float, ...]
+    minimum_detectable: float
 
     def to_json(self) -> dict[str, Any]:
         spread = standard_deviation(self.by_seed)
-        return super().to_json() | {"by_seed": self.by_seed, "seed_standard_deviation": spread}
+        return super().to_json() | {
+            "by_seed": self.by_seed,
+            "seed_standard_deviation": spread,
+            "minimum_detectable_effect": self.minimum_detectable,
+        }
 
 
 @dataclass(kw_only=True)

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from vcore_verl.evaluation.statistics import Estimate
 from vcore_verl.report.collect import Collection, TrainedRun
-from vcore_verl.report.numbers import Arm, Comparison
+from vcore_verl.report.numbers import Arm, Comparison, StageNumbers
 from vcore_verl.report.style import GREY, ORIGINAL, RC, WIDTH, Style, styles
 from vcore_verl.runs.metrics_file import read
 
@@ -46,6 +46,7 @@ def draw(collection: Collection, comparison: Comparison, folder: Path) -> list[P
             "accuracy": dumbbell(comparison, chosen),
             "training": training_curves(collection, chosen),
             "pass_at_k": pass_at_k_curves(comparison, chosen),
+            "domains": in_against_out(comparison, chosen),
         }
         for name, figure in figures.items():
             if figure:
@@ -213,3 +214,45 @@ def pass_at_k_curves(comparison: Comparison, chosen: Styles) -> Figure | None:
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=min(5, len(labels)))
     return figure
+
+
+def in_against_out(comparison: Comparison, chosen: Styles) -> Figure | None:
+    """Accuracy on the first data set against that on the second: every arm's path from the original model on."""
+    if len(comparison.datasets) < 2 or not comparison.arms:
+        return None
+    first, second = comparison.datasets[:2]
+    figure, axes = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
+    original = comparison.base[first], comparison.base[second]
+    for arm in comparison.arms:
+        style, x, y = chosen[arm.init, arm.rl], arm.datasets[first], arm.datasets[second]
+        after_sft = [(x.pre, y.pre)] if arm.init != "none" else []
+        after_rl = [(x.post, y.post)] if x.post and y.post else []
+        path = [original, *after_sft, *after_rl]
+        line = {"color": style.colour, "linestyle": style.line, "linewidth": 0.8, "alpha": style.alpha}
+        axes.plot(*zip(*[[100 * stage.accuracy.mean for stage in pair] for pair in path], strict=True), **line)
+        for pair in after_sft:
+            _cross(axes, *pair, style, "white", "" if after_rl else arm.name)
+        for pair in after_rl:
+            _cross(axes, *pair, style, style.colour, arm.name)
+    _cross(axes, *original, ORIGINAL, "white", "original model")
+    axes.set_xlabel(f"{first}: accuracy (%)")
+    axes.set_ylabel(f"{second}: accuracy (%)")
+    figure.legend(loc="outside right upper")
+    return figure
+
+
+def _cross(axes: Axes, x: StageNumbers, y: StageNumbers, style: Style, face: str, label: str) -> None:
+    axes.errorbar(
+        100 * x.accuracy.mean,
+        100 * y.accuracy.mean,
+        xerr=_error_bars([x.accuracy]),
+        yerr=_error_bars([y.accuracy]),
+        color=style.colour,
+        marker=style.marker,
+        markerfacecolor=face,
+        alpha=style.alpha,
+        markersize=5,
+        linestyle="",
+        linewidth=0.6,
+        label=label,
+    )

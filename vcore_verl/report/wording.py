@@ -156,4 +156,9 @@ def reading_notes(comparison: Comparison) -> str:
         notes.append(f"*: significant (at least {MIN_RUNS} runs on each side, Holm's correction).")
     if not several_arms:
         notes.append("Truncated: responses that reached the token limit.")
+    changes = [item.delta or item.sft_delta for arm in comparison.arms for item in arm.datasets.values()]
+    effects = sorted(100 * change.minimum_detectable for change in changes if change and change.minimum_detectable)
+    if effects:
+        size = " to ".join(dict.fromkeys([f"{effects[0]:.1f}", f"{effects[-1]:.1f}"]))
+        notes.append(f"The paired test over prompts would detect a true change of {size} points with 80 % power.")
     return " ".join(notes)

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from functools import partial
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 
 from vcore_verl.builtin import base_model, tokenizer
 from vcore_verl.config.recipe import Base, load
-from vcore_verl.pipeline import export, proof
+from vcore_verl.pipeline import export, export_stage, proof
 from vcore_verl.runs.hashing import Digests, file_sha
 from vcore_verl.runs.layout import ArtefactError, Run
 
@@ -119,13 +120,13 @@ def test_an_export_is_verified_by_remembered_hashes(tmp_path, monkeypatch):
         json.dumps({"update_kept": 1.0, "sha256": {"model.safetensors": file_sha(hf / "model.safetensors")}})
     )
     digests = Digests(tmp_path / "digests.json")
-    export.verify_export(recipe, Run(recipe), "sft", digests)
+    export_stage.verify_export(hf, digests)
     monkeypatch.setattr("vcore_verl.runs.hashing.file_sha", lambda path: pytest.fail(f"{path} is read again"))
-    export.verify_export(recipe, Run(recipe), "sft", digests)
+    export_stage.verify_export(hf, digests)
     monkeypatch.undo()
     (hf / "model.safetensors").write_text("other weights")
     with pytest.raises(ArtefactError, match="is not the file that was exported"):
-        export.verify_export(recipe, Run(recipe), "sft", digests)
+        export_stage.verify_export(hf, digests)
 
 
 def test_a_directory_without_shards_is_refused(start, tmp_path):
@@ -236,34 +237,32 @@ def test_a_model_without_the_training_computes_other_logits(published, tmp_path)
     adapt(published, tmp_path / "shards", rank=8, alpha=16, b_rms=2e-4, a_width=2560)
     texts = proof.token_ids(AutoTokenizer.from_pretrained(published))
     before = proof.logits(AutoModelForCausalLM.from_pretrained(published, dtype=torch.float32), texts)
-    expected = proof.expect(proof.logits(export.restore(tmp_path / "shards", published), texts), before)
+    trained = proof.logits(export.restore(tmp_path / "shards", published), texts)
     with pytest.raises(ArtefactError, match="computes other logits than the trained one"):
-        proof.require_logits(before, expected)
+        proof.require_logits(before, trained, before)
 
 
 @pytest.fixture
 def exported(tmp_path):
-    """A recipe in bfloat16, and a run of it whose export keeps in bfloat16 the share that the test sets."""
-    recipe = load("tiny", ["model.dtype=bfloat16", f"output_dir={tmp_path}"])
-    run = Run(recipe)
-    run.sft_hf.mkdir(parents=True)
+    """The folder of an export that keeps the share which the test sets."""
 
     def record(**shares):
-        (run.sft_hf / "export.json").write_text(json.dumps({"sha256": {}, **shares}))
-        return recipe, run, "sft"
+        (tmp_path / "export.json").write_text(json.dumps({"sha256": {}, **shares}))
+        return tmp_path
 
     return record
 
 
 def test_a_training_that_inference_hardly_sees_is_a_warning(exported):
-    assert export.export_warnings(*exported(update_kept=1.0, update_kept_in_bfloat16=0.93)) == []
-    (line,) = export.export_warnings(*exported(update_kept=1.0, update_kept_in_bfloat16=0.563))
+    warned = partial(export_stage.export_warnings, stage="sft", dtype="bfloat16")
+    assert warned(exported(update_kept=1.0, update_kept_in_bfloat16=0.93)) == []
+    (line,) = warned(exported(update_kept=1.0, update_kept_in_bfloat16=0.563))
     assert line.startswith("evaluation and rollouts in bfloat16 see 56% of what SFT changed")
     assert "sft.learning_rate" in line
 
 
 def test_an_export_that_says_nothing_of_what_it_kept_is_made_again(exported, tmp_path):
     digests = Digests(tmp_path / "digests.json")
-    export.verify_export(*exported(update_kept=1.0), digests)
+    export_stage.verify_export(exported(update_kept=1.0), digests)
     with pytest.raises(ArtefactError, match="does not say how much of the training was kept"):
-        export.verify_export(*exported(), digests)
+        export_stage.verify_export(exported(), digests)

@@ -14,68 +14,20 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vcore_verl.config.recipe import Recipe
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch.distributed.tensor import DTensor, Shard
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
 from vcore_verl.data.rendering import end_of_sequence
-from vcore_verl.runs.hashing import Digests, file_sha
-from vcore_verl.runs.layout import ArtefactError, Run
+from vcore_verl.pipeline import proof
+from vcore_verl.pipeline.export_stage import LEAST_KEPT, RECORD, seen_by
+from vcore_verl.runs.hashing import file_sha
+from vcore_verl.runs.layout import ArtefactError
 from vcore_verl.runs.metrics_file import MetricsFile
 from vcore_verl.runs.model_card import write_card
-from vcore_verl.runtime.process import Command
-
-if TYPE_CHECKING:
-    import torch
-    from peft import PeftModel
-    from transformers import PreTrainedModel
-
-    from vcore_verl.pipeline.proof import Expected, Update
-
-RECORD = "export.json"
-LEAST_KEPT = 0.9  # of the change of the weights by a training
-
-
-def export_command(recipe: Recipe, run: Run, stage: str) -> Command:
-    """Export the last checkpoint of `stage` ("sft" or "rl")."""
-    shards, start, target = _places(recipe, run, stage)
-    argv = [
-        sys.executable,
-        "-m",
-        "vcore_verl.pipeline.export",
-        str(shards),
-        str(start),
-        str(target),
-        recipe.model.dtype,
-    ]
-    return Command(argv=argv, env={}, progress=target.parent / "export.jsonl", total=1, unit="checkpoint")
-
-
-def verify_export(recipe: Recipe, run: Run, stage: str, digests: Digests) -> None:
-    """Raise `ArtefactError` unless the exported files hash as recorded when the export had proved itself."""
-    _, _, target = _places(recipe, run, stage)
-    path = target / RECORD
-    if not path.is_file():
-        raise ArtefactError(f"{path} is missing: the export did not finish")
-    record = json.loads(path.read_text())
-    if "update_kept" not in record:
-        raise ArtefactError(f"{path} does not say how much of the training was kept: an earlier version rounded it")
-    for name, digest in record["sha256"].items():
-        if digests.of(target / name) != digest:
-            raise ArtefactError(f"{target / name} is not the file that was exported")
-
-
-def export_warnings(recipe: Recipe, run: Run, stage: str) -> list[str]:
-    """One line where inference in `model.dtype` sees less than `LEAST_KEPT` of what the training changed."""
-    _, _, target = _places(recipe, run, stage)
-    dtype = recipe.model.dtype
-    kept = json.loads((target / RECORD).read_text())[_seen_by(dtype)]
-    if kept >= LEAST_KEPT:
-        return []
-    return [
-        f"evaluation and rollouts in {dtype} see {kept:.0%} of what {stage.upper()} changed, the rest is lost to "
-        "rounding; the export and RL's float32 master weights keep all of it. Set model.dtype=float32 to compute with "
-        f"all of it, or raise {stage}.learning_rate"
-    ]
 
 
 def export(shards: Path, start: Path | str, target: Path, dtype: str) -> None:
@@ -87,20 +39,15 @@ def export(shards: Path, start: Path | str, target: Path, dtype: str) -> None:
     when training changed nothing, and when the files hold less than `LEAST_KEPT` of the change or do not reload to
     a model that computes what the trained one does.
     """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from vcore_verl.pipeline import proof
-
     tokenizer = AutoTokenizer.from_pretrained(start)
     texts = proof.token_ids(tokenizer)
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    update, expected = _write(shards, start, partial, tokenizer, texts, getattr(torch, dtype))
+    update, trained, before = _write(shards, start, partial, tokenizer, texts, getattr(torch, dtype))
     require_kept(update, shards, start, partial)
     reloaded = AutoModelForCausalLM.from_pretrained(partial, dtype=torch.float32)
-    proof.require_logits(proof.logits(reloaded, texts), expected)
-    record = {"source": str(shards), "update_kept": update.kept, _seen_by(dtype): update.kept_in_dtype}
+    proof.require_logits(proof.logits(reloaded, texts), trained, before)
+    record = {"source": str(shards), "update_kept": update.kept, seen_by(dtype): update.kept_in_dtype}
     digests = {path.name: file_sha(path) for path in sorted(partial.iterdir())}
     (partial / RECORD).write_text(json.dumps(record | {"sha256": digests}, indent=2) + "\n")
     shutil.rmtree(target, ignore_errors=True)
@@ -108,18 +55,13 @@ def export(shards: Path, start: Path | str, target: Path, dtype: str) -> None:
 
 
 def _write(
-    shards: Path, start: Path | str, folder: Path, tokenizer: Any, texts: list["torch.Tensor"], dtype: "torch.dtype"
-) -> tuple["Update", "Expected"]:
-    """Write the trained model to `folder`; what the files keep of the training, and the logits that they must give.
+    shards: Path, start: Path | str, folder: Path, tokenizer: Any, texts: list[torch.Tensor], dtype: torch.dtype
+) -> tuple[proof.Update, torch.Tensor, torch.Tensor]:
+    """Write the trained model to `folder`; what the files keep of the training, and the logits of the trained model,
+    before adapters are merged, and of the starting one.
 
-    The logits are those before adapters are merged. No more than two models are in memory at a time, none after it.
+    No more than two models are in memory at a time, none after it.
     """
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
-    from vcore_verl.pipeline import proof
-
     model: Any = restore(shards, start)
     trained = proof.logits(model, texts)
     if isinstance(model, PeftModel):
@@ -128,10 +70,10 @@ def _write(
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     before = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
-    return proof.update(model, before, folder, dtype), proof.expect(trained, proof.logits(before, texts))
+    return proof.update(model, before, folder, dtype), trained, proof.logits(before, texts)
 
 
-def require_kept(update: "Update", shards: Path, start: Path | str, written: Path) -> None:
+def require_kept(update: proof.Update, shards: Path, start: Path | str, written: Path) -> None:
     """Raise `ArtefactError` unless the training changed the weights, and `written` holds them as they were trained."""
     if update.square == 0:
         raise ArtefactError(f"the weights of {shards} are those of {start}: training changed nothing")
@@ -144,7 +86,7 @@ def require_kept(update: "Update", shards: Path, start: Path | str, written: Pat
         raise ArtefactError(f"{written} holds other weights than {shards}")
 
 
-def align_end_of_sequence(model: "PreTrainedModel", tokenizer: Any) -> None:
+def align_end_of_sequence(model: PreTrainedModel, tokenizer: Any) -> None:
     """Make tokenizer, configuration and generation settings end where training taught the model to.
 
     That is the token that closes an assistant's turn in the chat template; tokens at which the starting checkpoint
@@ -160,12 +102,8 @@ def align_end_of_sequence(model: "PreTrainedModel", tokenizer: Any) -> None:
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(trained)
 
 
-def restore(shards: Path, start: Path | str) -> "PreTrainedModel | PeftModel":
+def restore(shards: Path, start: Path | str) -> PreTrainedModel | PeftModel:
     """The trained model in float32 for inference, adapters beside the weights that they were trained on."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
     tensors = join_shards(shards)
     model: Any = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
     adapted = sorted({name.split(".lora_A.")[0] for name in tensors if ".lora_A." in name})
@@ -178,12 +116,10 @@ def restore(shards: Path, start: Path | str) -> "PreTrainedModel | PeftModel":
     return model
 
 
-def _load(model: "torch.nn.Module", tensors: dict[str, "torch.Tensor"], shards: Path) -> None:
+def _load(model: torch.nn.Module, tensors: dict[str, torch.Tensor], shards: Path) -> None:
     """Load every tensor. Raise `ArtefactError` where one is not finite, and where tied parameters were trained apart:
     one of them would be lost.
     """
-    import torch
-
     if diverged := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
         raise ArtefactError(f"{shards} holds values for {diverged[0]} that are not finite: training diverged")
     model.load_state_dict(tensors, strict=True)
@@ -197,9 +133,6 @@ def join_shards(directory: Path) -> dict:
 
     Shards are DTensors split along dimension 0; what is not a DTensor is the same on every rank.
     """
-    import torch
-    from torch.distributed.tensor import DTensor, Shard
-
     paths = sorted(directory.glob("model_world_size_*_rank_*.pt"), key=lambda path: int(path.stem.rsplit("_", 1)[1]))
     if not paths:
         raise ArtefactError(f"{directory} holds no model shards")
@@ -213,22 +146,10 @@ def join_shards(directory: Path) -> dict:
     return joined
 
 
-def _seen_by(dtype: str) -> str:
-    """The record's key for the share of the training that inference in `dtype` sees."""
-    return f"update_kept_in_{dtype}"
-
-
-def _places(recipe: Recipe, run: Run, stage: str) -> tuple[Path, Path, Path]:
-    """Shards, starting checkpoint and target of an export."""
-    if stage == "sft":
-        return run.sft_checkpoints / f"global_step_{recipe.sft.steps}", run.sft_start, run.sft_hf
-    return run.rl_checkpoints / f"global_step_{recipe.rl.steps}" / "actor", run.rl_start, run.rl_hf
-
-
 def main(shards: Path, start: str, target: Path, dtype: str) -> None:
     export(shards, start, target, dtype)
     record = json.loads((target / RECORD).read_text())
-    kept, seen = record["update_kept"], record[_seen_by(dtype)]
+    kept, seen = record["update_kept"], record[seen_by(dtype)]
     print(f"the files keep {kept:.1%} of what training changed, inference in {dtype} sees {seen:.1%} of it")
     write_card(target)
     MetricsFile(target.parent / "export.jsonl", 1).log({}, 1)

@@ -45,14 +45,6 @@ class Update:
     kept_in_dtype: float
 
 
-@dataclass(frozen=True)
-class Expected:
-    """Logits of all texts, float32 of shape (tokens, vocabulary), and how far another computation may be from any."""
-
-    logits: torch.Tensor
-    tolerance: float
-
-
 def token_ids(tokenizer: Any) -> list[torch.Tensor]:
     """`TEXTS` in the model's chat template: int64 of shape (1, tokens) each."""
     prompts = [render_prompt(tokenizer, [{"role": "user", "content": templates.math(asked)}]) for asked, _ in TEXTS]
@@ -66,19 +58,17 @@ def logits(model: Any, texts: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat([model(input_ids=ids).logits[0] for ids in texts])
 
 
-def expect(trained: torch.Tensor, before: torch.Tensor) -> Expected:
-    """What a model must compute to be the trained one and not the one before training."""
-    changed, largest = (trained - before).abs().max(), trained.abs().max()
-    return Expected(trained, float(ALLOWED_ERROR * changed + FLOAT32_NOISE * largest))
+def require_logits(found: torch.Tensor, trained: torch.Tensor, before: torch.Tensor) -> None:
+    """Raise `ArtefactError` unless `found` are the logits of the trained model, and not of the one before training.
 
-
-def require_logits(found: torch.Tensor, expected: Expected) -> None:
-    """Raise `ArtefactError` where a logit is further from the expected one than the tolerance, or is not a number."""
-    error = float((found - expected.logits).abs().max())
-    if not error <= expected.tolerance:
+    All float32 of shape (tokens, vocabulary). One that is not a number is wrong.
+    """
+    tolerance = float(ALLOWED_ERROR * (trained - before).abs().max() + FLOAT32_NOISE * trained.abs().max())
+    error = float((found - trained).abs().max())
+    if not error <= tolerance:
         raise ArtefactError(
             f"the exported model computes other logits than the trained one: they differ by {error:.2g}, where "
-            f"{expected.tolerance:.2g} is allowed"
+            f"{tolerance:.2g} is allowed"
         )
 
 

@@ -29,7 +29,7 @@ from vcore_verl.data.command import (
 )
 from vcore_verl.evaluation.command import evaluate_command, verify_evaluation
 from vcore_verl.pipeline.code import code_of
-from vcore_verl.pipeline.export import export_command, export_warnings, verify_export
+from vcore_verl.pipeline.export_stage import export_command, export_warnings, verify_export
 from vcore_verl.pipeline.tracking import tracking_command
 from vcore_verl.rl.command import reward_warnings, rl_command, verify_rl
 from vcore_verl.runs.hashing import Digests
@@ -37,31 +37,20 @@ from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runtime.process import Command
 from vcore_verl.sft.command import sft_command, verify_sft
 
+# verl's own of both trainers.
+LOGGING = ("logger", "project_name", "experiment_name", "log_val_generations", "profile_interval")
+CHECKPOINTS = ("save_freq", "test_freq", "max_ckpt_to_keep", "max_actor_ckpt_to_keep", "max_critic_ckpt_to_keep")
+FILES = ("rollout_data_dir", "validation_data_dir")
 # They change where and how often, not what; the family is a fact about the model's path.
 IMMATERIAL = {
     "model.family",
     "hardware.stall_minutes",
     "hardware.tensor_parallel",
-    *(f"{section}.save_every" for section in ("sft", "rl")),
-    *(
-        f"{section}.verl.trainer.{key}"
-        for section in ("sft", "rl")
-        for key in (
-            "logger",
-            "project_name",
-            "experiment_name",
-            "save_freq",
-            "test_freq",
-            "max_ckpt_to_keep",
-            "max_actor_ckpt_to_keep",
-            "max_critic_ckpt_to_keep",
-            "log_val_generations",
-            "rollout_data_dir",
-            "validation_data_dir",
-            "profile_interval",
-        )
-    ),
+    "sft.save_every",
+    "rl.save_every",
+    "rl.variant",
     "rl.verl.actor_rollout_ref.rollout.disable_log_stats",
+    *(f"{section}.verl.trainer.{key}" for section in ("sft", "rl") for key in (*LOGGING, *CHECKPOINTS, *FILES)),
 }
 PACKAGE = ROOT / "vcore_verl"
 TRAINING = ("model", "seed", "hardware")
@@ -133,11 +122,6 @@ def input_name(path: Path, run: Run) -> str:
     return os.path.relpath(path, homes[0] if homes else run.root)
 
 
-def _objective_file(recipe: Recipe) -> list[Path]:
-    """The file of an objective that is none of the package's."""
-    return [Path(recipe.init.file)] if recipe.init.file else []
-
-
 def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
     if run.base_hf.parent == run.base:
         builtin = recipe.model.path.startswith(BUILTIN)
@@ -199,7 +183,7 @@ def _sft(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
         keys=(*TRAINING, "init", "sft", "data.cutoff_tokens"),
         packages=("verl", "torch", "transformers"),
         code=partial(code_of, "vcore_verl.sft.command", *_plugin(recipe), objective=recipe.init.name),
-        inputs=(run.sft_start, run.data / "sft.parquet", *_objective_file(recipe)),
+        inputs=(run.sft_start, run.data / "sft.parquet", *([Path(recipe.init.file)] if recipe.init.file else [])),
         after=("base", "data"),
     )
     yield _export(recipe, run, "sft", digests)
@@ -245,8 +229,8 @@ def _export(recipe: Recipe, run: Run, stage: str, digests: Digests) -> Stage:
         folder=target,
         artefacts=(target,),
         command=partial(export_command, recipe, run, stage),
-        verify=partial(verify_export, recipe, run, stage, digests),
-        warnings=partial(export_warnings, recipe, run, stage),
+        verify=partial(verify_export, target, digests),
+        warnings=partial(export_warnings, target, stage, recipe.model.dtype),
         keys=("model",),
         packages=("torch", "transformers"),
         code=partial(code_of, "vcore_verl.pipeline.export"),

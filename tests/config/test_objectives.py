@@ -73,20 +73,24 @@ def test_a_file_of_ones_own_is_declared_like_the_packages(tmp_path: Path):
     ("old", "new", "message"),
     [
         ("tokens: Tokens,", "tokens: Tokens", ":12: no Python: "),
-        ('@register("power"', "@register(NAME", ":9: NAME must be a literal: it is read without running the file"),
-        ("low=0.0", "low=torch.pi", ":13: torch.pi must be a literal"),
-        ("= 0.5", "= half()", ":13: half() must be a literal"),
+        (
+            '@register("power"',
+            "@register(NAME",
+            ":9: name 'NAME' is not defined; a declaration holds literals, Setting",
+        ),
+        ("low=0.0", "low=torch.pi", ":13: name 'torch' is not defined; a declaration holds literals"),
+        ("= 0.5", "= half()", ":13: name 'half' is not defined"),
         (" = 0.5", "", ":13: exponent has no default"),
         (
             "Annotated[float, ",
             "Annotated[complex, ",
-            ":13: exponent: complex is no type of a setting; choose one of bool,",
+            ":13: name 'complex' is not defined; a declaration holds literals, Setting and the types bool, int, float",
         ),
         ("exponent: Annotated", "probe: Annotated", ":13: no setting can be called probe"),
-        ("low=0.0", "least=0.0", ":13: Setting: got an unexpected keyword argument 'least'"),
+        ("low=0.0", "least=0.0", ":13: Setting.__init__() got an unexpected keyword argument 'least'"),
         ("compared=True", 'needs=("entropy",)', ":9: needs='entropy' is not known; choose among reference, utility"),
         ("compared=True", 'exactly_one=(("a", "exponent"),)', ":9: exactly_one names 'a'"),
-        ("compared=True", "color='r'", ":9: register: got an unexpected keyword argument 'color'"),
+        ("compared=True", "color='r'", ":9: Declaration.__init__() got an unexpected keyword argument 'color'"),
     ],
 )
 def test_a_declaration_that_cannot_be_read_is_one_line_with_its_place(tmp_path, old, new, message):

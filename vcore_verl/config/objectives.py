@@ -1,15 +1,15 @@
 """What the objectives declare, read from their source without running it: the launcher imports no torch.
 
-A declaration consists of literals: `@register("name", needs=(...), ...)` on a function whose keyword-only parameters
-are the settings, each `name: Annotated[type, Setting(...)] = default`.
+A declaration is `@register("name", needs=(...), ...)` on a function whose keyword-only parameters are the settings,
+each `name: Annotated[type, Setting(...)] = default`. The decorator, annotations and defaults are evaluated, and know
+nothing but literals and the names in `KNOWN`.
 """
 
 import ast
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_origin
 
 from vcore_verl.config.errors import RecipeError
 from vcore_verl.setting import Setting
@@ -18,15 +18,8 @@ OBJECTIVES = Path(__file__).resolve().parents[1] / "objectives"
 NEEDS = ("reference", "utility")
 # What the section `init` has beside an objective's own settings.
 RESERVED = ("name", "file", "probe", "by_model", "declaration", "needs", "probing", "settings")
-TYPES: dict[str, Any] = {
-    "bool": bool,
-    "int": int,
-    "float": float,
-    "str": str,
-    "int | None": int | None,
-    "float | None": float | None,
-    "str | None": str | None,
-}
+TYPES = {"bool": bool, "int": int, "float": float, "str": str}  # or one of int, float, str and None
+KNOWN = {"__builtins__": TYPES, "Annotated": Annotated, "Setting": Setting}
 
 
 @dataclass(frozen=True)
@@ -94,68 +87,42 @@ def declarations(file: Path) -> list[Declaration]:
     return [_declaration(file, node, call) for node in functions for call in _registrations(node)]
 
 
-def _registrations(function: ast.FunctionDef) -> Iterator[ast.Call]:
+def _registrations(function: ast.FunctionDef) -> list[ast.Call]:
     """The `@register(...)` of a function, the lowest first, in the order in which Python calls them."""
-    for call in reversed(function.decorator_list):
-        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] == "register":
-            yield call
+    calls = [call for call in reversed(function.decorator_list) if isinstance(call, ast.Call)]
+    return [call for call in calls if ast.unparse(call.func).rpartition(".")[2] == "register"]
 
 
 def _declaration(file: Path, function: ast.FunctionDef, call: ast.Call) -> Declaration:
     parameters = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
-    given = _arguments(file, call, "name")
     declared = tuple(_parameter(file, argument, default) for argument, default in parameters)
-    names = [item.name for item in declared]
-    if unknown := sorted(set(given.get("needs", ())) - set(NEEDS)):
+    found = _evaluated(file, call, register=partial(Declaration, file=file, parameters=declared))
+    if unknown := sorted(set(found.needs) - set(NEEDS)):
         raise _error(file, call, f"needs={unknown[0]!r} is not known; choose among {', '.join(NEEDS)}")
-    if unknown := sorted({name for group in given.get("exactly_one", ()) for name in group} - set(names)):
+    if unknown := sorted({name for group in found.exactly_one for name in group} - {item.name for item in declared}):
         raise _error(file, call, f"exactly_one names {unknown[0]!r}, which is no keyword-only parameter")
-    try:
-        return Declaration(file=file, parameters=declared, **given)
-    except TypeError as error:
-        raise _error(file, call, f"register: {str(error).rpartition('() ')[2]}") from error
+    return found
 
 
 def _parameter(file: Path, argument: ast.arg, default: ast.expr | None) -> Parameter:
     if argument.arg in RESERVED:
         raise _error(file, argument, f"no setting can be called {argument.arg}")
-    annotation = argument.annotation
-    if not (
-        isinstance(annotation, ast.Subscript)
-        and ast.unparse(annotation.value).rpartition(".")[2] == "Annotated"
-        and isinstance(annotation.slice, ast.Tuple)
-        and len(annotation.slice.elts) == 2
-        and isinstance(call := annotation.slice.elts[1], ast.Call)
-    ):
+    hint: Any = argument.annotation and _evaluated(file, argument.annotation)
+    if get_origin(hint) is not Annotated or not isinstance(hint.__metadata__[0], Setting):
         raise _error(file, argument, f"{argument.arg}: write {argument.arg}: Annotated[type, Setting(...)] = default")
-    kind = ast.unparse(annotation.slice.elts[0])
-    if kind not in TYPES:
-        raise _error(
-            file, argument, f"{argument.arg}: {kind} is no type of a setting; choose one of {', '.join(TYPES)}"
-        )
     if default is None:
         raise _error(file, argument, f"{argument.arg} has no default")
+    return Parameter(argument.arg, hint.__origin__, _evaluated(file, default), hint.__metadata__[0])
+
+
+def _evaluated(file: Path, node: ast.expr, **names: Any) -> Any:
+    """The value of a part of a declaration; any mistake in it is a `RecipeError`."""
     try:
-        setting = Setting(**_arguments(file, call, "effect"))
-    except TypeError as error:
-        raise _error(file, argument, f"Setting: {str(error).rpartition('() ')[2]}") from error
-    return Parameter(argument.arg, TYPES[kind], _literal(file, default), setting)
-
-
-def _arguments(file: Path, call: ast.Call, first: str) -> dict[str, Any]:
-    """The literal arguments of a call by name; the one that is given by position is a string called `first`."""
-    values = [_literal(file, item) for item in call.args]
-    if len(values) != 1 or not isinstance(values[0], str):
-        raise _error(file, call, f"{ast.unparse(call.func)} takes one string by position, its {first}")
-    return {first: values[0]} | {str(item.arg): _literal(file, item.value) for item in call.keywords}
-
-
-def _literal(file: Path, node: ast.expr) -> Any:
-    try:
-        return ast.literal_eval(node)
-    except ValueError as error:
+        return eval(compile(ast.Expression(node), str(file), "eval"), KNOWN | names)
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
         raise _error(
-            file, node, f"{ast.unparse(node)} must be a literal: it is read without running the file"
+            file, node, f"{reason}; a declaration holds literals, Setting and the types {', '.join(TYPES)}"
         ) from error
 
 

@@ -261,7 +261,7 @@ def test_two_rl_runs_use_one_sft_at_the_same_time_and_make_it_once(here):
 def test_sft_is_read_by_others_while_rl_runs_and_not_changed(here):
     run()
     with lock.shared(Path("runs/tiny/vcore/seed0/.lock"), lambda: None) as reader:
-        reader.read()
+        reader(lock.READ)
         assert ran(run("rl=dapo")) == ["rl"]
         with pytest.raises(lock.Locked), lock.exclusive(Path("runs/tiny/vcore/seed0/.lock")):
             pass

@@ -23,7 +23,7 @@ if kind == "exclusive":
         print("held", flush=True); sys.stdin.read()
 else:
     with lock.shared(path, lambda: print("waiting", flush=True)) as held:
-        getattr(held, kind)(); print("held", flush=True); sys.stdin.read()
+        held(getattr(lock, kind.upper())); print("held", flush=True); sys.stdin.read()
 """
 
 
@@ -81,7 +81,7 @@ def test_a_file_system_without_locks_is_told_in_one_line(tmp_path, monkeypatch, 
     with pytest.raises(lock.Unlockable, match=reason), lock.exclusive(tmp_path / ".lock"):
         pass
     with lock.shared(tmp_path / ".lock", lambda: None) as held, pytest.raises(lock.Unlockable, match=reason):
-        held.read()
+        held(lock.READ)
     assert main(["run", "tiny", "hardware.device=cpu", f"output_dir={tmp_path}"]) == 2
     error = capfd.readouterr().err
     assert error.startswith("error: the file system of") and error.count("\n") == 1

@@ -43,7 +43,7 @@ def test_former_runs_are_named_in_one_line(former, tmp_path):
         former("sft", rl)
     former("none", "grpo")
     line = former_runs_line(tmp_path / "tiny")
-    assert line.startswith("none-grpo/seed0, sft-dapo/seed0, sft-grpo/seed0 and 1 more in ")
+    assert line.startswith("none-grpo/seed0, sft-dapo/seed0, sft-grpo/seed0, and 1 more in ")
     assert line.endswith(f"`python -m vcore_verl migrate {tmp_path / 'tiny'}` moves them")
 
 
@@ -77,16 +77,16 @@ def test_every_file_moves_to_where_it_belongs_now(former, tmp_path):
     ]
 
 
-def test_sft_that_runs_share_by_hard_links_is_kept_once(former, tmp_path):
+def test_sft_that_runs_share_by_hard_links_stays_one_on_disk(former, tmp_path):
     first, second = former("vcore", "grpo"), former("vcore", "dapo")
     for name in ("sft/file", "sft/hf/file", "eval/pre_rl/file"):
         (second / name).unlink()
         os.link(first / name, second / name)
     root = tmp_path / "tiny"
-    assert len(list(migrate(root))) == 2
-    assert [name for name, text in files(root).items() if text == "trained"] == [
-        name for name in files(root) if name.startswith(("vcore/seed0/sft", "vcore/seed0/eval"))
-    ]
+    assert not [line for line in migrate(root) if "another" in line]
+    home, aside = root / "vcore" / "seed0", root / "vcore" / "seed0" / "grpo" / "stale" / "vcore-grpo"
+    for kept, other in (("sft/hf", "sft/hf"), ("eval", "eval/pre_rl")):
+        assert (home / kept / "file").samefile(aside / other / "file")
     assert {"vcore/seed0/dapo/rl/file", "vcore/seed0/grpo/rl/file"} < files(root).keys()
 
 
@@ -95,10 +95,11 @@ def test_another_sft_goes_aside_with_a_line_about_it(former, tmp_path):
     former("vcore", "grpo", sft="second")
     root = tmp_path / "tiny"
     lines = list(migrate(root))
-    assert f"its sft is another than {root}/vcore/seed0/sft, and is now {root}/vcore/seed0/stale/sft" in lines[1]
+    aside = "vcore/seed0/grpo/stale/vcore-grpo"
+    assert lines[1].endswith(f"; its SFT is another than {root}/vcore/seed0/sft, and is now {root}/{aside}/sft")
     found = files(root)
     assert found["vcore/seed0/sft/hf/file"] == "first"
-    assert found["vcore/seed0/stale/sft/hf/file"] == found["vcore/seed0/stale/evaluate_pre_rl/file"] == "second"
+    assert found[f"{aside}/sft/hf/file"] == found[f"{aside}/eval/pre_rl/file"] == "second"
 
 
 def test_a_finished_sft_stays_rather_than_one_that_was_stopped(former, tmp_path):
@@ -152,4 +153,4 @@ def test_settings_that_the_objective_never_had_are_left_behind(former, tmp_path)
     moved = json.loads((home / "manifest.json").read_text())["stages"]["sft"]["depends"]
     assert moved == {"init.name": "dft", "sft.steps": 100}
     assert read(home / "recipe.yaml").init.name == read(home / "grpo" / "recipe.yaml").init.name == "dft"
-    assert "vcore_paper" in (home / "grpo" / "stale" / "recipe.yaml").read_text()
+    assert "vcore_paper" in (home / "grpo" / "stale" / "dft-grpo" / "recipe.yaml").read_text()

@@ -9,7 +9,6 @@ compared key by key. A package's own file counts where it is imported by its nam
 import ast
 import hashlib
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -21,14 +20,6 @@ LEFT_OUT = ("vcore_verl.config", "vcore_verl.runs", "vcore_verl.runtime")
 COUNTED = "vcore_verl.config.overrides"  # of those: it merges what verl gets
 OBJECTIVES = "vcore_verl.objectives"
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-
-
-@dataclass(frozen=True)
-class Source:
-    """A parsed file: `names` are the dotted names of this project in it."""
-
-    digest: str
-    names: frozenset[str]
 
 
 def code_of(*modules: str, objective: str | None = None) -> dict[str, str]:
@@ -47,15 +38,9 @@ def code_of(*modules: str, objective: str | None = None) -> dict[str, str]:
             continue
         if path in files.values() and path != own and not importer.startswith(f"{OBJECTIVES}."):
             continue
-        source = _parse(path)
-        found[_label(path)] = source.digest
-        waiting += [(other, name) for other in source.names]
+        found[_label(path)], names = _parsed(path, path.stat().st_mtime_ns)
+        waiting += [(other, name) for other in names]
     return dict(sorted(found.items()))
-
-
-def changed_files(old: dict[str, str], new: dict[str, str]) -> list[str]:
-    """The files that differ, or are there only once."""
-    return sorted(file for file in old | new if old.get(file) != new.get(file))
 
 
 def _file(name: str) -> Path | None:
@@ -69,12 +54,9 @@ def _label(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def _parse(path: Path) -> Source:
-    return _parse_as_of(path, path.stat().st_mtime_ns)
-
-
 @cache
-def _parse_as_of(path: Path, modified: int) -> Source:
+def _parsed(path: Path, modified: int) -> tuple[str, frozenset[str]]:
+    """Hash of a file as of its time of modification, and the dotted names of this project in it."""
     tree = ast.parse(path.read_bytes())
     names: set[str] = set()
     for node in ast.walk(tree):
@@ -89,4 +71,4 @@ def _parse_as_of(path: Path, modified: int) -> Source:
             del node.body[0]
     ours = {name for name in names if name.partition(".")[0] in PROJECT and re.fullmatch(r"[\w.]+", name)}
     digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
-    return Source(digest, frozenset(ours))
+    return digest, frozenset(ours)

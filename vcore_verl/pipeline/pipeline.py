@@ -1,16 +1,15 @@
-"""Runs the stages of a recipe: skips what is done, resumes what was killed, reruns what a change affects.
+"""Runs the stages of a recipe: skips what is done, resumes what was killed, reruns what a change affects. No torch.
 
 Stages lie in homes, from what all runs of a recipe share (base model, data) over an SFT run to an RL run that starts
 from it. Runs that share a home make it once and use it at the same time, under a lock.
 
 What a stage left behind when it must run again is moved to `stale/<stage>-<n>` in its home, at the moment the stage
 starts, and never deleted: it may be a week of GPU time, and the change that made it stale a slip of the keyboard.
-Imports no torch.
 """
 
 import shutil
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -22,19 +21,16 @@ from rich.markup import escape
 
 from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import Recipe, save
-from vcore_verl.pipeline.code import changed_files
 from vcore_verl.pipeline.stages import UNTIL_FINISHED, Stage, dependencies, stages
 from vcore_verl.preflight.estimate.allowance import preparation_seconds, stall_seconds
 from vcore_verl.runs import lock
 from vcore_verl.runs.hashing import Digests
 from vcore_verl.runs.layout import MANIFEST, RECIPE, ArtefactError, Run
-from vcore_verl.runs.manifest import Manifest
+from vcore_verl.runs.manifest import Manifest, changed, changes, some
 from vcore_verl.runs.migrate import former_runs_line
 from vcore_verl.runtime import process
-from vcore_verl.runtime.process import Command, StageFailed
 from vcore_verl.runtime.progress import duration, shown
 
-MAX_CHANGES = 3  # named in the reason for a stage to run again
 MOVING = ("resume", "run", "rerun")  # actions that change what a stage leaves
 
 
@@ -62,6 +58,12 @@ class CodeChanged(InputError):
         )
 
 
+def require_answer(steps: Collection[Step]) -> None:
+    """Raise `CodeChanged` where there is something to ask."""
+    if any(step.action == "ask" for step in steps):
+        raise CodeChanged(steps)
+
+
 class Pipeline:
     """One run of one recipe, whose `hardware.device` is resolved.
 
@@ -75,9 +77,8 @@ class Pipeline:
         self.run_dir = Run(recipe)
         self.console = console
         self.digests = Digests(self.run_dir.root / ".digests.json")
-        if stage_list is None:
-            stage_list = [s for s in stages(recipe, self.run_dir, self.digests) if report or s.name != "report"]
-        self.stages = stage_list
+        found = stage_list or stages(recipe, self.run_dir, self.digests)
+        self.stages = [stage for stage in found if report or stage.name != "report"]
         for stage in self.stages:
             stage.command()  # each checks the recipe: all mistakes are reported before the first stage runs
         if line := former_runs_line(self.run_dir.root):
@@ -109,9 +110,7 @@ class Pipeline:
         writes the same RL run, and `CodeChanged`, before anything starts, where `plan` has a stage to ask about. A
         shared home is locked for writing while its stages run, and for reading until the end.
         """
-        steps = self.plan(fresh, changed_code)
-        if any(step.action == "ask" for step in steps):
-            raise CodeChanged(steps)
+        require_answer(self.plan(fresh, changed_code))
         homes = dict.fromkeys(stage.home for stage in self.stages)
         with ExitStack() as held:
             if self.run_dir.rl_home in homes:
@@ -120,22 +119,22 @@ class Pipeline:
                 if home == self.run_dir.rl_home:
                     self._bring_up_to_date(home, fresh)
                 else:
-                    waiting = partial(self._say_waiting, home)
+                    waiting = partial(self._print, f"waiting for another run that is using {home} ...")
                     self._share(home, held.enter_context(lock.shared(home / ".lock", waiting)), fresh)
 
     def seconds(self, stage: Stage) -> float:
         """What `stage` took so far, all attempts together."""
         return Manifest(stage.home / MANIFEST).seconds(stage.name)
 
-    def _share(self, home: Path, hold: lock.Shared, fresh: bool) -> None:
+    def _share(self, home: Path, hold: Callable[[int], None], fresh: bool) -> None:
         """Bring the stages of a shared home up to date, and keep others from changing them while this run lasts."""
         made = False
         while True:  # flock gives up one kind of hold before it takes the other, so look again after each change
-            hold.read()
+            hold(lock.READ)
             self.manifests.pop(home, None)
-            if not fresh and all(self._decide(stage).action == "skip" for stage in self._stages_of(home)):
+            if not fresh and all(self._decide(stage).action == "skip" for stage in self.stages if stage.home == home):
                 break
-            hold.write()
+            hold(lock.WRITE)
             self._bring_up_to_date(home, fresh)
             made, fresh = True, False
         if not made:
@@ -143,16 +142,15 @@ class Pipeline:
 
     def _bring_up_to_date(self, home: Path, fresh: bool) -> None:
         self.manifests.pop(home, None)  # another run may have written it meanwhile
-        for stage in self._stages_of(home):
-            if fresh:
-                self._manifest(stage).forget(stage.name)
-        for stage in self._stages_of(home):
+        stages_here = [stage for stage in self.stages if stage.home == home]
+        for stage in stages_here if fresh else ():
+            self._manifest(stage).forget(stage.name)
+        for stage in stages_here:
             self._carry_out(self._decide(stage))
 
     def _carry_out(self, step: Step) -> None:
         stage, manifest = step.stage, self._manifest(step.stage)
-        if step.action == "ask":
-            raise CodeChanged([step])
+        require_answer([step])
         if step.action == "keep":
             manifest.keep(stage.name, stage.code())
         if step.action in ("skip", "keep"):
@@ -168,7 +166,7 @@ class Pipeline:
         try:
             stage.verify()
         except ArtefactError as error:
-            raise StageFailed(f"{stage.name} ended, but {error}\nlog: {self._log(stage)}") from error
+            raise process.StageFailed(f"{stage.name} ended, but {error}\nlog: {self._log(stage)}") from error
         manifest.finish(stage.name, self._artefacts(stage))
         self.digests.save()
         self._say(stage, f"[green]done[/green] in {duration(seconds)}")
@@ -177,12 +175,12 @@ class Pipeline:
         if stage.tracking is not None:
             self._track(stage, stage.tracking())
 
-    def _track(self, stage: Stage, command: Command) -> None:
+    def _track(self, stage: Stage, command: process.Command) -> None:
         """Log a result in the recipe's trackers; one that cannot be reached is a warning, the result is there."""
         log = self._log(stage).with_suffix(".tracking.log")
         try:
             process.run(command, log, 60 * self.recipe.hardware.stall_minutes, lambda line: None)
-        except StageFailed as error:
+        except process.StageFailed as error:
             reason = ", ".join(str(error).splitlines())
             self._say(stage, f"[yellow]warning:[/yellow] not in the trackers: {escape(reason)}")
 
@@ -191,12 +189,12 @@ class Pipeline:
         if record is None:
             return Step(stage, "run", "not run yet")
         finished = record["status"] == "done"
-        if changes := _changes(record["depends"], self._depends(stage), without=UNTIL_FINISHED if finished else set()):
-            return Step(stage, "rerun", changes)
+        if why := changes(record["depends"], self._depends(stage), without=UNTIL_FINISHED if finished else set()):
+            return Step(stage, "rerun", why)
         if finished and (fault := self._fault(stage, record)):
             return Step(stage, "rerun", fault)
-        if "code" in record and (files := changed_files(record["code"], stage.code())):
-            return self._decide_on_code(stage, f"{_some(files)} changed", finished)
+        if "code" in record and (files := sorted(changed(record["code"], stage.code()))):
+            return self._decide_on_code(stage, f"{some(files)} changed", finished)
         if not finished:
             return Step(stage, "resume", "continues where it was stopped")
         made_by = " by other code" if "made_by" in record else ""
@@ -216,8 +214,8 @@ class Pipeline:
             stage.verify()
         except ArtefactError as error:
             return str(error)
-        changes = _changes(record["artefacts"], self._artefacts(stage))
-        return f"its result is not as it was left: {changes}" if changes else ""
+        why = changes(record["artefacts"], self._artefacts(stage))
+        return f"its result is not as it was left: {why}" if why else ""
 
     def _depends(self, stage: Stage) -> dict[str, Any]:
         return dependencies(stage, self.recipe, self.run_dir, self.digests)
@@ -225,7 +223,7 @@ class Pipeline:
     def _artefacts(self, stage: Stage) -> dict[str, Any]:
         return {path.name: self.digests.of(path) for path in stage.artefacts}
 
-    def _run(self, stage: Stage, command: Command) -> float:
+    def _run(self, stage: Stage, command: process.Command) -> float:
         """Run the stage's command; seconds it took. They are recorded even when it fails, as part of what it cost."""
         start = time.monotonic()
         try:
@@ -237,8 +235,8 @@ class Pipeline:
                     on_progress,
                     preparation_seconds(self.recipe, stage.name),
                 )
-        except StageFailed as error:
-            raise StageFailed(f"{stage.name} failed: {error}") from error
+        except process.StageFailed as error:
+            raise process.StageFailed(f"{stage.name} failed: {error}") from error
         finally:
             seconds = time.monotonic() - start
             self._manifest(stage).add_seconds(stage.name, seconds)
@@ -250,10 +248,8 @@ class Pipeline:
         if not paths:
             return
         stale = stage.home / "stale"
-        stale.mkdir(parents=True, exist_ok=True)
         target = stale / f"{stage.name}-{_next_number(stale, stage.name + '-')}"
-        if stage.own:
-            target.mkdir()
+        (target if stage.own else stale).mkdir(parents=True, exist_ok=True)
         for path in paths:
             place = target / path.name if stage.own else target
             if self._adds(stage):
@@ -265,9 +261,9 @@ class Pipeline:
     def _adds(self, stage: Stage) -> bool:
         """Whether nothing has changed since the stage was done but what it `extends`."""
         record = self._manifest(stage).stages.get(stage.name, {})
-        if not stage.extends or record.get("status") != "done" or changed_files(record.get("code", {}), stage.code()):
+        if not stage.extends or record.get("status") != "done" or changed(record.get("code", {}), stage.code()):
             return False
-        return not _changes(record["depends"], self._depends(stage), without=stage.extends)
+        return not changed(record["depends"], self._depends(stage), without=stage.extends)
 
     def _log(self, stage: Stage) -> Path:
         """The stage's log in this attempt's directory, which is made when the first stage of the home really starts.
@@ -277,16 +273,12 @@ class Pipeline:
         home = stage.home if stage.home in (self.run_dir.sft_home, self.run_dir.rl_home) else self.run_dir.dir
         if home not in self.log_dirs:
             logs = home / "logs"
-            logs.mkdir(parents=True, exist_ok=True)
             self.log_dirs[home] = logs / f"attempt_{_next_number(logs, 'attempt_')}"
-            self.log_dirs[home].mkdir()
+            self.log_dirs[home].mkdir(parents=True)
             latest = logs / "latest"
             latest.unlink(missing_ok=True)
             latest.symlink_to(self.log_dirs[home].name)
         return self.log_dirs[home] / f"{stage.name}.log"
-
-    def _stages_of(self, home: Path) -> list[Stage]:
-        return [stage for stage in self.stages if stage.home == home]
 
     def _manifest(self, stage: Stage) -> Manifest:
         if stage.home not in self.manifests:
@@ -297,26 +289,10 @@ class Pipeline:
         return f"[{self.stages.index(stage) + 1}/{len(self.stages)}] {stage.name}"
 
     def _say(self, stage: Stage, text: str) -> None:
-        self.console.print(f"{escape(self._title(stage))}: {text}", highlight=False, soft_wrap=True)
+        self._print(f"{escape(self._title(stage))}: {text}")
 
-    def _say_waiting(self, home: Path) -> None:
-        self.console.print(f"waiting for another run that is using {home} ...", highlight=False, soft_wrap=True)
-
-
-def _changes(old: dict[str, Any], new: dict[str, Any], without: Collection[str] = ()) -> str:
-    """What differs, in words; empty where nothing does."""
-    changed = [key for key in old | new if old.get(key) != new.get(key) and key not in without]
-    return _some([_change(key, old.get(key), new.get(key)) for key in changed])
-
-
-def _some(words: list[str]) -> str:
-    more = [f"and {len(words) - MAX_CHANGES} more"] if len(words) > MAX_CHANGES else []
-    return ", ".join(words[:MAX_CHANGES] + more)
-
-
-def _change(key: str, old: Any, new: Any) -> str:
-    is_digest = any(isinstance(value, str) and len(value) == 64 for value in (old, new))
-    return f"{key} changed" if is_digest else f"{key} was {old}, is {new}"
+    def _print(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
 
 
 def _next_number(directory: Path, prefix: str) -> int:

@@ -6,9 +6,11 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from vcore_verl.config.errors import InputError
 
+READ, WRITE = fcntl.LOCK_SH, fcntl.LOCK_EX
 # What flock answers where the file system has no locks: NFS without a lock service, Lustre mounted without them.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -24,8 +26,8 @@ class Locked(RuntimeError):
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Hold `path` alone. Raises `Locked` at once where another process holds it, `Unlockable` where none can."""
-    with _opened(path) as handle:
-        if not _take(handle, path, fcntl.LOCK_EX):
+    with _opened(path) as file:
+        if not _take(file, path, WRITE):
             raise Locked(
                 f"another pipeline (pid {path.read_text() or 'unknown'}) is writing {path.parent}; wait for it"
             )
@@ -33,49 +35,31 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
 
 
-class Shared:
-    """A lock that readers share and a writer has alone; `waiting` is called once before a wait.
+@contextmanager
+def shared(path: Path, waiting: Callable[[], None]) -> Iterator[Callable[[int], None]]:
+    """Open the lock `path`, which readers share and a writer has alone, and release it at the end.
 
-    `read` and `write` raise `Unlockable` where the file system has no locks.
+    Yields what takes it, in place of what is held: called with `READ` or `WRITE`, it calls `waiting` once before a
+    wait, and raises `Unlockable` where the file system has no locks.
     """
+    with _opened(path) as file:
 
-    def __init__(self, handle: int, path: Path, waiting: Callable[[], None]) -> None:
-        self.handle = handle
-        self.path = path
-        self.waiting = waiting
+        def hold(kind: int) -> None:
+            if not _take(file, path, kind):
+                waiting()
+                fcntl.flock(file, kind)
 
-    def read(self) -> None:
-        self._hold(fcntl.LOCK_SH)
-
-    def write(self) -> None:
-        self._hold(fcntl.LOCK_EX)
-
-    def _hold(self, kind: int) -> None:
-        if not _take(self.handle, self.path, kind):
-            self.waiting()
-            fcntl.flock(self.handle, kind)
+        yield hold
 
 
-@contextmanager
-def shared(path: Path, waiting: Callable[[], None]) -> Iterator[Shared]:
-    """Open the lock `path`, not yet held; it is released at the end."""
-    with _opened(path) as handle:
-        yield Shared(handle, path, waiting)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[int]:
+def _opened(path: Path) -> IO[str]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
+    return path.open("a+")
 
 
-def _take(handle: int, path: Path, kind: int) -> bool:
+def _take(file: IO[str], path: Path, kind: int) -> bool:
     try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+from collections.abc import Collection
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from vcore_verl.config.versions import package_version
 from vcore_verl.runs.hashing import write_whole
 
 SCHEMA_VERSION = 1
+SHOWN = 3  # of several changes, files or runs
 PACKAGES = ("verl", "torch", "transformers", "vllm", "ray", "math-verify")
 
 
@@ -80,6 +82,26 @@ def _code(former: dict[str, Any], code: dict[str, str]) -> dict[str, Any]:
     """`code` for a record, and `made_by` where the result was made by other code."""
     made_by = former.get("made_by") or former.get("code") or code
     return {"code": code} | ({"made_by": made_by} if made_by != code else {})
+
+
+def changed(old: dict[str, Any], new: dict[str, Any], without: Collection[str] = ()) -> list[str]:
+    """The keys whose values differ, and those that are there only once, but for those in `without`."""
+    return [key for key in old | new if old.get(key) != new.get(key) and key not in without]
+
+
+def changes(old: dict[str, Any], new: dict[str, Any], without: Collection[str] = ()) -> str:
+    """What is `changed`, in words; empty where nothing is."""
+    words = []
+    for key in changed(old, new, without):
+        is_digest = any(isinstance(value, str) and len(value) == 64 for value in (old.get(key), new.get(key)))
+        words.append(f"{key} changed" if is_digest else f"{key} was {old.get(key)}, is {new.get(key)}")
+    return some(words)
+
+
+def some(words: list[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = [f"and {len(words) - SHOWN} more"] if len(words) > SHOWN else []
+    return ", ".join(words[:SHOWN] + more)
 
 
 def fingerprint(depends: dict[str, Any]) -> str:

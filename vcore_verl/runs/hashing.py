@@ -27,7 +27,8 @@ class Digests:
         if path.is_file():
             return self._of_file(path)
         if path.is_dir():
-            files = [file for file in path.rglob("*") if _counts(file)]
+            files = [file for file in path.rglob("*") if file.is_file()]
+            files = [file for file in files if file.name != MODEL_CARD and not file.name.endswith(PARTIAL)]
             origin = path
         else:
             files = [Path(name) for name in glob.glob(str(path))]
@@ -47,10 +48,6 @@ class Digests:
         if key not in self.known or self.known[key][:2] != stamp:
             self.known[key] = [*stamp, file_sha(path)]
         return self.known[key][2]
-
-
-def _counts(path: Path) -> bool:
-    return path.name != MODEL_CARD and not path.name.endswith(PARTIAL) and path.is_file()
 
 
 def file_sha(path: Path) -> str:

@@ -25,7 +25,7 @@ class MetricsFile:
 
     def log(self, data: dict[str, Any], step: int) -> None:
         """Append one step; what is not a finite number is left out, since JSON has no form for it."""
-        scalars = {key: float(value) for key, value in data.items() if _is_finite(value)}
+        scalars = {key: float(value) for key, value in data.items() if isinstance(value, Real) and math.isfinite(value)}
         with self.path.open("a") as file:
             file.write(json.dumps({"step": step, "total": self.total} | scalars) + "\n")
 
@@ -69,7 +69,3 @@ def read(path: Path) -> list[dict[str, Any]]:
 def last_step(path: Path) -> int:
     """The last step that `path` records, 0 where there is none."""
     return max((int(line["step"]) for line in read(path)), default=0)
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, Real) and math.isfinite(value)

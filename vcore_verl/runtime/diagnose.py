@@ -37,12 +37,16 @@ def cause(log: Path, code: int) -> str:
 
     `code` is its exit code, 128 + n for signal n.
     """
-    with log.open("rb") as file:
-        file.seek(0, 2)
-        file.seek(max(0, file.tell() - TAIL_BYTES))
-        text = file.read().decode(errors="replace")
-    lines = [_PREFIX.sub("", line.rstrip("\r"), count=1) for line in _COLOUR.sub("", text).splitlines()]
+    text = _COLOUR.sub("", tail(log, TAIL_BYTES))
+    lines = [_PREFIX.sub("", line.rstrip("\r"), count=1) for line in text.splitlines()]
     return "\n".join([_ending(code), *(_last_exception(lines) or _last_words(lines))])
+
+
+def tail(log: Path, num_bytes: int) -> str:
+    """The end of a log."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, 2) - num_bytes))
+        return file.read().decode(errors="replace")
 
 
 def _ending(code: int) -> str:

@@ -57,16 +57,10 @@ def run(
     for path, text in command.files.items():
         path.write_text(text)
     progress = GrowingFile(command.progress, skip_existing=True)
+    guarded = [sys.executable, "-m", "vcore_verl.runtime.guard", str(os.getpid()), str(log.with_suffix(".ray"))]
     with log.open("ab") as output:
         guard = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "vcore_verl.runtime.guard",
-                str(os.getpid()),
-                str(log.with_suffix(".ray")),
-                *command.argv,
-            ],
+            [*guarded, *command.argv],
             env=environment(command.env),
             stdin=subprocess.DEVNULL,
             stdout=output,

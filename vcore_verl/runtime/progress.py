@@ -22,33 +22,21 @@ PLAIN_SECONDS = 30.0
 @contextmanager
 def shown(console: Console, title: str, command: Command) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Show the progress of one stage; yields what to call with each progress line."""
-    state = StageProgress(command)
-    if not console.is_terminal:
-        yield _plain(console, title, state)
-        return
+    state, printed = StageProgress(command), 0.0
     text, state_text = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[state]}", markup=False)
     columns = (SpinnerColumn(), text, BarColumn(bar_width=24), state_text)
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=None, state="starting")
 
         def update(line: dict[str, Any]) -> None:
+            nonlocal printed
             state.add(line)
             bar.update(task, completed=line["step"], total=state.total, state=state.text())
+            if not console.is_terminal and time.monotonic() - printed >= PLAIN_SECONDS:
+                printed = time.monotonic()
+                console.print(f"{title}: {state.text()}", highlight=False, markup=False, soft_wrap=True)
 
         yield update
-
-
-def _plain(console: Console, title: str, state: "StageProgress") -> Callable[[dict[str, Any]], None]:
-    printed = 0.0
-
-    def update(line: dict[str, Any]) -> None:
-        nonlocal printed
-        state.add(line)
-        if time.monotonic() - printed >= PLAIN_SECONDS:
-            printed = time.monotonic()
-            console.print(f"{title}: {state.text()}", highlight=False, markup=False, soft_wrap=True)
-
-    return update
 
 
 class StageProgress:

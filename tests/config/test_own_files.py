@@ -59,6 +59,15 @@ def test_a_choice_can_be_a_path_with_any_recipe(place):
     assert (short.name, short.sft.steps) == ("mine-quick", 3)
 
 
+def test_a_choice_that_was_given_by_its_path_is_called_by_it(place):
+    (place / "short.yaml").write_text("defaults: [grpo, _self_]\nname: short\nsteps: 3\n")
+    recipe = load("tiny", ["init=./init/power.yaml", "rl=./short.yaml"])
+    assert (recipe.init_word, recipe.rl_word) == (str(place / "init" / "power.yaml"), str(place / "short.yaml"))
+    again = load("tiny", [f"init={recipe.init_word}", f"rl={recipe.rl_word}"])
+    assert again == recipe
+    assert (load("mine.yaml", []).init_word, load("tiny", ["init=dft"]).rl_word) == ("power", "grpo")
+
+
 def test_the_settings_are_checked_as_the_packages_are(place):
     assert error("mine.yaml", "init.exponent=-1") == "init.exponent=-1.0 must be at least 0"
     assert error("mine.yaml", "init.exponent=big").startswith("'init.exponent=big': init.exponent is of the wrong type")
@@ -110,6 +119,9 @@ def test_what_a_recipe_changes_is_shown_against_what_it_chooses(place):
     assert "exponent: 0.75" in shown
     assert "steps: 7" in shown
     assert "exponent" not in difference(load("mine.yaml", []))
+    elsewhere = difference(load("tiny", ["init=./init/power.yaml", "sft.steps=7"]))
+    assert "steps: 7" in elsewhere
+    assert "exponent" not in elsewhere
 
 
 def test_a_comparison_has_the_arms_whose_objectives_say_so(place):

@@ -24,10 +24,10 @@ def test_two_recipes_with_different_devices_have_their_own_commands_in_one_proce
         assert not any("trainer.device=" in word for word in on_cuda[name].argv)
 
 
-def test_trackers_make_nothing_stale(tmp_path):
+def test_trackers_and_names_make_nothing_stale(tmp_path):
     def depends(*overrides: str) -> dict:
         recipe = load("tiny", [f"output_dir={tmp_path}", *overrides])
         run, digests = Run(recipe), Digests(tmp_path / "digests.json")
         return {stage.name: dependencies(stage, recipe, run, digests) for stage in stages(recipe, run)}
 
-    assert depends("tracking=[tensorboard,wandb]") == depends()
+    assert depends("tracking=[tensorboard,wandb]", "rl.variant=new", "variant=new") == depends()

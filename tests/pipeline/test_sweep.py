@@ -111,17 +111,16 @@ def test_every_value_of_a_key_is_an_arm_of_its_own():
     rates, temperatures = "sft.learning_rate=1e-3,2e-3", "rl.temperature=0.8,1"
     words = ("inits=vcore,none", rates, temperatures, "evaluation.datasets=[in_domain]")
     assert names(*words) == [
-        "vcore+learning_rate-1e-3+temperature-0.8-grpo seed 0",
-        "vcore+learning_rate-1e-3+temperature-1-grpo seed 0",
-        "vcore+learning_rate-2e-3+temperature-0.8-grpo seed 0",
-        "vcore+learning_rate-2e-3+temperature-1-grpo seed 0",
-        "none+temperature-0.8-grpo seed 0",
-        "none+temperature-1-grpo seed 0",
+        "vcore+learning_rate-1e-3-grpo+temperature-0.8 seed 0",
+        "vcore+learning_rate-1e-3-grpo+temperature-1 seed 0",
+        "vcore+learning_rate-2e-3-grpo+temperature-0.8 seed 0",
+        "vcore+learning_rate-2e-3-grpo+temperature-1 seed 0",
+        "none-grpo+temperature-0.8 seed 0",
+        "none-grpo+temperature-1 seed 0",
     ]
     arm = planned(*words)[2]
     assert (arm.recipe.sft.learning_rate, arm.recipe.rl.temperature) == (2e-3, 0.8)
-    sft = arm.pipeline.run_dir.dir.parent
-    assert (sft.parent.name, sft.name) == ("vcore+learning_rate-2e-3+temperature-0.8", "seed0")
+    assert arm.pipeline.run_dir.dir == Path("runs/tiny/vcore+learning_rate-2e-3/seed0/grpo+temperature-0.8")
     assert arm.recipe.evaluation.datasets == ["in_domain"]
 
 
@@ -130,6 +129,16 @@ def test_values_of_a_key_go_into_the_name_that_was_given():
         "sft+new+steps-5-grpo seed 0",
         "sft+new+steps-6-grpo seed 0",
     ]
+    assert names("inits=sft", "rl.variant=new", "rl.steps=5,6") == [
+        "sft-grpo+new+steps-5 seed 0",
+        "sft-grpo+new+steps-6 seed 0",
+    ]
+
+
+def test_arms_that_differ_in_rl_alone_share_their_sft():
+    slow, fast = planned("inits=vcore", "rl.learning_rate=1e-6,3e-6")
+    assert slow.pipeline.run_dir.sft == fast.pipeline.run_dir.sft == Path("runs/tiny/vcore/seed0/sft")
+    assert slow.pipeline.run_dir.rl != fast.pipeline.run_dir.rl
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,13 @@ def test_a_variant_of_an_initialiser_has_a_folder_of_its_own():
     assert run("variant=kl0.5", "init.kl_budget=0.5").sft_home == Path("runs/tiny/vcore+kl0.5/seed0")
 
 
+def test_a_variant_of_rl_shares_the_sft_that_it_starts_from():
+    fast = run("rl.variant=fast", "rl.learning_rate=3e-6")
+    assert fast.rl_home == Path("runs/tiny/vcore/seed0/grpo+fast")
+    assert fast.sft_hf == run().sft_hf
+    assert run("init=none", "rl.variant=fast").dir == Path("runs/tiny/none/seed0/grpo+fast")
+
+
 def test_rl_runs_lie_below_the_sft_that_they_start_from():
     assert run().sft_home == run("rl=dapo").sft_home == run("rl=none").dir
     assert run("init=none").dir == Path("runs/tiny/none/seed0/grpo")

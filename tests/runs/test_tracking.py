@@ -46,13 +46,13 @@ def test_files_lie_with_the_stage_and_a_place_of_the_users_stays(tmp_path, monke
 
 
 def test_runs_are_called_after_arm_seed_and_stage():
-    recipe = load("tiny", ["variant=kl0.5", "rl=dapo", "seed=2"])
+    recipe = load("tiny", ["variant=kl0.5", "rl=dapo", "rl.variant=fast", "seed=2"])
     assert [tracking.run_name(recipe, stage) for stage in ("sft", "rl", "base", "pre_rl", "post_rl")] == [
         "vcore+kl0.5-seed2-sft",
-        "vcore+kl0.5-dapo-seed2-rl",
+        "vcore+kl0.5-dapo+fast-seed2-rl",
         "base-evaluation",
         "vcore+kl0.5-seed2-evaluation",
-        "vcore+kl0.5-dapo-seed2-evaluation",
+        "vcore+kl0.5-dapo+fast-seed2-evaluation",
     ]
 
 

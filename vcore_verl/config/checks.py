@@ -21,9 +21,8 @@ def check(recipe: Recipe) -> None:
     for key, setting, value in described(recipe):
         if refusal := setting.refusal(value):
             raise RecipeError(f"{key}={value} {refusal}")
-    for message, applies in (_wrong(recipe) | _wrong_in_sft(recipe) | _wrong_in_rl(recipe)).items():
-        if applies:
-            raise RecipeError(message)
+    for message in _wrong(recipe):
+        raise RecipeError(message)
     for key, path in {"model.path": recipe.model.path, "data.sft": recipe.data.sft, "data.rl": recipe.data.rl}.items():
         if _is_local(path) and not Path(path).expanduser().exists():
             raise RecipeError(f"{key}={path} does not exist; give a path that does, or a hub id")
@@ -80,52 +79,34 @@ def _ignored(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
         yield "init.probe.batch_size", "init.probe.gradient", "init.probe.gradient=running draws no batch of its own"
 
 
-def _wrong(recipe: Recipe) -> dict[str, bool]:
-    lora, solve_rate = recipe.model.lora, recipe.data.solve_rate
-    return {
-        "init=none and rl=none together leave nothing to train": not (recipe.has_sft or recipe.has_rl),
-        f"variant={recipe.variant} is to be part of a folder's name: letters, digits and ._+@%=-": (
-            not re.fullmatch(r"[A-Za-z0-9._+@%=-]*", recipe.variant)
-        ),
-        f"model.lora.alpha={lora.alpha} must be positive: adapters are scaled by alpha / rank": (
-            lora.rank > 0 and lora.alpha == 0
-        ),
-        f"data.solve_rate={solve_rate} must be [low, high] within [0, 1]": (
-            solve_rate is not None and (len(solve_rate) != 2 or solve_rate[0] > solve_rate[1])
-        ),
-        "evaluation.datasets is empty: name one at least": not recipe.evaluation.datasets,
-    }
-
-
-def _wrong_in_sft(recipe: Recipe) -> dict[str, bool]:
-    init, sft, data = recipe.init, recipe.sft, recipe.data
-    if init.declaration is None:
-        return {}
-    found = {
-        f"data.num_sft={data.num_sft} examples make no batch of sft.batch_size={sft.batch_size}": (
-            data.num_sft < sft.batch_size
-        ),
-        f"sft.betas={sft.betas} must be two numbers": len(sft.betas) != 2,
-    }
-    for group in init.declaration.exactly_one:
-        keys = [f"init.{name}" for name in group]
-        message = f"give exactly one of {' and '.join(keys)}, and null for the other{'s' * (len(keys) > 2)}"
-        found[message] = sum(getattr(init, name) is not None for name in group) != 1
-    return found
-
-
-def _wrong_in_rl(recipe: Recipe) -> dict[str, bool]:
-    rl, data = recipe.rl, recipe.data
-    if not recipe.has_rl:
-        return {}
-    return {
-        f"data.num_rl={data.num_rl} prompts make no step of rl.prompts_per_step={rl.prompts_per_step}": (
-            data.num_rl < rl.prompts_per_step
-        ),
-        f"rl.overlong_buffer={rl.overlong_buffer} must not exceed rl.max_response_tokens={rl.max_response_tokens}": (
-            rl.overlong_buffer > rl.max_response_tokens
-        ),
-    }
+def _wrong(recipe: Recipe) -> Iterator[str]:
+    """What does not fit together, or is no value that a run could have."""
+    init, sft, rl, data, lora = recipe.init, recipe.sft, recipe.rl, recipe.data, recipe.model.lora
+    if not (recipe.has_sft or recipe.has_rl):
+        yield "init=none and rl=none together leave nothing to train"
+    for key, name in {"variant": recipe.variant, "rl.variant": rl.variant}.items():
+        if not re.fullmatch(r"[A-Za-z0-9._+@%=-]*", name):
+            yield f"{key}={name} is to be part of a folder's name: letters, digits and ._+@%=-"
+    if lora.rank > 0 and lora.alpha == 0:
+        yield f"model.lora.alpha={lora.alpha} must be positive: adapters are scaled by alpha / rank"
+    if data.solve_rate is not None and (len(data.solve_rate) != 2 or data.solve_rate[0] > data.solve_rate[1]):
+        yield f"data.solve_rate={data.solve_rate} must be [low, high] within [0, 1]"
+    if not recipe.evaluation.datasets:
+        yield "evaluation.datasets is empty: name one at least"
+    if init.declaration and data.num_sft < sft.batch_size:
+        yield f"data.num_sft={data.num_sft} examples make no batch of sft.batch_size={sft.batch_size}"
+    if init.declaration and len(sft.betas) != 2:
+        yield f"sft.betas={sft.betas} must be two numbers"
+    for group in init.declaration.exactly_one if init.declaration else ():
+        if sum(getattr(init, name) is not None for name in group) != 1:
+            keys = " and ".join(f"init.{name}" for name in group)
+            yield f"give exactly one of {keys}, and null for the other{'s' * (len(group) > 2)}"
+    if recipe.has_rl and data.num_rl < rl.prompts_per_step:
+        yield f"data.num_rl={data.num_rl} prompts make no step of rl.prompts_per_step={rl.prompts_per_step}"
+    if recipe.has_rl and rl.overlong_buffer > rl.max_response_tokens:
+        yield (
+            f"rl.overlong_buffer={rl.overlong_buffer} must not exceed rl.max_response_tokens={rl.max_response_tokens}"
+        )
 
 
 def _is_local(path: str) -> bool:

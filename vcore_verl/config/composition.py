@@ -22,11 +22,14 @@ ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "recipes"
 GROUPS = ("init", "rl", "scale")
 FULL = "full"  # the scale that leaves a recipe as it is
+WITHOUT = {"init": "none", "scale": FULL}
 
 
 @dataclass(frozen=True)
 class Composition:
-    """A recipe with its `init` and `rl` (`config`), what its `scale` then changes, and the file of each group."""
+    """A recipe with its `rl`, but without what its `init` says (`config`), what its `scale` then changes, and the file
+    of each group.
+    """
 
     config: DictConfig
     scale: DictConfig
@@ -67,12 +70,12 @@ def composed(recipe: Path, chosen: Mapping[str, str]) -> Composition:
         place = Path(folder)
         (place / recipe.name).symlink_to(recipe)
         picked = {group: _linked(group, value, place, recipe) for group, value in chosen.items()}
-        config, choices = _compose(place, recipe, picked)
-        if choices.get("scale", FULL) != FULL:
-            config, _ = _compose(place, recipe, picked | {"scale": FULL})
+        _, choices = _compose(place, recipe, picked)
+        config, _ = _compose(place, recipe, {group: WITHOUT.get(group, name) for group, name in choices.items()})
         files = {group: _file(group, name, place, recipe) for group, name in choices.items()}
     if not {"init", "rl"} <= files.keys():
         raise RecipeError(f"{label(recipe)}: its defaults list must choose an init and an rl, as recipes/tiny.yaml")
+    del config.init.name  # none
     return Composition(config, content(files["scale"]) if "scale" in files else OmegaConf.create(), files)
 
 

@@ -1,4 +1,4 @@
-"""Nested settings as Hydra overrides, the form in which verl's programs take their configuration. Imports no torch."""
+"""Nested settings by dotted keys, and as Hydra overrides, the form in which verl's programs take them. No torch."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,12 +8,12 @@ from typing import Any
 ADD = "+"
 
 
-def to_overrides(settings: dict[str, Any], prefix: str = "") -> list[str]:
-    """`{"a": {"b": 1, "+c": "x"}}` becomes `["a.b=1", "+a.c='x'"]`.
-
-    A key that starts with "+" is added to verl's configuration.
-    """
-    return [f"{key}={_literal(value)}" for key, value in _flatten(settings, prefix)]
+def to_overrides(settings: Mapping[str, Any]) -> list[str]:
+    """`{"a": {"b": 1, "+c": "x"}}` becomes `["a.b=1", "+a.c='x'"]`; what lies below an added key is added too."""
+    return [
+        f"{ADD * any(part.startswith(ADD) for part in path)}{_dotted(path)}={_literal(value)}"
+        for path, value in leaves(settings)
+    ]
 
 
 def merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -28,28 +28,25 @@ def merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted keys, without "+", and their values; an empty section is a value."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        inner = flat(value) if isinstance(value, Mapping) and value else {"": value}
-        found |= {f"{key.lstrip(ADD)}.{rest}".rstrip("."): item for rest, item in inner.items()}
-    return found
+    return {_dotted(path): value for path, value in leaves(settings)}
 
 
 def lookup(settings: Mapping[str, Any], key: str) -> Any:
     """The value at a dotted key of nested settings, None where there is none; keys may carry "+"."""
-    first, _, rest = key.partition(".")
-    value = next((item for name, item in settings.items() if name.lstrip(ADD) == first), None)
-    return lookup(value, rest) if rest and isinstance(value, Mapping) else None if rest else value
+    return flat(settings).get(key)
 
 
-def _flatten(settings: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def leaves(settings: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Path and value of whatever is no section, or an empty one."""
     for key, value in settings.items():
-        added = ADD if key.startswith(ADD) or prefix.startswith(ADD) else ""
-        path = added + ".".join(part for part in (prefix.lstrip(ADD), key.lstrip(ADD)) if part)
-        if isinstance(value, dict) and value:
-            yield from _flatten(value, path)
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, (*above, key))
         else:
-            yield path, value
+            yield (*above, key), value
+
+
+def _dotted(path: tuple[str, ...]) -> str:
+    return ".".join(part.lstrip(ADD) for part in path)
 
 
 def _literal(value: Any) -> str:

@@ -5,10 +5,8 @@ starts. Imports no torch.
 """
 
 import difflib
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
@@ -31,7 +29,8 @@ from vcore_verl.config.composition import (
     names,
     options,
 )
-from vcore_verl.config.errors import RecipeError
+from vcore_verl.config.errors import RecipeError, suggestion
+from vcore_verl.config.overrides import leaves
 from vcore_verl.config.schema import (
     NONE,
     Base,
@@ -82,7 +81,15 @@ __all__ = [
 
 SHORT = {"gpus": "hardware.gpus", "nodes": "hardware.nodes"}  # words for the keys that every machine changes
 # Keys that follow from a choice, and the choice.
-CHOSEN = {"init.name": "init=", "init.file": "init=", "init.by_model": "init=", "rl.name": "rl=", "file": "the recipe"}
+CHOSEN = {
+    **dict.fromkeys(("init.name", "init.file", "init.by_model", "init_file"), "init="),
+    **dict.fromkeys(("rl.name", "rl_file"), "rl="),
+    "file": "the recipe",
+}
+NAMES = ("variant", "rl.variant")  # also where they look like numbers: 1e-6
+
+
+_NOT_OFFERED = ("verl", "file", "init_file", "rl_file")
 
 
 def load(name: str, overrides: list[str]) -> Recipe:
@@ -100,7 +107,6 @@ def load(name: str, overrides: list[str]) -> Recipe:
     models = [item.value() for item in changes if item.key_or_group == "model.path"]
     init, rl = layers.files["init"], layers.files["rl"]
     own = init_settings(init, models[-1] if models else layers.config.get("model", {}).get("path"))
-    _settle(layers.config.init, own, _without_defaults(init))
     config = typed(own.name, own.file)
     _merge(config, OmegaConf.create({"init": own}), label(init))
     _merge(config, OmegaConf.create({"rl": _without_defaults(rl)}), label(rl))
@@ -112,6 +118,8 @@ def load(name: str, overrides: list[str]) -> Recipe:
         scale = layers.files["scale"].stem if "scale" in layers.files else FULL
         config.name = file.stem if scale == FULL else f"{file.stem}-{scale}"
     config.file = None if file.parent == RECIPES else str(file)
+    for group, path in (("init", init), ("rl", rl)):
+        config[f"{group}_file"] = None if options(group, file).get(path.stem) == path else str(path)
     overridden = [key for item in changes for key in _override(config, item)]
     recipe = _to_recipe(config)
     checks.check(recipe)
@@ -126,8 +134,8 @@ def compared_inits(name: str) -> list[str]:
     """The initialisers that a comparison of the recipe `name` has by default, `none` last."""
     found = []
     for init, path in options("init", find(name)[0]).items():
-        said = content(path)
-        if said.get("name") not in (None, NONE) and _objective(said, path).compared:
+        own = init_settings(path, None)
+        if own.name != NONE and objectives.find(own.name, own.file).compared:
             found.append(init)
     return [*sorted(found), NONE]
 
@@ -150,32 +158,13 @@ def init_settings(path: Path, model: Any) -> DictConfig:
             f"{label(path)}: name={own.get('name')} must be {path.stem}, as the file is called; "
             "other settings of an objective are a variant=... of it"
         )
-    own.update(_located(own, path))
+    own.file = own.get("file") and str((path.parent / own.file).resolve())
     rows = own.pop("by_model", None) or OmegaConf.create()
     if not isinstance(rows, DictConfig):
         raise RecipeError(f"{label(path)}: by_model holds one section of settings for each model, and a default")
     for row in rows.values():
         _merge(typed(own.name, own.file), OmegaConf.create({"init": row}), label(path))
-    return cast(DictConfig, OmegaConf.merge(own, rows.get(model, rows.get("default", {}))))
-
-
-def _settle(init: DictConfig, own: DictConfig, said: DictConfig) -> None:
-    """Give the composed section `init` the settings `own` wherever it still has what its file `said`."""
-    init.pop("by_model", None)
-    for key in _keys(own):
-        if OmegaConf.select(init, key) == OmegaConf.select(said, key):
-            OmegaConf.update(init, key, OmegaConf.select(own, key), force_add=True)
-
-
-def _located(init: DictConfig, path: Path) -> DictConfig:
-    """`name` and `file` of the objective that `path`, a file of `init`, names; the file as an absolute path."""
-    file = init.get("file")
-    return OmegaConf.create({"name": init.get("name"), "file": file and str((path.parent / file).resolve())})
-
-
-def _objective(init: DictConfig, path: Path) -> objectives.Declaration:
-    located = _located(init, path)
-    return objectives.find(located.name, located.file)
+    return cast(DictConfig, OmegaConf.merge(own, rows.get(str(model), rows.get("default", {}))))
 
 
 def _without_defaults(path: Path) -> DictConfig:
@@ -186,7 +175,7 @@ def _without_defaults(path: Path) -> DictConfig:
 
 def _keys(values: DictConfig) -> list[str]:
     """Dotted keys of all values that are no section."""
-    return list(dict(_flatten(cast(dict[str, Any], OmegaConf.to_container(values)), "")))
+    return list(flat_values(values))
 
 
 def _override(config: DictConfig, item: Override) -> list[str]:
@@ -197,8 +186,7 @@ def _override(config: DictConfig, item: Override) -> list[str]:
     if key.startswith("init.") and config.init.name == NONE:
         raise RecipeError(f"{key} would be ignored: init=none runs no SFT; leave it out")
     update = OmegaConf.create()
-    # A variant is a name, also where it looks like a number: 1e-6.
-    value = str(item.input_line).partition("=")[2].strip("'\"") if key == "variant" else item.value()
+    value = str(item.input_line).partition("=")[2].strip("'\"") if key in NAMES else item.value()
     OmegaConf.update(update, key, value, force_add=True)
     _merge(config, update, source)
     return _keys(update)
@@ -225,15 +213,13 @@ def to_yaml(recipe: Recipe) -> str:
 
 def settings(recipe: Recipe) -> dict[str, Any]:
     """The recipe as one flat dictionary: dotted key -> value (lists and scalars)."""
-    return dict(_flatten(cast(dict[str, Any], OmegaConf.to_container(OmegaConf.structured(recipe))), ""))
+    return flat_values(OmegaConf.structured(recipe))
 
 
-def _flatten(values: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def flat_values(config: DictConfig) -> dict[str, Any]:
+    """Dotted key -> value of whatever is no section."""
+    values = cast(dict[str, Any], OmegaConf.to_container(config))
+    return {".".join(path): value for path, value in leaves(values) if value != {}}
 
 
 def _parse(overrides: list[str]) -> list[Override]:
@@ -286,32 +272,22 @@ def _unknown(config: DictConfig, key: str) -> str:
     """What is wrong with the unknown `key`, and which there are."""
     section, _, rest = key.partition(".")
     if section != "init" or not rest:
-        return f"unknown key '{key}'{_nearest(key)}"
-    kind = cast(type[Init], OmegaConf.get_type(config.init))
-    has = [name for name in _known_keys(kind) if name not in ("name", "file", "probe")]
-    similar = difflib.get_close_matches(rest, has, n=1)
-    hint = f"; did you mean init.{similar[0]}?" if similar else ""
-    objective = kind.declaration.name if kind.declaration else NONE
-    names = f": {', '.join(has)}" if has else " none"
-    return f"{key} is no setting of {objective}, which has{names}{hint}"
+        return f"unknown key '{key}'{_nearest(config, key)}"
+    declaration = cast(type[Init], OmegaConf.get_type(config.init)).declaration
+    has = [name for name in _keys(config.init) if name not in ("name", "file")]
+    objective, known = declaration.name if declaration else NONE, f": {', '.join(has)}" if has else " none"
+    return f"{key} is no setting of {objective}, which has{known}{suggestion(rest, has, section)}"
 
 
-def _known_keys(kind: type = Recipe, prefix: str = "") -> Iterator[str]:
-    hints = get_type_hints(kind)
-    for item in fields(kind):
-        yield prefix + item.name
-        if is_dataclass(hints[item.name]):
-            yield from _known_keys(cast(type, hints[item.name]), f"{prefix}{item.name}.")
-
-
-def _nearest(key: str) -> str:
+def _nearest(config: DictConfig, key: str) -> str:
     """A hint at the known keys that the unknown `key` may stand for: same or similar last name, else its section's."""
-    known = [other for other in _known_keys() if not other.endswith((".verl", "file"))]
     section, _, last = key.rpartition(".")
+    siblings = [name for name in OmegaConf.select(config, section) if name not in _NOT_OFFERED]
+    if hint := suggestion(last, siblings, section):
+        return hint
+    known = [name for name in _keys(config) if name.rpartition(".")[2] not in _NOT_OFFERED]
     same_name = [other for other in known if other.rpartition(".")[2] == last]
-    siblings = [other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == section]
-    similar = [f"{section}.{name}".lstrip(".") for name in difflib.get_close_matches(last, siblings, n=1)]
-    found = similar or same_name or difflib.get_close_matches(key, known, n=1, cutoff=0.8)
+    found = same_name or difflib.get_close_matches(key, known, n=1, cutoff=0.8)
     if found:
         return f"; did you mean {' or '.join(found)}?"
     return f"; keys of {section or 'a recipe'}: {', '.join(siblings)}"

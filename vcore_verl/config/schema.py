@@ -180,6 +180,7 @@ class Rl:
     """Reinforcement learning; batch sizes are global. `verl` is merged into verl's PPO configuration."""
 
     name: str = MISSING
+    variant: str = ""  # a name for other settings of it: their runs lie in <rl>+<variant>
     steps: Count = MISSING
     prompts_per_step: Count = MISSING
     samples_per_prompt: Count = MISSING
@@ -217,7 +218,10 @@ class Evaluation:
 
 @dataclass
 class Recipe:
-    """All there is to say about one run. `file`, as `init.file`, is set by `load`, never by an override."""
+    """All there is to say about one run.
+
+    `file`, `init_file` and `rl_file` are YAML files that were named by their paths: `load` sets them, as `init.file`.
+    """
 
     name: str = MISSING
     seed: int = 0
@@ -225,6 +229,8 @@ class Recipe:
     output_dir: str = "runs"
     tracking: list[str] = field(default_factory=list)  # trackers of verl's, beside metrics.jsonl
     file: str | None = None  # of a recipe outside recipes/
+    init_file: str | None = None
+    rl_file: str | None = None
     model: Model = field(default_factory=Model)
     hardware: Hardware = field(default_factory=Hardware)
     base: Base = field(default_factory=Base)
@@ -238,6 +244,16 @@ class Recipe:
     def word(self) -> str:
         """What a command calls it: its file where that is outside `recipes/`."""
         return self.file or self.name
+
+    @property
+    def init_word(self) -> str:
+        """What `init=` takes for the same choice."""
+        return self.init_file or self.init.name
+
+    @property
+    def rl_word(self) -> str:
+        """What `rl=` takes for the same choice."""
+        return self.rl_file or self.rl.name
 
     @property
     def has_sft(self) -> bool:

@@ -2,7 +2,6 @@
 against the recipe's own keys, so that nothing is set twice.
 """
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
@@ -12,13 +11,14 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from vcore_verl.config.overrides import flat
+from vcore_verl.config.errors import suggestion
+from vcore_verl.config.overrides import ADD, flat
 from vcore_verl.config.recipe import Recipe, RecipeError, settings
 from vcore_verl.config.schema import described
 from vcore_verl.config.versions import package_version
 
-ADD = "+"  # as in Hydra: a key that verl reads but does not list
-PLACES = ("name", "seed", "variant", "output_dir", "init.name", "rl.name")  # they stand in paths and names
+# They stand in paths and names.
+PLACES = ("name", "seed", "variant", "output_dir", "init.name", "rl.name", "rl.variant")
 
 
 def check(recipe: Recipe) -> None:
@@ -102,13 +102,8 @@ def _check(given: Mapping[str, Any], known: Mapping[str, Any], path: str) -> Non
             continue
         if key not in known:
             raise RecipeError(
-                f"{path}.{key}: verl {package_version('verl')} has no such key{_nearest(key, known, path)}"
+                f"{path}.{key}: verl {package_version('verl')} has no such key{suggestion(key, known, path)}"
                 f"; to add one that verl reads but does not list, write {path}.{ADD}{key} in a recipe file"
             )
         if isinstance(value, Mapping) and isinstance(known[key], Mapping):
             _check(value, known[key], f"{path}.{key}")
-
-
-def _nearest(key: str, known: Mapping[str, Any], path: str) -> str:
-    similar = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {path}.{similar[0]}?" if similar else ""

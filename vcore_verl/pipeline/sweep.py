@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,14 +21,15 @@ from rich.text import Text
 
 from vcore_verl.config import verl_keys
 from vcore_verl.config.recipe import NONE, Recipe, RecipeError, compared_inits, load
-from vcore_verl.pipeline.pipeline import CodeChanged, Pipeline, Step
+from vcore_verl.pipeline.pipeline import Pipeline, Step, require_answer
 from vcore_verl.runs import tracking
 from vcore_verl.runtime import guard, hardware, process
-from vcore_verl.runtime.diagnose import cause
+from vcore_verl.runtime.diagnose import cause, tail
 from vcore_verl.runtime.progress import duration
 
 DEFAULTS = {"rls": "grpo", "seeds": "0"}  # and the inits whose objectives say so
 _ERROR = "error: "  # how the command line begins what it says of a failure
+_VARIANTS = {"variant": False, "rl.variant": True}  # of SFT and of RL
 # Settings of a stage that an arm leaves out.
 _IGNORED = {"init": (NONE, ("init.", "sft.", "model.lora.")), "rl": (NONE, ("rl.",))}
 
@@ -47,8 +48,8 @@ class Arm:
 
     @property
     def name(self) -> str:
-        variant = f"+{self.recipe.variant}" if self.recipe.variant else ""
-        return f"{self.recipe.init.name}{variant}-{self.recipe.rl.name} seed {self.recipe.seed}"
+        run = self.pipeline.run_dir
+        return f"{run.arm}-{run.rl_arm} seed {self.recipe.seed}"
 
     @property
     def log(self) -> Path:
@@ -88,8 +89,10 @@ class Failure:
 
 
 def arms(recipe_name: str, words: Sequence[str], console: Console, changed_code: str = "ask") -> list[Arm]:
-    """The arms that `words` ask for: `inits=a,b`, `rls=a,b`, `seeds=0,1`, and overrides for all of them. One with
-    several values, `sft.learning_rate=1e-3,2e-3`, makes an arm for each, whose variant says which.
+    """The arms that `words` ask for: `inits=a,b`, `rls=a,b`, `seeds=0,1`, and overrides for all of them.
+
+    One with several values, `sft.learning_rate=1e-3,2e-3`, makes an arm for each, whose variant says which. Arms that
+    differ in keys of RL alone start from the same SFT.
 
     All arms of one seed come before the next seed's, so that a whole comparison is there early. A setting of SFT is not
     handed to an arm without SFT, nor one of RL to an arm without RL. Raises `RecipeError` where one of them is refused.
@@ -113,10 +116,7 @@ def arms(recipe_name: str, words: Sequence[str], console: Console, changed_code:
     several = len(set(triples)) > len(chosen["seeds"])
     choices = list(itertools.product(*map(_choices, overrides)))
     argvs = dict.fromkeys(_words(triple, settings, several) for triple in triples for settings in choices)
-    found = [_arm(recipe_name, words, console) for words in argvs]
-    if changed_code == "ask":
-        return found
-    return [replace(arm, argv=[*arm.argv, f"--{changed_code}"], changed_code=changed_code) for arm in found]
+    return [_arm(recipe_name, words, console, changed_code) for words in argvs]
 
 
 def _choices(word: str) -> list[Choice]:
@@ -139,26 +139,32 @@ def _values(name: str, words: Sequence[str], default: str) -> list[str]:
 
 
 def _words(triple: tuple[str, str, str], settings: Sequence[Choice], drop_ignored: bool) -> tuple[str, ...]:
-    """The overrides of one arm; the settings that had several values give it its variant, `learning_rate-1e-3`."""
+    """The overrides of one arm; the settings that had several values give its SFT, or its RL where they are RL's, a
+    variant, `learning_rate-1e-3`.
+    """
     chosen = dict(zip(("init", "rl", "seed"), triple, strict=True))
     ignored = tuple(
         prefix for key, (value, prefixes) in _IGNORED.items() if chosen[key] == value for prefix in prefixes
     )
     kept = [item for item in settings if not (drop_ignored and item.key.startswith(ignored))]
-    variant = [item.value for item in kept if item.key == "variant"]
-    variant += [f"{item.key.rpartition('.')[2]}-{item.value}" for item in kept if item.varied]
     words = [f"{key}={value}" for key, value in chosen.items()]
-    words += [f"{item.key}={item.value}" for item in kept if item.key != "variant"]
-    return (*words, f"variant={'+'.join(variant)}") if variant else tuple(words)
+    words += [f"{item.key}={item.value}" for item in kept if item.key not in _VARIANTS]
+    for name, of_rl in _VARIANTS.items():
+        variant = [item.value for item in kept if item.key == name]
+        varied = [item for item in kept if item.varied and item.key.startswith("rl.") == of_rl and item.key != name]
+        variant += [f"{item.key.rpartition('.')[2]}-{item.value}" for item in varied]
+        words += [f"{name}={'+'.join(variant)}"] * bool(variant)
+    return tuple(words)
 
 
-def _arm(recipe_name: str, words: tuple[str, ...], console: Console) -> Arm:
+def _arm(recipe_name: str, words: tuple[str, ...], console: Console, changed_code: str) -> Arm:
     recipe = load(recipe_name, list(words))
     verl_keys.check(recipe)
     tracking.check(recipe)
     recipe = hardware.resolve(recipe)
     argv = [sys.executable, "-m", "vcore_verl", "run", recipe_name, *words, "--no-report"]
-    return Arm(Pipeline(recipe, console, report=False), argv)
+    argv += [] if changed_code == "ask" else [f"--{changed_code}"]
+    return Arm(Pipeline(recipe, console, report=False), argv, changed_code)
 
 
 def print_plan(planned: Sequence[Arm], console: Console) -> None:
@@ -184,9 +190,7 @@ def run_all(planned: Sequence[Arm], console: Console) -> list[Failure]:
     `CodeChanged` before the first arm starts, where that is to be asked of any.
     """
     missing = {arm.name: arm.missing() for arm in planned}
-    steps = [step for item in missing.values() for step in item]
-    if any(step.action == "ask" for step in steps):
-        raise CodeChanged(steps)
+    require_answer([step for steps in missing.values() for step in steps])
     done = [arm for arm in planned if not missing[arm.name]]
     left = [arm for arm in planned if arm not in done]
     failures: list[Failure] = []
@@ -266,17 +270,13 @@ def _child(argv: list[str], log: Path, on_line: Callable[[str], None]) -> int:
 
 
 def _last_line(log: Path) -> str:
-    with log.open("rb") as file:
-        file.seek(max(0, file.seek(0, 2) - 1000))
-        lines = file.read().decode(errors="replace").splitlines()
+    lines = tail(log, 1000).splitlines()
     return lines[-1].strip() if lines else ""
 
 
 def _reason(log: Path, start: int, code: int) -> str:
     """What the command said of its failure after byte `start` of its log, or how it ended."""
-    with log.open("rb") as file:
-        file.seek(start)
-        said = file.read().decode(errors="replace")
+    said = log.read_bytes()[start:].decode(errors="replace")
     _, found, message = f"\n{said}".rpartition(f"\n{_ERROR}")
     return message.rstrip() if found else f"{cause(log, code if code > 0 else 128 - code)}\nlog: {log}"
 

@@ -15,7 +15,6 @@ class ArtefactError(RuntimeError):
     """What a stage should have left on disk is missing or wrong; the message is one line."""
 
 
-@dataclass(frozen=True)
 class Run:
     """The folders of one recipe, SFT objective, seed and RL algorithm.
 
@@ -24,98 +23,46 @@ class Run:
     the working directory where `recipe.output_dir` is.
     """
 
-    recipe: Recipe
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.root = Path(recipe.output_dir) / recipe.name
+        self.base = self.root / "base"
+        self.data = self.root / "data"
+        self.report = self.root / "report"
+        self.eval_base = self.base / "eval"
+        # The base checkpoint: what `model.path` names where that is a directory, else what the base stage makes.
+        local = Path(recipe.model.path).expanduser()
+        self.base_hf = local if local.is_dir() else self.base / "hf"
 
-    @property
-    def root(self) -> Path:
-        return Path(self.recipe.output_dir) / self.recipe.name
+        # The SFT objective and the RL algorithm, each with the variant of its settings.
+        self.arm = _with_variant(recipe.init.name, recipe.variant)
+        self.rl_arm = _with_variant(recipe.rl.name, recipe.rl.variant)
 
-    @property
-    def arm(self) -> str:
-        """The SFT objective, with the variant of its settings."""
-        return f"{self.recipe.init.name}+{self.recipe.variant}" if self.recipe.variant else self.recipe.init.name
+        self.sft_home = self.root / self.arm / f"seed{recipe.seed}"
+        self.sft = self.sft_home / "sft"
+        self.sft_checkpoints = self.sft / "checkpoints"
+        self.sft_start = self.base_hf
+        self.sft_hf = self.sft / "hf"
+        self.eval_pre = self.sft_home / "eval"
 
-    @property
-    def sft_home(self) -> Path:
-        return self.root / self.arm / f"seed{self.recipe.seed}"
+        self.rl_home = self.sft_home / self.rl_arm
+        self.rl = self.rl_home / "rl"
+        self.rl_checkpoints = self.rl / "checkpoints"
+        self.rl_start = self.sft_hf if recipe.has_sft else self.base_hf
+        self.rl_hf = self.rl / "hf"
+        self.eval_post = self.rl_home / "eval"
 
-    @property
-    def rl_home(self) -> Path:
-        return self.sft_home / self.recipe.rl.name
+        # Where the recipe's last training lies.
+        self.dir = self.rl_home if recipe.has_rl else self.sft_home
 
-    @property
-    def dir(self) -> Path:
-        """Where the recipe's last training lies."""
-        return self.rl_home if self.recipe.has_rl else self.sft_home
 
-    @property
-    def base(self) -> Path:
-        return self.root / "base"
-
-    @property
-    def base_hf(self) -> Path:
-        """The base checkpoint: what `model.path` names where that is a directory, else what the base stage made."""
-        local = Path(self.recipe.model.path).expanduser()
-        return local if local.is_dir() else self.base / "hf"
-
-    @property
-    def data(self) -> Path:
-        return self.root / "data"
-
-    @property
-    def sft(self) -> Path:
-        return self.sft_home / "sft"
-
-    @property
-    def sft_hf(self) -> Path:
-        return self.sft / "hf"
-
-    @property
-    def sft_checkpoints(self) -> Path:
-        return self.sft / "checkpoints"
-
-    @property
-    def sft_start(self) -> Path:
-        """The checkpoint that SFT starts from."""
-        return self.base_hf
-
-    @property
-    def rl(self) -> Path:
-        return self.rl_home / "rl"
-
-    @property
-    def rl_hf(self) -> Path:
-        return self.rl / "hf"
-
-    @property
-    def rl_checkpoints(self) -> Path:
-        return self.rl / "checkpoints"
-
-    @property
-    def rl_start(self) -> Path:
-        """The checkpoint that RL starts from: SFT's, or the base's where there is no SFT."""
-        return self.sft_hf if self.recipe.has_sft else self.base_hf
-
-    @property
-    def eval_base(self) -> Path:
-        return self.base / "eval"
-
-    @property
-    def eval_pre(self) -> Path:
-        return self.sft_home / "eval"
-
-    @property
-    def eval_post(self) -> Path:
-        return self.rl_home / "eval"
-
-    @property
-    def report(self) -> Path:
-        return self.root / "report"
+def _with_variant(name: str, variant: str) -> str:
+    return f"{name}+{variant}" if variant else name
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run lies below runs/<recipe>: `folder` is its `Run.dir`, `init` its `Run.arm`."""
+    """Where a run lies below runs/<recipe>: `folder` is its `Run.dir`, `init` its `Run.arm`, `rl` its `Run.rl_arm`."""
 
     folder: Path
     init: str
@@ -143,4 +90,4 @@ def is_former(folder: Path) -> bool:
         return False
     recipe = OmegaConf.load(folder / RECIPE)
     init, variant, rl = (OmegaConf.select(recipe, key) for key in ("init.name", "variant", "rl.name"))
-    return folder.parent.name == f"{init}{f'+{variant}' if variant else ''}-{rl}"
+    return folder.parent.name == f"{_with_variant(init, variant)}-{rl}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from safetensors import safe_open
 
 from vcore_verl.config.recipe import Recipe, RecipeError, read
 from vcore_verl.runs.hashing import MODEL_CARD, write_whole
@@ -20,8 +21,9 @@ STAGES = {"sft": (2, "after SFT"), "rl": (3, "after RL")}
 def write_card(checkpoint: Path, command: str | None = None) -> None:
     """Write README.md into `checkpoint` = <home>/sft/hf or <home>/rl/hf, from what the run has left until now.
 
-    Written by the export, without results, and again by the report, which knows the whole `command` with its overrides.
-    Without a recipe that this version understands there is none, or the one that was written before.
+    In Markdown, with the hub's metadata on top. Written by the export, without results, and again by the report, which
+    knows the whole `command` with its overrides. Without a recipe that this version understands there is none, or the
+    one that was written before.
     """
     run, stage = checkpoint.parent.parent, checkpoint.parent.name
     if not (run / "recipe.yaml").is_file():
@@ -30,30 +32,23 @@ def write_card(checkpoint: Path, command: str | None = None) -> None:
         recipe = read(run / "recipe.yaml")
     except RecipeError:
         return
-    write_whole(checkpoint / MODEL_CARD, card(recipe, run, stage, command))
-
-
-def card(recipe: Recipe, run: Path, stage: str, command: str | None = None) -> str:
-    """The card's text in Markdown, with the hub's metadata on top; `stage` is "sft" or "rl"."""
-    init, rl = recipe.init.name, recipe.rl.name if stage == "rl" else "none"
-    steps = [f"SFT with {init}"] * recipe.has_sft + [f"RL with {rl}"] * (stage == "rl")
+    objective = {"SFT objective": recipe.init.name} if recipe.has_sft else {}
+    steps = [f"SFT with {recipe.init.name}"] * recipe.has_sft + [f"RL with {recipe.rl.name}"] * (stage == "rl")
+    rl = recipe.rl_word if stage == "rl" else "none"
+    made_by = f"bash scripts/sft_then_grpo.sh {recipe.word} init={recipe.init_word} rl={rl} seed={recipe.seed}"
     metadata = {"base_model": recipe.model.path, "library_name": "transformers", "pipeline_tag": "text-generation"}
-    command = command or f"bash scripts/sft_then_grpo.sh {recipe.word} init={init} rl={rl} seed={recipe.seed}"
-    settings = (
-        {"seed": str(recipe.seed)} | ({"SFT objective": init} if recipe.has_sft else {}) | training(recipe, run, stage)
-    )
-    return "\n".join(
-        [
-            f"---\n{OmegaConf.to_yaml(metadata)}---",
-            f"# {recipe.name}: {recipe.model.path} after {' and '.join(steps)}",
-            f"\nMade by vcore-verl: `{command}`. `recipe.yaml` of the run holds every setting.\n",
-            *_table(("", ""), list(settings.items())),
-            "\nThe weights are float32. `dtype=torch.bfloat16` at loading halves the memory, and rounds small changes "
-            "by the training away.",
-            f"\n## Results\n\n{_results(run, stage)}",
-            f"\n## Versions\n\n{_versions(run)}\n",
-        ]
-    )
+    settings = {"seed": str(recipe.seed)} | objective | training(recipe, run, stage)
+    lines = [
+        f"---\n{OmegaConf.to_yaml(metadata)}---",
+        f"# {recipe.name}: {recipe.model.path} after {' and '.join(steps)}",
+        f"\nMade by vcore-verl: `{command or made_by}`. `recipe.yaml` of the run holds every setting.\n",
+        *_table(("", ""), list(settings.items())),
+        "\nThe weights are float32. `dtype=torch.bfloat16` at loading halves the memory, and rounds small changes "
+        "by the training away.",
+        f"\n## Results\n\n{_results(run, stage)}",
+        f"\n## Versions\n\n{_versions(run)}\n",
+    ]
+    write_whole(checkpoint / MODEL_CARD, "\n".join(lines))
 
 
 def training(recipe: Recipe, run: Path, stage: str) -> dict[str, str]:
@@ -84,9 +79,8 @@ def num_parameters(checkpoint: Path) -> int:
     """Of the tensors in a checkpoint's safetensors files, from their headers; 0 where there are none."""
     total = 0
     for path in checkpoint.glob("*.safetensors"):
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        total += sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+        with safe_open(path, framework="numpy") as file:
+            total += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     return total
 
 

@@ -6,6 +6,7 @@ project: SFT and RL curves, and the results of every evaluation.
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from vcore_verl.config.recipe import Recipe, RecipeError
@@ -38,14 +39,14 @@ def check(recipe: Recipe) -> None:
 
 def run_name(recipe: Recipe, stage: str) -> str:
     """What a stage ("sft", "rl", "base", "pre_rl", "post_rl") is called in the trackers; the project is the recipe."""
-    variant = f"+{recipe.variant}" if recipe.variant else ""
-    before, after = f"{recipe.init.name}{variant}", f"{recipe.init.name}{variant}-{recipe.rl.name}"
+    run = Run(recipe)
+    before, after = f"{run.arm}-seed{recipe.seed}", f"{run.arm}-{run.rl_arm}-seed{recipe.seed}"
     return {
-        "sft": f"{before}-seed{recipe.seed}-sft",
-        "rl": f"{after}-seed{recipe.seed}-rl",
+        "sft": f"{before}-sft",
+        "rl": f"{after}-rl",
         "base": "base-evaluation",
-        "pre_rl": f"{before}-seed{recipe.seed}-evaluation",
-        "post_rl": f"{after}-seed{recipe.seed}-evaluation",
+        "pre_rl": f"{before}-evaluation",
+        "post_rl": f"{after}-evaluation",
     }[stage]
 
 
@@ -73,14 +74,5 @@ def add_metrics_file(backends: dict[str, Any], metrics: MetricsFile) -> None:
     """
     backends["metrics.jsonl"] = metrics
     if "tensorboard" in backends:
-        backends["tensorboard, flushed"] = _Flush(backends["tensorboard"].writer)
-
-
-class _Flush:
-    """In the form of a verl tracking backend."""
-
-    def __init__(self, writer: Any) -> None:
-        self.writer = writer
-
-    def log(self, data: dict[str, Any], step: int) -> None:
-        self.writer.flush()
+        flush = backends["tensorboard"].writer.flush
+        backends["tensorboard, flushed"] = SimpleNamespace(log=lambda data, step: flush())

@@ -1,7 +1,7 @@
 import torch
 
 from vcore_verl.builtin import base_model, tokenizer
-from vcore_verl.config.recipe import Base
+from vcore_verl.config.schema import Base
 from vcore_verl.runs.metrics_file import read
 
 SMALL = Base(

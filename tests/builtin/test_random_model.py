@@ -3,7 +3,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from vcore_verl.builtin import random_model
-from vcore_verl.config.recipe import Base
+from vcore_verl.config.schema import Base
 
 SMALL = Base(layers=2, hidden_size=64, heads=4, kv_heads=2, intermediate_size=96)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests import shipped
-from vcore_verl.config.recipe import RECIPES, Recipe, RecipeError, load, names, read, save, settings
+from vcore_verl.config.composition import RECIPES, names
+from vcore_verl.config.recipe import Recipe, RecipeError, load, read, save, settings
 
 COMBINATIONS = [(init, rl) for init in shipped.INITS for rl in shipped.ALGORITHMS if (init, rl) != ("none", "none")]
 

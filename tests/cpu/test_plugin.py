@@ -9,7 +9,7 @@ import pytest
 from torch.distributed.fsdp import CPUOffloadPolicy
 from verl.workers.engine.fsdp import transformer_impl
 
-from vcore_verl.config.recipe import ROOT
+from vcore_verl.config.composition import ROOT
 from vcore_verl.config.versions import mismatch
 from vcore_verl.cpu import cpu_environment, device_environment, patches
 

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from vcore_verl.config.recipe import ROOT, load
+from vcore_verl.config.composition import ROOT
+from vcore_verl.config.recipe import load
 from vcore_verl.objectives import Tokens, build
 
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n((?:# (\S+/\S+\.\w+)\n)?.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import shipped
-from vcore_verl.config.recipe import ROOT
+from vcore_verl.config.composition import ROOT
 from vcore_verl.cpu import cpu_environment
 
 pytestmark = pytest.mark.e2e

@@ -12,7 +12,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.tensorboard import scalars
-from vcore_verl.config.recipe import ROOT, load
+from vcore_verl.config.composition import ROOT
+from vcore_verl.config.recipe import load
 from vcore_verl.runs.layout import Run
 from vcore_verl.runs.metrics_file import read
 

@@ -16,7 +16,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from vcore_verl.config.recipe import ROOT, load
+from vcore_verl.config.composition import ROOT
+from vcore_verl.config.recipe import load
 from vcore_verl.runs.hashing import file_sha
 from vcore_verl.runs.layout import Run
 from vcore_verl.runs.metrics_file import last_step, read

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vcore_verl.config.recipe import ROOT, load
+from vcore_verl.config.composition import ROOT
+from vcore_verl.config.recipe import load
 from vcore_verl.evaluation.command import evaluate_command, num_workers, sampling_of, verify_evaluation
 from vcore_verl.evaluation.evaluate import _worker_environment
 from vcore_verl.evaluation.grading import Graded

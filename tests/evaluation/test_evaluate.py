@@ -13,7 +13,8 @@ import pytest
 
 from vcore_verl.builtin.base_model import build_model
 from vcore_verl.builtin.tokenizer import build
-from vcore_verl.config.recipe import ROOT, Base
+from vcore_verl.config.composition import ROOT
+from vcore_verl.config.schema import Base
 from vcore_verl.evaluation.evaluate import checkpoint_hash
 from vcore_verl.evaluation.job import JOB, EvaluationError, Job, Sampling
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vcore_verl.config.recipe import ROOT
+from vcore_verl.config.composition import ROOT
 from vcore_verl.pipeline.code import code_of
 
 # The real stages up to SFT, each with its own keys and code, and a program that leaves two files.

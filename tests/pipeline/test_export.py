@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from vcore_verl.builtin import base_model, tokenizer
-from vcore_verl.config.recipe import Base, load
+from vcore_verl.config.recipe import load
+from vcore_verl.config.schema import Base
 from vcore_verl.pipeline import export, export_stage, proof
 from vcore_verl.runs.hashing import Digests, file_sha
 from vcore_verl.runs.layout import ArtefactError, Run

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from vcore_verl.config.recipe import ROOT, Recipe, load, read
+from vcore_verl.config.composition import ROOT
+from vcore_verl.config.recipe import Recipe, load, read
 from vcore_verl.pipeline.pipeline import Pipeline
 from vcore_verl.pipeline.stages import Stage, dependencies, stages
 from vcore_verl.runs import lock

@@ -14,8 +14,9 @@ import psutil
 import pytest
 from rich.console import Console
 
+from vcore_verl.config.composition import ROOT
 from vcore_verl.config.errors import InputError
-from vcore_verl.config.recipe import ROOT, Recipe, RecipeError
+from vcore_verl.config.recipe import Recipe, RecipeError
 from vcore_verl.pipeline.pipeline import Pipeline
 from vcore_verl.pipeline.stages import Stage
 from vcore_verl.pipeline.sweep import arms, print_plan, run_all, total_seconds

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.tensorboard import scalars
-from vcore_verl.config.recipe import ROOT, load
+from vcore_verl.config.composition import ROOT
+from vcore_verl.config.recipe import load
 from vcore_verl.pipeline.tracking import evaluation_metrics, tracking_command
 from vcore_verl.runs.layout import Run
 

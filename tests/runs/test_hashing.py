@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from vcore_verl.config.recipe import ROOT
+from vcore_verl.config.composition import ROOT
 from vcore_verl.runs.hashing import Digests, replacement
 
 WRITER = """

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from vcore_verl.config.checks import BUILTIN
 from vcore_verl.config.errors import InputError
-from vcore_verl.config.recipe import BUILTIN, Recipe, read
+from vcore_verl.config.recipe import Recipe, read
 from vcore_verl.runs.layout import Run
 
 

@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from vcore_verl.builtin import arithmetic, tokenizer
-from vcore_verl.config.recipe import Base
+from vcore_verl.config.schema import Base
 from vcore_verl.data.rendering import Rendering, render
 from vcore_verl.runs.metrics_file import MetricsFile
 

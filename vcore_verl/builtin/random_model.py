@@ -14,7 +14,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from vcore_verl.builtin.families import FAMILIES, build_tokenizer
-from vcore_verl.config.recipe import Base
+from vcore_verl.config.schema import Base
 from vcore_verl.data import templates
 
 SAMPLES = Path(__file__).parent / "samples" / "nvidia" / "OpenMathReasoning"

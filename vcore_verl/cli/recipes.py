@@ -8,7 +8,9 @@ from rich.table import Table
 
 from vcore_verl.cli.output import add_verb, console, say
 from vcore_verl.config import verl_keys
-from vcore_verl.config.recipe import BUILTIN, Recipe, RecipeError, load, names, to_yaml
+from vcore_verl.config.checks import BUILTIN
+from vcore_verl.config.composition import names
+from vcore_verl.config.recipe import Recipe, RecipeError, load, to_yaml
 from vcore_verl.runs import tracking
 from vcore_verl.runtime import hardware
 from vcore_verl.runtime.process import StageFailed

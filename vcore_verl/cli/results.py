@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from vcore_verl.cli.output import add_verb, console, say
-from vcore_verl.config.recipe import RecipeError, is_recipe, load
+from vcore_verl.config.composition import is_recipe
+from vcore_verl.config.recipe import RecipeError, load
 from vcore_verl.runs.layout import Run
 from vcore_verl.runtime import process
 from vcore_verl.runtime.progress import shown

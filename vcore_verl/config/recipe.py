@@ -15,69 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from vcore_verl.config import checks, objectives
-from vcore_verl.config.checks import BUILTIN, BUILTIN_TASK, BUILTIN_TESTS
-from vcore_verl.config.composition import (
-    FULL,
-    GROUPS,
-    RECIPES,
-    ROOT,
-    composed,
-    content,
-    find,
-    is_recipe,
-    label,
-    names,
-    options,
-)
+from vcore_verl.config.composition import FULL, GROUPS, RECIPES, composed, content, find, label, options
 from vcore_verl.config.errors import RecipeError, suggestion
 from vcore_verl.config.overrides import leaves
-from vcore_verl.config.schema import (
-    NONE,
-    Base,
-    Data,
-    Evaluation,
-    Hardware,
-    Init,
-    Lora,
-    Model,
-    Probe,
-    Recipe,
-    Rl,
-    Sft,
-    init_section,
-)
-
-__all__ = [
-    "BUILTIN",
-    "BUILTIN_TASK",
-    "BUILTIN_TESTS",
-    "NONE",
-    "RECIPES",
-    "ROOT",
-    "Base",
-    "Data",
-    "Evaluation",
-    "Hardware",
-    "Init",
-    "Lora",
-    "Model",
-    "Probe",
-    "Recipe",
-    "RecipeError",
-    "Rl",
-    "Sft",
-    "compared_inits",
-    "init_of",
-    "init_settings",
-    "is_recipe",
-    "load",
-    "names",
-    "read",
-    "save",
-    "settings",
-    "to_yaml",
-    "typed",
-]
+from vcore_verl.config.schema import NONE, Init, Recipe, init_section
 
 SHORT = {"gpus": "hardware.gpus", "nodes": "hardware.nodes"}  # words for the keys that every machine changes
 # Keys that follow from a choice, and the choice.
@@ -87,9 +28,7 @@ CHOSEN = {
     "file": "the recipe",
 }
 NAMES = ("variant", "rl.variant")  # also where they look like numbers: 1e-6
-
-
-_NOT_OFFERED = ("verl", "file", "init_file", "rl_file")
+NOT_OFFERED = ("verl", "file", "init_file", "rl_file")  # for an unknown key
 
 
 def load(name: str, overrides: list[str]) -> Recipe:
@@ -282,10 +221,10 @@ def _unknown(config: DictConfig, key: str) -> str:
 def _nearest(config: DictConfig, key: str) -> str:
     """A hint at the known keys that the unknown `key` may stand for: same or similar last name, else its section's."""
     section, _, last = key.rpartition(".")
-    siblings = [name for name in OmegaConf.select(config, section) if name not in _NOT_OFFERED]
+    siblings = [name for name in OmegaConf.select(config, section) if name not in NOT_OFFERED]
     if hint := suggestion(last, siblings, section):
         return hint
-    known = [name for name in _keys(config) if name.rpartition(".")[2] not in _NOT_OFFERED]
+    known = [name for name in _keys(config) if name.rpartition(".")[2] not in NOT_OFFERED]
     same_name = [other for other in known if other.rpartition(".")[2] == last]
     found = same_name or difflib.get_close_matches(key, known, n=1, cutoff=0.8)
     if found:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from vcore_verl.config.recipe import BUILTIN, BUILTIN_TASK, BUILTIN_TESTS, Recipe, RecipeError
+from vcore_verl.config.checks import BUILTIN, BUILTIN_TASK, BUILTIN_TESTS
+from vcore_verl.config.recipe import Recipe, RecipeError
 from vcore_verl.cpu import cpu_environment
 from vcore_verl.data import decontaminate, funnel, sources, test_sets
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS

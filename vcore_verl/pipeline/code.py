@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from vcore_verl.config import objectives
-from vcore_verl.config.recipe import ROOT
+from vcore_verl.config.composition import ROOT
 
 PROJECT = ("vcore_verl", "reward")
 LEFT_OUT = ("vcore_verl.config", "vcore_verl.runs", "vcore_verl.runtime")

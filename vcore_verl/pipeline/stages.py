@@ -13,7 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vcore_verl.config.recipe import BUILTIN, BUILTIN_TASK, ROOT, Data, Recipe, settings
+from vcore_verl.config.checks import BUILTIN, BUILTIN_TASK
+from vcore_verl.config.composition import ROOT
+from vcore_verl.config.recipe import Recipe, settings
+from vcore_verl.config.schema import Data
 from vcore_verl.config.versions import package_version
 from vcore_verl.data.command import (
     base_command,

@@ -20,7 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from vcore_verl.config import verl_keys
-from vcore_verl.config.recipe import NONE, Recipe, RecipeError, compared_inits, load
+from vcore_verl.config.recipe import Recipe, RecipeError, compared_inits, load
+from vcore_verl.config.schema import NONE
 from vcore_verl.pipeline.pipeline import Pipeline, Step, require_answer
 from vcore_verl.runs import tracking
 from vcore_verl.runtime import guard, hardware, process

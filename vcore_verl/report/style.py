@@ -7,7 +7,7 @@ from typing import Any
 
 from vcore_verl.config.errors import RecipeError
 from vcore_verl.config.objectives import find
-from vcore_verl.config.recipe import NONE
+from vcore_verl.config.schema import NONE
 
 WIDTH = 7.0  # inches: a page's text width
 GREY = "#707070"

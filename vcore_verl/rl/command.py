@@ -6,8 +6,9 @@ from statistics import fmean
 from typing import Any
 
 from reward import warnings_for
+from vcore_verl.config.composition import ROOT
 from vcore_verl.config.overrides import merge, to_overrides
-from vcore_verl.config.recipe import ROOT, Recipe
+from vcore_verl.config.recipe import Recipe
 from vcore_verl.config.verl_keys import check_set_once
 from vcore_verl.cpu import ENGINE_MODULE, attention_implementation, device_environment
 from vcore_verl.rl.limits import check

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vcore_verl.config.recipe import ROOT
+from vcore_verl.config.composition import ROOT
 from vcore_verl.config.versions import package_version
 from vcore_verl.runs.hashing import write_whole
 

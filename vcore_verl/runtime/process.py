@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vcore_verl.config.recipe import ROOT
+from vcore_verl.config.composition import ROOT
 from vcore_verl.runs.metrics_file import GrowingFile
 from vcore_verl.runtime.diagnose import cause
 

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from vcore_verl.config.recipe import ROOT, Recipe
+from vcore_verl.config.composition import ROOT
+from vcore_verl.config.recipe import Recipe
 from vcore_verl.preflight.doctor import machine, network, software
 from vcore_verl.preflight.doctor.finding import Finding
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from huggingface_hub import constants, get_token, try_to_load_from_cache
 
-from vcore_verl.config.recipe import BUILTIN, Recipe
+from vcore_verl.config.checks import BUILTIN
+from vcore_verl.config.recipe import Recipe
 from vcore_verl.preflight.doctor.finding import Finding, judge
 from vcore_verl.runtime.hardware import in_cluster
 from vcore_verl.sft.command import RENDEZVOUS_PORT

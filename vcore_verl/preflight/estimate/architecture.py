@@ -10,8 +10,9 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
+from vcore_verl.config.checks import BUILTIN
 from vcore_verl.config.errors import InputError
-from vcore_verl.config.recipe import BUILTIN, Recipe
+from vcore_verl.config.recipe import Recipe
 
 
 class UnknownArchitecture(InputError):

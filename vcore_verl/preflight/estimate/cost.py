@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from vcore_verl.config.recipe import BUILTIN
+from vcore_verl.config.checks import BUILTIN
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.preflight.estimate.memory import EVALUATION_SHARE, GIB, SEQUENCES, cache_tokens, offloaded_bytes
 from vcore_verl.preflight.estimate.settings import Settings

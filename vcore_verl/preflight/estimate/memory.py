@@ -9,7 +9,7 @@ docs/operations.md lists, were found by counting all that this engine allocates 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from vcore_verl.config.recipe import Probe
+from vcore_verl.config.schema import Probe
 from vcore_verl.preflight.estimate.settings import RL, Settings
 from vcore_verl.rl.limits import gathers_sequences
 from vcore_verl.sft.limits import LOGIT_BYTES, LOGITS_BYTES

@@ -56,6 +56,19 @@ def test_a_variant_is_a_setting_of_the_command(base, trained):
     assert words == ["init=vcore", "rl=grpo", "seed=0", "variant=steps-7", "sft.steps=7"]
 
 
+def test_a_variant_of_rl_and_files_elsewhere_are_named_as_they_were_chosen(base, trained, tmp_path):
+    files = {"init": tmp_path / "sft.yaml", "rl": tmp_path / "dr_grpo.yaml"}
+    files["init"].write_text("name: sft")
+    files["rl"].write_text("defaults: [grpo, _self_]\nname: dr_grpo")
+    recipe = load("tiny", [f"init={files['init']}", f"rl={files['rl']}", "hardware.device=cpu", "rl.variant=slow"])
+    trained("sft", "dr_grpo", "rl=grpo")
+    save(recipe, base / "sft" / "seed0" / "dr_grpo" / "recipe.yaml")
+    (base / "sft" / "seed0" / "dr_grpo").rename(base / "sft" / "seed0" / "dr_grpo+slow")
+    (command,) = commands("tiny", collect(base).runs)
+    words = command.removeprefix("bash scripts/sft_then_grpo.sh tiny ").split()
+    assert words == [f"init={files['init']}", f"rl={files['rl']}", "seed=0", "rl.variant=slow"]
+
+
 def test_a_setting_that_is_newer_than_the_run_is_not_one_of_its_own(base, trained):
     trained("vcore", "grpo")
     path = base / "vcore" / "seed0" / "grpo" / "recipe.yaml"

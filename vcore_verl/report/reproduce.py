@@ -21,12 +21,10 @@ def commands(recipe_name: str, runs: Iterable[TrainedRun]) -> list[str]:
     """The fewest commands that make all of `runs`: one for all arms with the same seeds and the same settings."""
     seeds: dict[tuple[str, str, str, tuple[str, ...]], list[int]] = defaultdict(list)
     for run in runs:
-        recipe, overrides = _asked(recipe_name, run)
-        seeds[run.init, run.rl, recipe, overrides].append(run.seed)
+        seeds[_asked(recipe_name, run)].append(run.seed)
     inits: dict[tuple[str, str, tuple[int, ...], tuple[str, ...]], list[str]] = defaultdict(list)
     for (init, rl, recipe, overrides), numbers in seeds.items():
-        # A variant is an override.
-        inits[recipe, rl, tuple(sorted(numbers)), overrides].append(init.partition("+")[0])
+        inits[recipe, rl, tuple(sorted(numbers)), overrides].append(init)
     return [_command(names, *rest) for rest, names in inits.items()]
 
 
@@ -39,32 +37,35 @@ def _command(inits: list[str], recipe: str, rl: str, seeds: tuple[int, ...], ove
     return shlex.join(["bash", *words, *overrides])
 
 
-def _asked(recipe_name: str, run: TrainedRun) -> tuple[str, tuple[str, ...]]:
-    """The recipe, by its file where it lies elsewhere, and what the run's recipe.yaml says otherwise than it does now.
+def _asked(recipe_name: str, run: TrainedRun) -> tuple[str, str, str, tuple[str, ...]]:
+    """`init=`, `rl=` and the recipe, by their files where they lie elsewhere, and what recipe.yaml says beyond them.
 
-    Nothing of a run made elsewhere.
+    Nothing beyond them of a run whose recipe, or a file of it, is no more.
     """
+    by_folder = run.init.partition("+")[0], run.rl.partition("+")[0], recipe_name, ()
     if run.recipe is None:
-        return recipe_name, ()
+        return by_folder
+    init, rl = run.recipe.init_word, run.recipe.rl_word if run.rl != "none" else "none"
     word, found = run.recipe.file or recipe_name, settings(run.recipe)
     try:
-        expected = settings(load(word, [f"init={run.recipe.init.name}", f"rl={run.rl}", f"seed={run.seed}"]))
-    except RecipeError:  # of a recipe or an objective that is no more
-        return recipe_name, ()
+        expected = settings(load(word, [f"init={init}", f"rl={rl}", f"seed={run.seed}"]))
+    except RecipeError:
+        return by_folder
     if expected["hardware.device"] == "auto":  # resolved by the launcher
         expected["hardware.device"] = found["hardware.device"]
     written = OmegaConf.load(run.folder / RECIPE)  # a key that is newer than the run is not in it
-    return word, tuple(
+    overrides = (
         f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"
         for key, value in found.items()
         if value != expected.get(key) and OmegaConf.select(written, key, default=_ABSENT) is not _ABSENT
     )
+    return init, rl, word, tuple(overrides)
 
 
 def trained_differently(runs: Iterable[TrainedRun]) -> list[str]:
     """A line for every run whose settings, data, base model, packages or code are not those of most others.
 
-    The initialiser's own settings are compared within the initialiser, those of RL within the algorithm.
+    Settings of the SFT objective are compared within the objective, those of RL within the algorithm.
     """
     depends = {run.name: _depends(run) for run in runs}
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)

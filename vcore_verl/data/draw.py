@@ -23,22 +23,20 @@ class Draw(Generic[Item]):
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.offered = 0
-        self._copies: dict[int, int] = {}
         self._items: dict[int, Item] = {}
+        self._repeats: dict[int, int] = {}
         self._largest: list[int] = []  # negated ranks: a heap whose first is the largest rank
 
     def add(self, place: int, item: Item) -> None:
         self.offered += 1
         if place in self._items:
-            self._copies[place] += 1
+            self._repeats[place] += 1
             return
-        if len(self._items) == self.capacity:
-            if place > -self._largest[0]:
-                return
-            evicted = -heapq.heappop(self._largest)
-            del self._items[evicted], self._copies[evicted]
+        self._items[place], self._repeats[place] = item, 0
         heapq.heappush(self._largest, -place)
-        self._items[place], self._copies[place] = item, 1
+        if len(self._items) > self.capacity:
+            evicted = -heapq.heappop(self._largest)
+            del self._items[evicted], self._repeats[evicted]
 
     def ordered(self) -> list[Item]:
         """The drawn items by rank: any first part of them is itself a uniform draw."""
@@ -47,7 +45,7 @@ class Draw(Generic[Item]):
     @property
     def repeats(self) -> int:
         """Copies of drawn items beside the drawn ones."""
-        return sum(self._copies.values()) - len(self._items)
+        return sum(self._repeats.values())
 
     @property
     def left_out(self) -> int:

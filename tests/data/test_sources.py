@@ -5,8 +5,9 @@ import pytest
 from vcore_verl.data import templates
 from vcore_verl.data.hub import DataError
 from vcore_verl.data.published import Published, local_files, mirror_folder, mirrored_files
-from vcore_verl.data.sources import BIG_MATH, DAPO, known, open_source, recognise
+from vcore_verl.data.sources import DAPO, known, open_source, recognise
 
+BIG_MATH = "SynthLabsAI/Big-Math-RL-Verified"
 SAMPLES = mirror_folder("builtin:samples")
 ROLES = [(role, name) for role in ("sft", "rl") for name in known(role)]
 FIRST = {

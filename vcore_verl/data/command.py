@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 from rich.console import Console
@@ -58,22 +59,19 @@ def test_sets_command(recipe: Recipe, run: Run) -> Command:
 
 def is_builtin(recipe: Recipe) -> bool:
     """Whether the training data are made here. Raises `RecipeError` where only one of the two sets is."""
-    chosen = {"sft": recipe.data.sft, "rl": recipe.data.rl}
-    builtin = [role for role, name in chosen.items() if name.startswith(BUILTIN)]
-    if not builtin:
-        return False
-    if any(name != BUILTIN_TASK for name in chosen.values()):
-        raise RecipeError(f"data.{builtin[0]}={chosen[builtin[0]]}: set both data.sft and data.rl to {BUILTIN_TASK}")
-    return True
+    chosen = sources.named(recipe)
+    builtin = [f"data.{role}={name}" for role, name in chosen.items() if name.startswith(BUILTIN)]
+    if builtin and set(chosen.values()) != {BUILTIN_TASK}:
+        raise RecipeError(f"{builtin[0]}: set both data.sft and data.rl to {BUILTIN_TASK}")
+    return bool(builtin)
 
 
 def local_sources(recipe: Recipe) -> list[Path]:
     """The files and directories that the recipe names as sources, and this project's samples where they are used."""
-    chosen = {"sft": recipe.data.sft, "rl": recipe.data.rl}
     if is_builtin(recipe):
         return []
-    named = [Path(name).expanduser() for role, name in chosen.items() if name not in sources.known(role)]
-    return [*named, *samples(recipe)]
+    local = [name for role, name in sources.named(recipe).items() if name not in sources.known(role)]
+    return [*(Path(name).expanduser() for name in local), *samples(recipe)]
 
 
 def model_files(path: str) -> list[Path]:
@@ -87,19 +85,17 @@ def model_files(path: str) -> list[Path]:
 def samples(recipe: Recipe) -> list[Path]:
     """The folder of this project's samples, where `data.mirror` names it."""
     folder = mirror_folder(recipe.data.mirror)
-    return [folder] if folder is not None and recipe.data.mirror == SAMPLES else []
+    return [folder] if folder and recipe.data.mirror == SAMPLES else []
 
 
 def _check_sources(recipe: Recipe) -> None:
     mirror = mirror_folder(recipe.data.mirror)
     if mirror is not None and not mirror.is_dir():
         raise RecipeError(f"data.mirror={recipe.data.mirror} is no directory; {SAMPLES} has a dozen rows of each set")
-    for role, name in (("sft", recipe.data.sft), ("rl", recipe.data.rl)):
-        known = sources.known(role)
-        if name not in known and not Path(name).expanduser().exists():
-            raise RecipeError(
-                f"data.{role}={name} is neither a known source nor a file or directory; known: {', '.join(known)}"
-            )
+    for role, name in sources.named(recipe).items():
+        if name not in sources.known(role) and not Path(name).expanduser().exists():
+            known = ", ".join(sources.known(role))
+            raise RecipeError(f"data.{role}={name} is neither a known source nor a file or directory; known: {known}")
     rated = sources.known("rl").get(recipe.data.rl)
     if recipe.data.solve_rate is not None and rated is not None and not rated.rated:
         raise RecipeError(f"data.solve_rate: the problems of {recipe.data.rl} have none; leave it out")
@@ -117,36 +113,35 @@ def verify_base(recipe: Recipe, run: Run) -> None:
 
 def verify_data(recipe: Recipe, run: Run) -> None:
     """Raise `ArtefactError` unless every file holds as many rows as the summary written after it says."""
-    summary_path = run.data / "data.json"
-    if not summary_path.is_file():
-        raise ArtefactError(f"{summary_path} is missing")
-    rows = json.loads(summary_path.read_text())["rows"]
-    _verify_rows(run, {name: rows.get(name, 0) for name in ("sft", "rl")})
+    summary = run.data / "data.json"
+    _verify_rows(summary, _read(summary).get("rows", {}), ["sft", "rl"])
 
 
 def verify_test_sets(recipe: Recipe, run: Run) -> None:
     """Raise `ArtefactError` unless every evaluation set holds as many rows as the record written after them says."""
-    record_path = run.data / test_sets.RECORD
-    record = json.loads(record_path.read_text()) if record_path.is_file() else {}
-    if missing := [name for name in recipe.evaluation.datasets if name not in record]:
-        raise ArtefactError(f"{record_path} lacks {', '.join(missing)}")
-    _verify_rows(run, {name: record[name]["rows"] for name in recipe.evaluation.datasets})
+    record = run.data / test_sets.RECORD
+    _verify_rows(record, {name: made["rows"] for name, made in _read(record).items()}, recipe.evaluation.datasets)
 
 
-def _verify_rows(run: Run, expected: dict[str, int]) -> None:
-    for name, rows in expected.items():
-        path = run.data / f"{name}.parquet"
+def _verify_rows(record: Path, expected: dict[str, int], names: list[str]) -> None:
+    if missing := [name for name in names if name not in expected]:
+        raise ArtefactError(f"{record} lacks {', '.join(missing)}")
+    for name in names:
+        path = record.with_name(f"{name}.parquet")
         found = pq.read_metadata(path).num_rows if path.is_file() else 0
-        if found != rows:
-            raise ArtefactError(f"{path} holds {found} rows, expected {rows}")
+        if found != expected[name]:
+            raise ArtefactError(f"{path} holds {found} rows, expected {expected[name]}")
+
+
+def _read(record: Path) -> dict[str, Any]:
+    return json.loads(record.read_text()) if record.is_file() else {}
 
 
 def print_funnels(run: Run, console: Console) -> None:
     """How many rows each filter dropped, as far as the data have filters, and how many rows every set holds."""
-    summary = json.loads((run.data / "data.json").read_text())
+    summary, tests = _read(run.data / "data.json"), _read(run.data / test_sets.RECORD)
     for name, record in summary.get("sets", {}).items():
         console.print(funnel.table(name, record))
-    tests = json.loads((run.data / test_sets.RECORD).read_text())
     counts = summary["rows"] | {name: record["rows"] for name, record in tests.items()}
     rows = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     console.print(f"rows: {rows}\ndata: {run.data}", highlight=False, soft_wrap=True)

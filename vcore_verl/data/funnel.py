@@ -1,19 +1,33 @@
-"""How many rows each filter left, for people and for `data.json`. Imports no torch."""
+"""What rows are dropped for, and how many each check left, for people and for `data.json`. Imports no torch."""
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from rich.table import Table
 
 
+@dataclass(frozen=True)
+class Check:
+    """A row, or the example made of it, that it `rejects` is dropped for the `reason`."""
+
+    reason: str
+    rejects: Callable[[Any], bool]
+
+
 class Funnel:
     """Rows read, and rows dropped for each reason, in the order in which reasons are looked at."""
 
-    def __init__(self, reasons: list[str]) -> None:
+    def __init__(self, reasons: Iterable[str]) -> None:
         self.read = 0
         self.dropped = dict.fromkeys(reasons, 0)
 
-    def drop(self, reason: str, rows: int = 1) -> None:
-        self.dropped[reason] += rows
+    def passes(self, item: Any, checks: Iterable[Check]) -> bool:
+        """Whether no check rejects `item`, which else is counted as dropped by the first that does."""
+        failed = next((check for check in checks if check.rejects(item)), None)
+        if failed is not None:
+            self.dropped[failed.reason] += 1
+        return failed is None
 
     def steps(self) -> list[dict[str, Any]]:
         """For each reason the rows dropped and the rows left."""

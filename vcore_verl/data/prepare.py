@@ -6,6 +6,7 @@ again from its beginning, with the same outcome. Imports no torch.
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,15 @@ from rich.console import Console
 from transformers import AutoTokenizer
 
 from reward import compute_score
-from vcore_verl.config.recipe import Recipe
+from vcore_verl.config.recipe import Data, Recipe
 from vcore_verl.data.decontaminate import WORDS, EvaluationProblems, chosen, normalised, problems
-from vcore_verl.data.funnel import table
+from vcore_verl.data.funnel import Check, Funnel, table
 from vcore_verl.data.hub import DataError
-from vcore_verl.data.published import Opened, mirror_folder
+from vcore_verl.data.published import mirror_folder
 from vcore_verl.data.rendering import render, render_prompt
 from vcore_verl.data.rows import rl_row, sft_row, write_rows
-from vcore_verl.data.selection import SEED, Check, Selection, select
-from vcore_verl.data.sources import Example, Source, known, open_source
+from vcore_verl.data.selection import SEED, select
+from vcore_verl.data.sources import Example, Source, known, named, open_source
 from vcore_verl.runs.hashing import file_sha, write_whole
 from vcore_verl.runs.layout import Run
 from vcore_verl.runs.metrics_file import MetricsFile
@@ -34,92 +35,49 @@ def prepare(recipe: Recipe, run: Run) -> None:
 
     Raises `DataError` for what cannot be had, and where fewer rows are fit than asked for.
     """
+    data = recipe.data
     run.data.mkdir(parents=True, exist_ok=True)
     (run.data / "data.json").unlink(missing_ok=True)
     progress = Progress(run.data / "progress.jsonl", expected_rows(recipe))
-    mirror = mirror_folder(recipe.data.mirror)
+    mirror = mirror_folder(data.mirror)
     # Both sources are opened first, so that access errors surface before anything is read.
     opened = {
-        "sft": open_source("sft", recipe.data.sft, mirror, recipe.data.sft_revision),
-        "rl": open_source("rl", recipe.data.rl, mirror, recipe.data.rl_revision),
+        "sft": open_source("sft", data.sft, mirror, data.sft_revision),
+        "rl": open_source("rl", data.rl, mirror, data.rl_revision),
     }
     tokenizer = AutoTokenizer.from_pretrained(run.base_hf if run.base_hf.is_dir() else recipe.model.path)
-    record: dict[str, Any] = {"rows": {}, "sets": {}, "decontaminated": chosen(recipe)}
     asked: list[str] = []
     for questions in problems(recipe):
         asked += questions
         progress.row()
-    checks = Checks(recipe, tokenizer, EvaluationProblems(asked))
-    for role, rows_of in (("sft", _sft_rows), ("rl", _rl_rows)):
-        source, stream = opened[role]
-        selection = _select(recipe, role, source, stream, checks, progress)
+    evaluation = EvaluationProblems(asked)
+    record: dict[str, Any] = {"rows": {}, "sets": {}, "decontaminated": chosen(recipe)}
+    supervised: set[str] = set()  # problems that were chosen for SFT are not taken again for RL
+    for role, (source, stream) in opened.items():
+        count, solve_rate = (data.num_sft, None) if role == "sft" else (data.num_rl, data.solve_rate)
+        checks = partial(_checks, role, source, data, tokenizer, evaluation, supervised)
+        examples, funnel = select(source, stream, count, checks, solve_rate, progress.row)
+        made = {"source": stream.origin, "form": source.name, "revision": stream.revision, "seed": SEED}
+        made |= {"rows_read": funnel.read, "funnel": funnel.steps()}
+        Console(width=120).print(table(role, made))
+        if len(examples) < count:
+            raise _too_few(role, count, len(examples), funnel, stream.origin)
         path = run.data / f"{role}.parquet"
-        write_rows(path, rows_of(selection))
-        record["rows"][role] = len(selection.examples)
-        record["sets"][role] = _record(source, stream, selection) | {"sha256": file_sha(path)}
-        if role == "sft" and recipe.data.overlong == "truncate":
-            record["sets"][role]["truncated"] = sum(map(checks.overlong_trace, selection.examples))
+        write_rows(path, [_row(role, example, index) for index, example in enumerate(examples)])
+        record["rows"][role] = count
+        record["sets"][role] = made | {"sha256": file_sha(path)}
+        if role == "sft":
+            supervised.update(normalised(example.problem) for example in examples)
+            if data.overlong == "truncate":
+                record["sets"]["sft"]["truncated"] = sum(_overlong(data, tokenizer, example) for example in examples)
     write_whole(run.data / "data.json", json.dumps(record, indent=2) + "\n")
     progress.end()
 
 
 def expected_rows(recipe: Recipe) -> int:
     """About how many progress steps there will be, as far as the published sizes of the sources tell."""
-    names = {"sft": recipe.data.sft, "rl": recipe.data.rl}
-    published = sum(known(role)[name].size for role, name in names.items() if name in known(role))
+    published = sum(known(role)[name].size for role, name in named(recipe).items() if name in known(role))
     return published + recipe.data.num_sft + recipe.data.num_rl + len(chosen(recipe))
-
-
-class Checks:
-    """The expensive checks of a recipe. Problems that were chosen for SFT are not taken again for RL."""
-
-    def __init__(self, recipe: Recipe, tokenizer: Any, evaluation: EvaluationProblems) -> None:
-        self.data = recipe.data
-        self.tokenizer = tokenizer
-        self.evaluation = evaluation
-        self.supervised: set[str] = set()
-
-    def sft(self, source: Source) -> list[Check]:
-        checks = self._problem_checks()
-        if self.data.overlong == "drop":
-            checks.append(Check(f"longer than data.cutoff_tokens={self.data.cutoff_tokens}", self.overlong_trace))
-        if source.verified:
-            checks.append(Check("the last boxed answer is not the expected one", _wrong))
-        return checks
-
-    def rl(self, source: Source) -> list[Check]:
-        limit = self.data.max_prompt_tokens
-        return [
-            Check("an SFT problem", lambda example: normalised(example.problem) in self.supervised),
-            *self._problem_checks(),
-            Check(f"prompt longer than data.max_prompt_tokens={limit}", self._overlong_prompt),
-        ]
-
-    def overlong_trace(self, example: Example) -> bool:
-        messages = sft_row(example.prompt, example.trace)["messages"]
-        return len(render(self.tokenizer, messages).input_ids) > self.data.cutoff_tokens
-
-    def _overlong_prompt(self, example: Example) -> bool:
-        text = render_prompt(self.tokenizer, example.prompt)
-        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"]) > self.data.max_prompt_tokens
-
-    def _problem_checks(self) -> list[Check]:
-        seen: set[str] = set()
-
-        def repeats(example: Example) -> bool:
-            key = normalised(example.problem)
-            repeated = key in seen
-            seen.add(key)
-            return repeated
-
-        return [
-            Check("a problem that came before", repeats),
-            Check("a benchmark's problem", lambda example: self.evaluation.contains(example.problem)),
-            Check(
-                f"{WORDS} words in a row of a benchmark's problem",
-                lambda example: self.evaluation.overlaps(example.problem),
-            ),
-        ]
 
 
 class Progress:
@@ -127,64 +85,73 @@ class Progress:
 
     def __init__(self, path: Path, expected: int) -> None:
         self.file = MetricsFile(path, expected)
-        self.expected = expected
         self.rows = 0
         self.written = 0.0
 
     def row(self) -> None:
         self.rows += 1
         if time.monotonic() - self.written >= PROGRESS_SECONDS:
-            self._write(max(self.rows, self.expected))
+            self.file.total = max(self.rows, self.file.total)
+            self.file.log({}, self.rows)
+            self.written = time.monotonic()
 
     def end(self) -> None:
-        self._write(self.rows)
-
-    def _write(self, total: int) -> None:
-        self.file.total = total
+        self.file.total = self.rows
         self.file.log({}, self.rows)
-        self.written = time.monotonic()
 
 
-def _select(recipe: Recipe, role: str, source: Source, stream: Opened, checks: Checks, progress: Progress) -> Selection:
-    asked = recipe.data.num_sft if role == "sft" else recipe.data.num_rl
-    made = checks.sft if role == "sft" else checks.rl
-    solve_rate = recipe.data.solve_rate if role == "rl" else None
-    selection = select(source, stream, asked, lambda: made(source), solve_rate, progress.row)
-    Console(width=120).print(table(role, _record(source, stream, selection)))
-    found = len(selection.examples)
-    if found < asked:
-        lost = max(selection.funnel.steps(), key=lambda step: step["dropped"])
-        why = f"most were dropped as: {lost['reason']}" if lost["dropped"] else "none was dropped"
-        raise DataError(
-            f"data.num_{role}={asked}, and {found} of {selection.funnel.read} rows of {stream.origin} are fit ({why}): "
-            f"set data.num_{role}={found} or less"
-        )
-    if role == "sft":
-        checks.supervised = {normalised(example.problem) for example in selection.examples}
-    return selection
+def _checks(
+    role: str, source: Source, data: Data, tokenizer: Any, evaluation: EvaluationProblems, supervised: set[str]
+) -> list[Check]:
+    """The expensive checks of one pass over the examples of "sft" or "rl"; `supervised` are SFT's chosen problems."""
+    seen: set[str] = set()
+
+    def repeats(example: Example) -> bool:
+        key = normalised(example.problem)
+        repeated = key in seen
+        seen.add(key)
+        return repeated
+
+    def overlong_prompt(example: Example) -> bool:
+        text = render_prompt(tokenizer, example.prompt)
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"]) > data.max_prompt_tokens
+
+    checks = [
+        Check("a problem that came before", repeats),
+        Check("a benchmark's problem", lambda example: evaluation.contains(example.problem)),
+        Check(f"{WORDS} words in a row of a benchmark's problem", lambda example: evaluation.overlaps(example.problem)),
+    ]
+    if role == "rl":
+        repeated = Check("an SFT problem", lambda example: normalised(example.problem) in supervised)
+        too_long = Check(f"prompt longer than data.max_prompt_tokens={data.max_prompt_tokens}", overlong_prompt)
+        return [repeated, *checks, too_long]
+    if data.overlong == "drop":
+        reason = f"longer than data.cutoff_tokens={data.cutoff_tokens}"
+        checks.append(Check(reason, lambda example: _overlong(data, tokenizer, example)))
+    if source.verified:
+        checks.append(Check("the last boxed answer is not the expected one", _wrong))
+    return checks
+
+
+def _overlong(data: Data, tokenizer: Any, example: Example) -> bool:
+    messages = sft_row(example.prompt, example.trace)["messages"]
+    return len(render(tokenizer, messages).input_ids) > data.cutoff_tokens
 
 
 def _wrong(example: Example) -> bool:
     return compute_score("math", example.trace, example.answer)["acc"] != 1.0
 
 
-def _sft_rows(selection: Selection) -> list[dict[str, Any]]:
-    return [sft_row(example.prompt, example.trace) for example in selection.examples]
+def _row(role: str, example: Example, index: int) -> dict[str, Any]:
+    if role == "sft":
+        return sft_row(example.prompt, example.trace)
+    return rl_row(example.data_source, example.prompt, example.answer, "rl", index, f"rl-{index}")
 
 
-def _rl_rows(selection: Selection) -> list[dict[str, Any]]:
-    return [
-        rl_row(example.data_source, example.prompt, example.answer, "rl", index, f"rl-{index}")
-        for index, example in enumerate(selection.examples)
-    ]
-
-
-def _record(source: Source, stream: Opened, selection: Selection) -> dict[str, Any]:
-    return {
-        "source": stream.origin,
-        "form": source.name,
-        "revision": stream.revision,
-        "seed": SEED,
-        "rows_read": selection.funnel.read,
-        "funnel": selection.funnel.steps(),
-    }
+def _too_few(role: str, asked: int, found: int, funnel: Funnel, origin: str) -> DataError:
+    reason, rows = max(funnel.dropped.items(), key=lambda item: item[1])
+    why = f"most were dropped as: {reason}" if rows else "none was dropped"
+    return DataError(
+        f"data.num_{role}={asked}, and {found} of {funnel.read} rows of {origin} are fit ({why}): "
+        f"set data.num_{role}={found} or less"
+    )

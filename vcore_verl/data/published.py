@@ -16,7 +16,6 @@ Row = dict[str, Any]
 
 SAMPLES = "builtin:samples"  # a mirror with a dozen rows of each set, written for this project
 READERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
-OPEN_COPIES = {"SynthLabsAI/Big-Math-RL-Verified": "open-r1/Big-Math-RL-Verified-Processed"}
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,12 @@ class Published:
     split: str
     config: str | None = None
     file: str | None = None
+
+
+BIG_MATH = Published("SynthLabsAI/Big-Math-RL-Verified", "train")
+BIG_MATH_OPEN = Published("open-r1/Big-Math-RL-Verified-Processed", "train", "all")
+# Of a gated set the copy that nobody has to ask for; Big-Math's lacks a seventh of the problems.
+OPEN_COPIES = {BIG_MATH.hub_id: BIG_MATH_OPEN.hub_id}
 
 
 @dataclass(frozen=True)
@@ -60,27 +65,27 @@ def open_published(published: Published, mirror: Path | None = None, revision: s
 
 def open_files(files: list[Path], origin: str, key: str) -> Opened:
     """The rows of local files of one kind, in order; `key` is the recipe's that names them."""
-    return Opened(origin, _listing_digest(files), _Rows(files, key))
+    listing = "\n".join(f"{file.name} {file.stat().st_size}" for file in files)
+    return Opened(origin, hashlib.sha256(listing.encode()).hexdigest(), _Rows(files, key))
 
 
+@dataclass(frozen=True)
 class _Rows:
     """The rows of local files. Raises `DataError` for a broken one, with the recipe's key, the file and the line."""
 
-    def __init__(self, files: list[Path], key: str) -> None:
-        from datasets import load_dataset
-
-        self.files, self.key = files, key
-        names = [str(file) for file in files]
-        self.rows = load_dataset(READERS[files[0].suffix], data_files=names, split="train", streaming=True)
+    files: list[Path]
+    key: str
 
     def __iter__(self) -> Iterator[Row]:
+        from datasets import load_dataset
         from datasets.exceptions import DatasetGenerationError
 
+        names = [str(file) for file in self.files]
         try:
-            yield from self.rows
+            yield from load_dataset(READERS[self.files[0].suffix], data_files=names, split="train", streaming=True)
         except (DatasetGenerationError, ValueError, OSError) as error:
             what = next(filter(None, map(_broken_line, self.files)), None)
-            what = what or f"{', '.join(map(str, self.files))}: {str(error.__cause__ or error).splitlines()[0]}"
+            what = what or f"{', '.join(names)}: {str(error.__cause__ or error).splitlines()[0]}"
             raise DataError(f"{self.key}: {what}") from error
 
 
@@ -139,11 +144,6 @@ def mirrored_files(published: Published, mirror: Path) -> list[Path]:
 def _names(file: Path, name: str) -> bool:
     """Whether a folder or the file is called `name`, or the file `name-<shard>`."""
     return name in (*file.parts, file.stem) or file.stem.startswith(f"{name}-")
-
-
-def _listing_digest(files: list[Path]) -> str:
-    lines = [f"{file.name} {file.stat().st_size}" for file in files]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _open_hub(published: Published, revision: str | None) -> Opened:

@@ -6,14 +6,24 @@ Columns and traps of the published sets are those of their cards. Imports no tor
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from vcore_verl.config.recipe import Recipe
 from vcore_verl.data import templates
 from vcore_verl.data.benchmarks.catalogue import held_out
+from vcore_verl.data.funnel import Check
 from vcore_verl.data.hub import DataError
-from vcore_verl.data.published import Opened, Published, Row, local_files, open_files, open_published
+from vcore_verl.data.published import (
+    BIG_MATH,
+    BIG_MATH_OPEN,
+    Opened,
+    Published,
+    Row,
+    local_files,
+    open_files,
+    open_published,
+)
 from vcore_verl.data.rows import Messages, user
 
 
@@ -34,18 +44,10 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Filter:
-    """Rows that do not `keep` are dropped, for the `reason` that the funnel shows."""
-
-    reason: str
-    keep: Callable[[Row], bool]
-
-
-@dataclass(frozen=True)
 class Source:
     """A training source.
 
-    A row has all of `columns`, and is read only where it passes every one of `filters`. `size` is the number of
+    A row has all of `columns`, and is read only where none of `filters` rejects it. `size` is the number of
     published rows, for the progress bar. `supervised` sources have traces, and `verified` ones answers that these must
     reach; `rated` ones say how often a small model solved a problem.
     """
@@ -55,28 +57,25 @@ class Source:
     example: Callable[[Row], Example]
     published: Published | None = None
     size: int = 0
-    filters: tuple[Filter, ...] = ()
+    filters: tuple[Check, ...] = ()
     supervised: bool = False
     verified: bool = False
     rated: bool = False
 
 
-def equals(column: str, value: str) -> Filter:
-    return Filter(f"{column} is not {value}", lambda row: row[column] == value)
+def equals(column: str, value: str) -> Check:
+    return Check(f"{column} is not {value}", lambda row: row[column] != value)
 
 
-def not_held_out(column: str) -> Filter:
-    return Filter("kept for testing", lambda row: not held_out(row[column] or ""))
+def _columns(problem: str, answer: str = "", trace: str = "", data_source: str = "") -> Callable[[Row], Example]:
+    """Rows with a column for each part of an example, "" for a part that they lack."""
 
+    def example(row: Row) -> Example:
+        asked = templates.question_of(_text(row[problem]))
+        parts = _text(row.get(answer)), _text(row.get(trace))
+        return Example(asked, user(templates.math(asked)), *parts, data_source, row.get("llama8b_solve_rate"))
 
-def _open_math_reasoning(row: Row) -> Example:
-    problem, answer, trace = (_text(row[column]) for column in ("problem", "expected_answer", "generated_solution"))
-    return Example(problem, user(templates.math(problem)), answer, trace)
-
-
-def _vcore_data(row: Row) -> Example:
-    problem = templates.question_of(_text(row["question"]))
-    return Example(problem, user(templates.math(problem)), "", _text(row["cot"]))
+    return example
 
 
 def _conversation(row: Row) -> Example:
@@ -84,15 +83,6 @@ def _conversation(row: Row) -> Example:
     if not turns or turns[-1]["role"] != "assistant":
         return Example("", [], "")
     return Example(_asked(turns[:-1]), turns[:-1], "", turns[-1]["content"])
-
-
-def _problem(problem_column: str, answer_column: str, data_source: str) -> Callable[[Row], Example]:
-    def example(row: Row) -> Example:
-        problem, rate = _text(row[problem_column]), row.get("llama8b_solve_rate")
-        answer = _text(row[answer_column])
-        return Example(problem, user(templates.math(problem)), answer, data_source=data_source, solve_rate=rate)
-
-    return example
 
 
 def _verl(row: Row) -> Example:
@@ -119,7 +109,7 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value).strip()
 
 
-BIG_MATH, DAPO = "SynthLabsAI/Big-Math-RL-Verified", "BytedTsinghua-SIA/DAPO-Math-17k"
+DAPO = "BytedTsinghua-SIA/DAPO-Math-17k"
 _DAPO_WRAPPER = re.compile(
     r"Solve the following math problem step by step\. The last line of your response should be of the form Answer:"
     r"[^\n]*\n+(?P<problem>.*?)\n+Remember to put your answer on its own line after \"Answer:\"\.\s*",
@@ -130,7 +120,7 @@ SFT_SOURCES = (
     Source(
         name="nvidia/OpenMathReasoning",
         columns=("problem", "generated_solution", "expected_answer", "problem_type", "generation_model"),
-        example=_open_math_reasoning,
+        example=_columns("problem", "expected_answer", "generated_solution"),
         published=Published("nvidia/OpenMathReasoning", "cot"),
         size=3_201_061,
         filters=(equals("problem_type", "has_answer_extracted"), equals("generation_model", "DeepSeek-R1")),
@@ -140,32 +130,30 @@ SFT_SOURCES = (
     Source(
         name="XanderGong/VCORE-data",
         columns=("question", "cot"),
-        example=_vcore_data,
+        example=_columns("question", trace="cot"),
         published=Published("XanderGong/VCORE-data", "train", file="math_train_format.json"),
         size=3_200,
         supervised=True,
     ),
     Source(name="conversations", columns=("messages",), example=_conversation, supervised=True),
 )
+
+
+def _big_math(published: Published, problem: str, answer: str, size: int) -> Source:
+    return Source(
+        name=published.hub_id,
+        columns=(problem, answer, "source", "llama8b_solve_rate"),
+        example=_columns(problem, answer, data_source=BIG_MATH.hub_id),
+        published=published,
+        size=size,
+        filters=(Check("kept for testing", lambda row: held_out(row[problem] or "")),),
+        rated=True,
+    )
+
+
 RL_SOURCES = (
-    Source(
-        name=BIG_MATH,
-        columns=("problem", "answer", "source", "llama8b_solve_rate"),
-        example=_problem("problem", "answer", BIG_MATH),
-        published=Published(BIG_MATH, "train"),
-        size=251_122,
-        filters=(not_held_out("problem"),),
-        rated=True,
-    ),
-    Source(
-        name="open-r1/Big-Math-RL-Verified-Processed",
-        columns=("prompt", "solution", "source", "llama8b_solve_rate"),
-        example=_problem("prompt", "solution", BIG_MATH),
-        published=Published("open-r1/Big-Math-RL-Verified-Processed", "train", "all"),
-        size=215_608,
-        filters=(not_held_out("prompt"),),
-        rated=True,
-    ),
+    _big_math(BIG_MATH, "problem", "answer", size=251_122),
+    _big_math(BIG_MATH_OPEN, "prompt", "solution", size=215_608),
     Source(
         name=DAPO,
         columns=("data_source", "prompt", "reward_model"),
@@ -173,10 +161,15 @@ RL_SOURCES = (
         published=Published(DAPO, "train"),
         size=1_791_700,
     ),
-    Source(name="problems", columns=("problem", "answer"), example=_problem("problem", "answer", "math")),
+    Source(name="problems", columns=("problem", "answer"), example=_columns("problem", "answer", data_source="math")),
     Source(name="verl's RL rows", columns=("data_source", "prompt", "reward_model"), example=_verl),
 )
 SOURCES = {"sft": SFT_SOURCES, "rl": RL_SOURCES}
+
+
+def named(recipe: Recipe) -> dict[str, str]:
+    """The sources that the recipe names for "sft" and for "rl": hub ids, or local files or directories."""
+    return {"sft": recipe.data.sft, "rl": recipe.data.rl}
 
 
 def known(role: str) -> dict[str, Source]:
@@ -192,11 +185,11 @@ def open_source(role: str, name: str, mirror: Path | None, revision: str | None)
     source = known(role).get(name)
     if source is not None and source.published is not None:
         opened = open_published(source.published, mirror, revision)
-        if missing := sorted(set(source.columns) - set(_first_row(opened))):
+        if missing := sorted(set(source.columns) - set(next(iter(opened.rows), {}))):
             raise DataError(f"data.{role}: {opened.origin} lacks the columns {', '.join(missing)}")
         return source, opened
     opened = open_files(local_files(Path(name).expanduser()), name, f"data.{role}")
-    return recognise(role, name, set(_first_row(opened))), opened
+    return recognise(role, name, set(next(iter(opened.rows), {}))), opened
 
 
 def recognise(role: str, name: str, columns: set[str]) -> Source:
@@ -211,7 +204,3 @@ def recognise(role: str, name: str, columns: set[str]) -> Source:
     what = "fit several sources" if fitting else "fit no source"
     options = "; ".join(f"{source.name}: {', '.join(source.columns)}" for source in fitting or forms.values())
     raise DataError(f"data.{role}={name}: its columns ({', '.join(sorted(columns)) or 'none'}) {what} ({options})")
-
-
-def _first_row(opened: Opened) -> Row:
-    return next(islice(opened.rows, 1), {})

@@ -6,7 +6,7 @@ import pytest
 
 import reward
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS, held_out
-from vcore_verl.data.benchmarks.declaration import Stratified
+from vcore_verl.data.benchmarks.prepare import stratified
 
 MATH = (
     "You are a helpful and accurate assistant for solving the following math problem:\n"
@@ -160,10 +160,10 @@ def test_sizes_are_those_of_the_papers_table_8():
 
 def test_a_stratified_draw_keeps_the_distribution_and_is_repeatable():
     rows = [{"kind": "abbcccc"[position % 7], "id": position} for position in range(7000)]
-    draw = Stratified("kind", 100, seed=1).draw(rows)
+    draw = stratified(rows, "kind", 100, seed=1)
     assert Counter(row["kind"] for row in draw) == {"a": 14, "b": 29, "c": 57}
-    assert draw == Stratified("kind", 100, seed=1).draw(rows)
-    assert draw != Stratified("kind", 100, seed=2).draw(rows)
+    assert draw == stratified(rows, "kind", 100, seed=1)
+    assert draw != stratified(rows, "kind", 100, seed=2)
     assert [row["id"] for row in draw] == sorted(row["id"] for row in draw)
 
 

@@ -63,7 +63,7 @@ def test_a_data_set_without_samples_is_named_with_those_that_have_some(tmp_path)
         (
             BENCHMARKS["supergpqa_1k"],
             [dict.fromkeys(BENCHMARKS["supergpqa_1k"].columns, "a")],
-            "1000 problems are drawn",
+            "has 1000 problems, the rows hold 1",
         ),
     ],
 )
@@ -74,5 +74,5 @@ def test_rows_that_are_not_the_benchmark_are_refused(benchmark, rows, message):
 
 def test_repeated_problems_count_once():
     rows = [{"problem": f"{number % 4}?", "answer": "1", "source": "a"} for number in range(8)]
-    benchmark = replace(BENCHMARKS["big_math"], keep=lambda row: True, sample=None, size=4)
+    benchmark = replace(BENCHMARKS["big_math"], keep=lambda row: True, stratified_by=None, size=4)
     assert len(to_problems(benchmark, rows)) == 4

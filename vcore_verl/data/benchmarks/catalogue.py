@@ -3,8 +3,8 @@
 import hashlib
 import zlib
 
-from vcore_verl.data.benchmarks.declaration import Benchmark, Problem, Stratified
-from vcore_verl.data.published import Published, Row
+from vcore_verl.data.benchmarks.declaration import Benchmark, Problem
+from vcore_verl.data.published import BIG_MATH, BIG_MATH_OPEN, Published, Row
 from vcore_verl.data.templates import LETTERS, math, multiple_choice
 
 _RBENCH_OPTIONS = "ABCDEF"
@@ -17,19 +17,13 @@ def held_out(problem: str) -> bool:
 
 
 def _aime(row: Row, position: int) -> Problem:
-    year = str(row.get("year", "2025"))
-    return Problem(f"aime-{year}-{row['id']}", math(row["problem"]), _without_leading_zeros(str(row["answer"])))
-
-
-def _without_leading_zeros(answer: str) -> str:
-    """AIME answers are printed as 000-999; a model writes 70."""
-    return answer.strip().lstrip("0") or "0"
+    answer = str(row["answer"]).strip().lstrip("0") or "0"  # printed as 000-999; a model writes 70
+    return Problem(f"aime-{row.get('year', '2025')}-{row['id']}", math(row["problem"]), answer)
 
 
 def _olympiad(row: Row, position: int) -> Problem:
-    return Problem(
-        f"olympiad-{row.get('id', position)}", math(row["question"]), row["final_answer"][0].strip().strip("$")
-    )
+    answer = row["final_answer"][0].strip().strip("$")
+    return Problem(f"olympiad-{row.get('id', position)}", math(row["question"]), answer)
 
 
 def _rbench(row: Row, position: int) -> Problem:
@@ -68,10 +62,10 @@ def _big_math(name: str, published: Published, problem: str, answer: str) -> Ben
         columns=(problem, answer, "source"),
         problem=to_problem,
         size=500,
-        data_source="SynthLabsAI/Big-Math-RL-Verified",
+        data_source=BIG_MATH.hub_id,
         keep=lambda row: held_out(row[problem]),
         distinct=problem,
-        sample=Stratified("source", 500, seed=42),
+        stratified_by="source",
     )
 
 
@@ -109,7 +103,7 @@ BENCHMARKS = {
             problem=_supergpqa,
             size=1000,
             data_source="supergpqa",
-            sample=Stratified("discipline", 1000, seed=42),
+            stratified_by="discipline",
         ),
         Benchmark(
             name="math500",
@@ -127,13 +121,7 @@ BENCHMARKS = {
             size=1319,
             data_source="openai/gsm8k",
         ),
-        _big_math("big_math", Published("SynthLabsAI/Big-Math-RL-Verified", "train"), "problem", "answer"),
-        # The copy that nobody has to ask for lacks a seventh of the problems.
-        _big_math(
-            "big_math_open",
-            Published("open-r1/Big-Math-RL-Verified-Processed", "train", "all"),
-            "prompt",
-            "solution",
-        ),
+        _big_math("big_math", BIG_MATH, "problem", "answer"),
+        _big_math("big_math_open", BIG_MATH_OPEN, "prompt", "solution"),
     )
 }

@@ -1,8 +1,9 @@
 """Published rows -> parquet in verl's RL row format, which evaluation reads."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
+from random import Random
 
 from vcore_verl.data.benchmarks.declaration import Benchmark, Problem
 from vcore_verl.data.hub import DataError
@@ -17,14 +18,12 @@ def prepare(benchmark: Benchmark, output: Path, mirror: Path | None = None, max_
     Raises `DataError` for rows that cannot be had, missing columns, a number of problems that is not the benchmark's,
     and repeated ids.
     """
-    problems = enumerate(to_problems(benchmark, _published(benchmark, mirror), max_prompts))
-    write_rows(
-        output,
-        (
-            rl_row(benchmark.data_source, user(problem.prompt), problem.gold, "test", index, problem.prompt_id)
-            for index, problem in problems
-        ),
+    problems = to_problems(benchmark, _published(benchmark, mirror), max_prompts)
+    rows = (
+        rl_row(benchmark.data_source, user(problem.prompt), problem.gold, "test", index, problem.prompt_id)
+        for index, problem in enumerate(problems)
     )
+    write_rows(output, rows)
 
 
 def every_problem(benchmark: Benchmark, mirror: Path | None) -> list[Problem]:
@@ -40,13 +39,8 @@ def _published(benchmark: Benchmark, mirror: Path | None) -> Iterable[Row]:
 def to_problems(benchmark: Benchmark, rows: Iterable[Row], max_prompts: int | None = None) -> list[Problem]:
     """The problems among published rows, checked: all of them, or the first `max_prompts` of those there are."""
     kept = _kept(benchmark, rows)
-    if benchmark.sample is not None:
-        if len(kept) >= benchmark.sample.size:
-            kept = benchmark.sample.draw(kept)
-        elif max_prompts is None:
-            raise DataError(
-                f"benchmark '{benchmark.name}': {benchmark.sample.size} problems are drawn, the rows hold {len(kept)}"
-            )
+    if benchmark.stratified_by is not None and len(kept) >= benchmark.size:
+        kept = stratified(kept, benchmark.stratified_by, benchmark.size)
     problems = [benchmark.problem(row, position) for position, row in enumerate(kept)]
     if max_prompts is not None:
         problems = problems[:max_prompts]
@@ -55,6 +49,24 @@ def to_problems(benchmark: Benchmark, rows: Iterable[Row], max_prompts: int | No
     if len({problem.prompt_id for problem in problems}) < len(problems):
         raise DataError(f"benchmark '{benchmark.name}': the rows repeat a problem's id")
     return problems
+
+
+def stratified(rows: Sequence[Row], column: str, size: int, seed: int = 42) -> list[Row]:
+    """A draw of `size` rows with the distribution of `column` in all of them, in their original order.
+
+    Shares are rounded by largest remainder, so that exactly `size` rows come out.
+    """
+    groups: dict[str, list[int]] = {}
+    for position, row in enumerate(rows):
+        groups.setdefault(str(row[column]), []).append(position)
+    exact = {name: size * len(members) / len(rows) for name, members in groups.items()}
+    quota = {name: int(share) for name, share in exact.items()}
+    by_remainder = sorted(exact, key=lambda name: (quota[name] - exact[name], name))
+    for name in by_remainder[: size - sum(quota.values())]:
+        quota[name] += 1
+    random = Random(seed)
+    chosen = [position for name in sorted(groups) for position in random.sample(groups[name], quota[name])]
+    return [rows[position] for position in sorted(chosen)]
 
 
 def _kept(benchmark: Benchmark, rows: Iterable[Row]) -> list[Row]:

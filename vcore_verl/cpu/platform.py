@@ -16,52 +16,35 @@ from verl.plugin.platform import PlatformBase, PlatformRegistry
 _DEVICE = torch.device("cpu")
 
 
+def _nothing(*_args: Any, **_kwargs: Any) -> None:
+    """What a call does that makes sense on an accelerator alone."""
+
+
+def _resident(*_args: Any) -> int:
+    return psutil.Process().memory_info().rss
+
+
+def _free_and_total(*_args: Any) -> tuple[int, int]:
+    memory = psutil.virtual_memory()
+    return memory.available, memory.total
+
+
 def _device_module() -> types.ModuleType:
     """`torch.cpu` with the allocator and memory calls that verl makes on `torch.cuda`."""
-
-    def nothing(*_args: Any, **_kwargs: Any) -> None:
-        return None
-
-    def allocated(*_args: Any) -> int:
-        return psutil.Process().memory_info().rss
-
-    def memory(*_args: Any) -> tuple[int, int]:
-        virtual = psutil.virtual_memory()
-        return virtual.available, virtual.total
-
     module = types.ModuleType("vcore_verl.cpu.torch_cpu")
-    for name in (
-        "empty_cache",
-        "ipc_collect",
-        "synchronize",
-        "set_device",
-        "init",
-        "manual_seed",
-        "manual_seed_all",
-        "reset_peak_memory_stats",
-        "reset_max_memory_allocated",
-        "reset_accumulated_memory_stats",
-        "set_per_process_memory_fraction",
-    ):
-        setattr(module, name, nothing)
-    for name in ("memory_allocated", "memory_reserved", "max_memory_allocated", "max_memory_reserved"):
-        setattr(module, name, allocated)
-    members: dict[str, Any] = {
-        "mem_get_info": memory,
-        "is_available": lambda: True,
-        "is_initialized": lambda: True,
-        "device_count": lambda: 1,
-        "current_device": lambda: _DEVICE,
-        # "CPU" is a key of verl.utils.flops_counter._DEVICE_FLOPS.
-        "get_device_name": lambda *_args: "CPU",
-        "get_rng_state": lambda *_args: torch.get_rng_state(),
-        "set_rng_state": lambda state, *_args: torch.set_rng_state(state),
-        "Stream": torch.cpu.Stream,
-        "stream": torch.cpu.stream,
-        "current_stream": torch.cpu.current_stream,
-    }
-    for name, value in members.items():
-        setattr(module, name, value)
+    vars(module).update((name, value) for name, value in vars(torch.cpu).items() if not name.startswith("_"))
+    allocator = ("empty_cache", "ipc_collect", "set_per_process_memory_fraction")
+    resets = ("reset_peak_memory_stats", "reset_max_memory_allocated", "reset_accumulated_memory_stats")
+    used = ("memory_allocated", "memory_reserved", "max_memory_allocated", "max_memory_reserved")
+    vars(module).update(dict.fromkeys(("init", "manual_seed", "manual_seed_all", *allocator, *resets), _nothing))
+    vars(module).update(
+        dict.fromkeys(used, _resident),
+        mem_get_info=_free_and_total,
+        current_device=lambda: _DEVICE,
+        get_device_name=lambda *_args: "CPU",  # a key of verl.utils.flops_counter._DEVICE_FLOPS
+        get_rng_state=lambda *_args: torch.get_rng_state(),
+        set_rng_state=lambda state, *_args: torch.set_rng_state(state),
+    )
     return module
 
 
@@ -71,6 +54,8 @@ class PlatformCPU(PlatformBase):
     device_name = "cpu"
     vendor_name = "generic"
     device_module = _device_module()
+    set_device = synchronize = set_allocator_settings = empty_cache = _nothing
+    profiler_start = profiler_stop = cudart = _nothing
 
     def is_available(self) -> bool:
         return True
@@ -85,23 +70,10 @@ class PlatformCPU(PlatformBase):
     def device_count(self) -> int:
         return 1
 
-    def set_device(self, device_index: int) -> None:
-        return None
-
-    def synchronize(self, device_index: int | None = None) -> None:
-        return None
-
     def manual_seed(self, seed: int) -> None:
         torch.manual_seed(seed)
 
-    def manual_seed_all(self, seed: int) -> None:
-        torch.manual_seed(seed)
-
-    def set_allocator_settings(self, settings: str) -> None:
-        return None
-
-    def empty_cache(self) -> None:
-        return None
+    manual_seed_all = manual_seed
 
     def get_device_capability(self, device_index: int = 0) -> tuple[int | None, int | None]:
         return None, None
@@ -116,12 +88,6 @@ class PlatformCPU(PlatformBase):
     def nvtx_range(self, msg: str) -> Iterator[None]:
         yield
 
-    def profiler_start(self) -> None:
-        return None
-
-    def profiler_stop(self) -> None:
-        return None
-
     def ray_resource_name(self) -> str:
         return "GPU"
 
@@ -131,9 +97,6 @@ class PlatformCPU(PlatformBase):
     def is_ipc_supported(self) -> bool:
         # verl's BucketedWeightSender then uses POSIX shared memory.
         return False
-
-    def cudart(self) -> None:
-        return None
 
 
 def register() -> None:

@@ -28,10 +28,12 @@ def rl_command(recipe: Recipe, run: Run) -> Command:
     """`python -m vcore_verl.rl.main` with verl's settings as Hydra overrides. Raises `RecipeError` for numbers that do
     not fit together.
     """
-    settings, env = verl_settings(recipe, run), _environment(recipe, run)
+    settings = verl_settings(recipe, run)
     check(recipe, settings)
     # RL may run on fewer ranks than SFT, or with other engines than evaluation.
     check_set_once(recipe, "rl", lambda changed: verl_settings(changed, run), free="hardware.")
+    env = {"VCORE_METRICS": str((run.rl / "metrics.jsonl").resolve())}
+    env |= device_environment(recipe.hardware.device) | tracking.environment(recipe, run, run.rl)
     if in_cluster():
         settings = merge(settings, {"ray_kwargs": {"ray_init": {"+runtime_env": {"env_vars": env}}}})
     return Command(
@@ -41,11 +43,6 @@ def rl_command(recipe: Recipe, run: Run) -> Command:
         total=recipe.rl.steps,
         unit="step",
     )
-
-
-def _environment(recipe: Recipe, run: Run) -> dict[str, str]:
-    metrics = {"VCORE_METRICS": str((run.rl / "metrics.jsonl").resolve())}
-    return metrics | device_environment(recipe.hardware.device) | tracking.environment(recipe, run, run.rl)
 
 
 def verify_rl(recipe: Recipe, run: Run) -> None:
@@ -90,15 +87,9 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
     }
     if recipe.rl.overlong_buffer:
         settings["reward"]["reward_manager"] = {"name": "dapo"}
-        settings["reward"]["+reward_kwargs"] = {
-            "overlong_buffer_cfg": {
-                "enable": True,
-                "len": recipe.rl.overlong_buffer,
-                "penalty_factor": 1.0,
-                "log": False,
-            },
-            "max_resp_len": recipe.rl.max_response_tokens,
-        }
+        buffer = {"enable": True, "len": recipe.rl.overlong_buffer, "penalty_factor": 1.0, "log": False}
+        kwargs = {"overlong_buffer_cfg": buffer, "max_resp_len": recipe.rl.max_response_tokens}
+        settings["reward"]["+reward_kwargs"] = kwargs
     on_device = _on_cpu(recipe) if recipe.hardware.device == "cpu" else {}
     return merge(merge(settings, on_device), recipe.rl.verl)
 
@@ -177,8 +168,9 @@ def _trainer(recipe: Recipe, run: Run) -> dict[str, Any]:
 
 def _on_cpu(recipe: Recipe) -> dict[str, Any]:
     """What a machine without an accelerator needs; each point was measured to be necessary or to save time."""
-    ranks = recipe.hardware.gpus
-    precision = {"param_dtype": "fp32"}
+    # Logical resources: verl counts ranks in GPUs, and its many light actors ask for a CPU each.
+    ray = {"+num_gpus": recipe.hardware.gpus, "num_cpus": 16 * recipe.hardware.gpus}
+    ray |= {"+include_dashboard": False, "+object_store_memory": 2**30}
     return {
         "actor_rollout_ref": {
             "model": {
@@ -188,7 +180,7 @@ def _on_cpu(recipe: Recipe) -> dict[str, Any]:
                 "enable_gradient_checkpointing": False,
             },
             "actor": {"use_torch_compile": False, "fsdp_config": {"use_torch_compile": False}},
-            "ref": {"fsdp_config": {"use_torch_compile": False, "+mixed_precision": precision}},
+            "ref": {"fsdp_config": {"use_torch_compile": False, "+mixed_precision": {"param_dtype": "fp32"}}},
             "rollout": {
                 "enforce_eager": True,
                 # vLLM's sleep mode frees GPU memory; it has no CPU form.
@@ -201,16 +193,6 @@ def _on_cpu(recipe: Recipe) -> dict[str, Any]:
         "data": {"dataloader_num_workers": 0},
         "reward": {"num_workers": 1},
         "transfer_queue": {"backend": {"SimpleStorage": {"num_data_storage_units": 1}}},
-        "ray_kwargs": {"ray_init": {} if in_cluster() else _own_ray_on_cpu(ranks)},
+        "ray_kwargs": {"ray_init": {} if in_cluster() else ray},
         "trainer": {"device": "cpu"},
-    }
-
-
-def _own_ray_on_cpu(ranks: int) -> dict[str, Any]:
-    """Logical resources: verl counts ranks in GPUs, and its many light actors ask for a CPU each."""
-    return {
-        "+num_gpus": ranks,
-        "num_cpus": 16 * ranks,
-        "+include_dashboard": False,
-        "+object_store_memory": 2**30,
     }

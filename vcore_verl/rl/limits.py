@@ -16,30 +16,26 @@ SEQUENCE_PARALLEL = tuple(
     f"actor_rollout_ref.{place}.ulysses_sequence_parallel_size"
     for place in ("actor", "actor.fsdp_config", "ref", "ref.fsdp_config")
 )
-# verl's estimators that compare the responses to a prompt with each other (trainer/ppo/core_algos.py).
-GROUP_BASELINES: tuple[str, ...] = (
-    "grpo",
-    "grpo_vectorized",
-    "grpo_passk",
-    "rloo",
-    "rloo_vectorized",
-    "opo",
-    "gpg",
-    "gdpo",
-)
-GROUP_BASELINES += ("reinforce_plus_plus_baseline", "optimal_token_baseline", "tir_optimal_token_baseline")
+# verl's estimators that judge a response without the others to its prompt (trainer/ppo/core_algos.py).
+WITHOUT_GROUPS = ("gae", "reinforce_plus_plus", "remax")
 
 
 def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
     """Raise `RecipeError`, one line, for the first setting that does not fit; `verl` is verl's PPO configuration."""
-    _check_sequence_parallel(verl)
+    for key in SEQUENCE_PARALLEL:
+        ranks = lookup(verl, key) or 1
+        if ranks > 1 and not gathers_sequences(verl):
+            raise RecipeError(
+                f"rl.verl.{key}={ranks} needs flash attention: with any other each rank would attend to its own slice "
+                "of a sequence only, and train on wrong log-probabilities; set it to 1, or install flash-attn"
+            )
     rl, trainer, rollout = recipe.rl, verl["trainer"], verl["actor_rollout_ref"]["rollout"]
     gpus, nodes, engine = trainer["n_gpus_per_node"], trainer["nnodes"], rollout["tensor_model_parallel_size"]
     estimator = verl["algorithm"]["adv_estimator"]
     longest = recipe.data.max_prompt_tokens + rl.max_response_tokens
     for message, applies in {
         f"rl.samples_per_prompt={rl.samples_per_prompt} leaves {estimator} nothing to compare a response with: "
-        "use 2 at least": rl.samples_per_prompt < 2 and estimator in GROUP_BASELINES,
+        "use 2 at least": rl.samples_per_prompt < 2 and estimator not in WITHOUT_GROUPS,
         f"{gpus} GPUs a node must be a multiple of the {engine} that share a vLLM engine (hardware.tensor_parallel)": (
             gpus % engine != 0
         ),
@@ -61,13 +57,3 @@ def gathers_sequences(verl: Mapping[str, Any]) -> bool:
     1228), and gathers them in flash attention alone (models/transformers/monkey_patch.py:544).
     """
     return lookup(verl, "actor_rollout_ref.model.override_config.attn_implementation") == "flash_attention_2"
-
-
-def _check_sequence_parallel(verl: Mapping[str, Any]) -> None:
-    for key in SEQUENCE_PARALLEL:
-        ranks = lookup(verl, key) or 1
-        if ranks > 1 and not gathers_sequences(verl):
-            raise RecipeError(
-                f"rl.verl.{key}={ranks} needs flash attention: with any other each rank would attend to its own slice "
-                "of a sequence only, and train on wrong log-probabilities; set it to 1, or install flash-attn"
-            )

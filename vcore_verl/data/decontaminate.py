@@ -1,7 +1,7 @@
 """Finds training problems that repeat another problem, or stand in a benchmark. Imports no torch."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from vcore_verl.config.recipe import Recipe, RecipeError
 from vcore_verl.data import templates
@@ -62,12 +62,9 @@ def word_runs(problem: str) -> Iterator[tuple[str, ...]]:
 class EvaluationProblems:
     """What training must not have seen."""
 
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.texts: set[str] = set()
-        self.runs: set[tuple[str, ...]] = set()
-        for problem in problems:
-            self.texts.add(normalised(problem))
-            self.runs.update(word_runs(problem))
+    def __init__(self, problems: Collection[str]) -> None:
+        self.texts = {normalised(problem) for problem in problems}
+        self.runs = {run for problem in problems for run in word_runs(problem)}
 
     def contains(self, problem: str) -> bool:
         return normalised(problem) in self.texts

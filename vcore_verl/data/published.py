@@ -53,14 +53,21 @@ def mirror_folder(mirror: str | None) -> Path | None:
     return Path(__file__).parents[1] / "builtin" / "samples" if mirror == SAMPLES else Path(mirror).expanduser()
 
 
-def open_published(published: Published, mirror: Path | None = None, revision: str | None = None) -> Opened:
+def open_published(
+    published: Published, columns: Iterable[str], mirror: Path | None = None, revision: str | None = None
+) -> Opened:
     """The rows at `revision` (the newest by default), or those of the copy `mirror/<hub id>`.
 
-    Raises `DataError` where the hub refuses or cannot be reached, or the mirror holds no such data set.
+    Raises `DataError` where the hub refuses or cannot be reached, the mirror holds no such data set, or the rows lack
+    one of `columns`.
     """
     if mirror is None:
-        return _open_hub(published, revision)
-    return open_files(mirrored_files(published, mirror), str(mirror / published.hub_id), "data.mirror")
+        opened = _open_hub(published, revision)
+    else:
+        opened = open_files(mirrored_files(published, mirror), str(mirror / published.hub_id), "data.mirror")
+    if missing := sorted(set(columns) - set(next(iter(opened.rows), {}))):
+        raise DataError(f"{opened.origin} lacks the columns {', '.join(missing)}")
+    return opened
 
 
 def open_files(files: list[Path], origin: str, key: str) -> Opened:
@@ -83,6 +90,8 @@ class _Rows:
         names = [str(file) for file in self.files]
         try:
             yield from load_dataset(READERS[self.files[0].suffix], data_files=names, split="train", streaming=True)
+        except StopIteration as error:  # how `datasets` answers to files without rows
+            raise DataError(f"{self.key}: {', '.join(names)} holds no rows") from error
         except (DatasetGenerationError, ValueError, OSError) as error:
             what = next(filter(None, map(_broken_line, self.files)), None)
             what = what or f"{', '.join(names)}: {str(error.__cause__ or error).splitlines()[0]}"
@@ -107,8 +116,6 @@ def local_files(path: Path) -> list[Path]:
 
     Raises `DataError` where there are none, or several kinds of them.
     """
-    if not path.exists():
-        raise DataError(f"{path} does not exist; give a file or a directory of {', '.join(READERS)}")
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     known = [file for file in files if file.suffix in READERS]
     if not known:

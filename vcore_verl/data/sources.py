@@ -184,10 +184,7 @@ def open_source(role: str, name: str, mirror: Path | None, revision: str | None)
     """
     source = known(role).get(name)
     if source is not None and source.published is not None:
-        opened = open_published(source.published, mirror, revision)
-        if missing := sorted(set(source.columns) - set(next(iter(opened.rows), {}))):
-            raise DataError(f"data.{role}: {opened.origin} lacks the columns {', '.join(missing)}")
-        return source, opened
+        return source, open_published(source.published, source.columns, mirror, revision)
     opened = open_files(local_files(Path(name).expanduser()), name, f"data.{role}")
     return recognise(role, name, set(next(iter(opened.rows), {}))), opened
 

@@ -50,10 +50,19 @@ def test_a_data_set_without_samples_is_named_with_those_that_have_some(tmp_path)
 
 
 @pytest.mark.parametrize(
+    ("rows", "message"),
+    [([{"question": "1?"}], "openai/gsm8k lacks the columns answer"), ([], r"^data\.mirror: .*a\.jsonl holds no rows")],
+)
+def test_rows_that_lack_columns_are_refused(tmp_path, rows, message):
+    (tmp_path / "openai" / "gsm8k").mkdir(parents=True)
+    written(tmp_path / "openai" / "gsm8k" / "a.jsonl", rows)
+    with pytest.raises(DataError, match=message):
+        prepare(GSM8K, tmp_path / "out.parquet", tmp_path)
+
+
+@pytest.mark.parametrize(
     ("benchmark", "rows", "message"),
     [
-        (GSM8K, [{"question": "1?"}], "lack answer"),
-        (GSM8K, [], "lack answer, question"),
         (GSM8K, ROWS[:2], "has 3 problems, the rows hold 2"),
         (
             replace(BENCHMARKS["math500"], size=2),

@@ -7,7 +7,6 @@ from vcore_verl.data.benchmarks.declaration import Benchmark, Problem
 from vcore_verl.data.published import BIG_MATH, BIG_MATH_OPEN, Published, Row
 from vcore_verl.data.templates import LETTERS, math, multiple_choice
 
-_RBENCH_OPTIONS = "ABCDEF"
 _BIG_MATH_BUCKETS, _BIG_MATH_HELD_OUT = 1000, 4  # about 1,000 of 251,122 problems, of which 500 are drawn
 
 
@@ -27,7 +26,7 @@ def _olympiad(row: Row, position: int) -> Problem:
 
 
 def _rbench(row: Row, position: int) -> Problem:
-    prompt = multiple_choice(row["question"], [row[letter] for letter in _RBENCH_OPTIONS])
+    prompt = multiple_choice(row["question"], [row[letter] for letter in LETTERS[:6]])
     return Problem(f"rbench-{row['index']}", prompt, row["answer"].strip())
 
 
@@ -91,7 +90,7 @@ BENCHMARKS = {
         Benchmark(
             name="rbench",
             sources=(Published("R-Bench/R-Bench", "test", "rbench-t_en"),),
-            columns=("index", "question", *_RBENCH_OPTIONS, "answer"),
+            columns=("index", "question", *LETTERS[:6], "answer"),
             problem=_rbench,
             size=1094,
             data_source="rbench",

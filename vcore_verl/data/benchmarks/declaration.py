@@ -20,7 +20,7 @@ class Benchmark:
     """A benchmark of `size` problems.
 
     `data_source` chooses the grader (`reward.extraction.answer_style`); `problem` turns a published row and its
-    position into a problem; `columns` must be there. Of the published rows those that `keep` are taken, of equal
+    position into a problem; each has `columns`. Of the published rows those that `keep` are taken, of equal
     `distinct` columns the first. Where there is a column `stratified_by`, `size` of these are drawn, with its
     distribution in the whole; else they must be `size`.
     """

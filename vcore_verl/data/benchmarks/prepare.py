@@ -33,7 +33,8 @@ def every_problem(benchmark: Benchmark, mirror: Path | None) -> list[Problem]:
 
 
 def _published(benchmark: Benchmark, mirror: Path | None) -> Iterable[Row]:
-    return chain.from_iterable(open_published(source, mirror).rows for source in benchmark.sources)
+    opened = (open_published(source, benchmark.columns, mirror) for source in benchmark.sources)
+    return chain.from_iterable(part.rows for part in opened)
 
 
 def to_problems(benchmark: Benchmark, rows: Iterable[Row], max_prompts: int | None = None) -> list[Problem]:
@@ -70,11 +71,7 @@ def stratified(rows: Sequence[Row], column: str, size: int, seed: int = 42) -> l
 
 
 def _kept(benchmark: Benchmark, rows: Iterable[Row]) -> list[Row]:
-    stream = iter(rows)
-    first = next(stream, {})
-    if missing := sorted(set(benchmark.columns) - set(first)):
-        raise DataError(f"benchmark '{benchmark.name}': the rows lack {', '.join(missing)}")
-    kept = [row for row in chain([first], stream) if benchmark.keep(row)]
+    kept = [row for row in rows if benchmark.keep(row)]
     if benchmark.distinct is not None:
         kept = list({row[benchmark.distinct]: row for row in reversed(kept)}.values())[::-1]
     return kept

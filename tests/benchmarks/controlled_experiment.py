@@ -21,7 +21,7 @@ from vcore_verl.config.recipe import read
 from vcore_verl.evaluation.results import RESULTS
 from vcore_verl.evaluation.statistics import Estimate, holm, mean_interval, paired_difference, seed_difference
 from vcore_verl.report.scores import read_evaluation
-from vcore_verl.runs.layout import places
+from vcore_verl.runs.layout import Run, places
 from vcore_verl.sft.page import relative_weights
 from vcore_verl.sft.view import needs_history, start_process_group, weighted_examples
 
@@ -44,9 +44,10 @@ def runs_of(root: Path) -> dict[str, list[Path]]:
 
 def weights(run: Path, at: str, sequences: int) -> list[str]:
     """One cell per kind; dashes for a probe whose weights follow from past gradients too."""
-    if needs_history(read(run / "recipe.yaml")):
+    trained = Run(read(run / "recipe.yaml"))
+    if needs_history(trained.recipe):
         return ["-"] * len(KINDS)
-    examples = weighted_examples(run, at, sequences)
+    examples = weighted_examples(trained, at, sequences)
     cells = []
     for kind in KINDS:
         figure = mean_interval(np.array(relative_weights(examples, kind)))

@@ -33,7 +33,7 @@ th:first-child { text-align: left; }
 _STRONGEST = 3.0
 
 
-def weights_page(arms: dict[str, list["WeightedExample"]], shown: int) -> str:
+def weights_page(arms: dict[str, list[WeightedExample]], shown: int) -> str:
     """HTML; `arms` maps a title to the same examples as weighted by different objectives."""
     body = [_kinds(arms)] if all(example.kinds for examples in arms.values() for example in examples) else []
     for columns in list(zip(*arms.values(), strict=True))[:shown]:
@@ -48,12 +48,11 @@ def weights_page(arms: dict[str, list["WeightedExample"]], shown: int) -> str:
     )
 
 
-def _tokens(example: "WeightedExample") -> str:
+def _tokens(example: WeightedExample) -> str:
     kinds = example.kinds or [""] * len(example.tokens)
     rows = zip(example.tokens, example.weights, example.losses, kinds, strict=True)
-    return "".join(
-        _span(text, weight, f"weight {weight:.3f}, loss {loss:.3f} {kind}") for text, weight, loss, kind in rows
-    )
+    spans = (_span(text, weight, f"weight {weight:.3f}, loss {loss:.3f} {kind}") for text, weight, loss, kind in rows)
+    return "".join(spans)
 
 
 def _span(text: str, weight: float, title: str) -> str:
@@ -63,7 +62,7 @@ def _span(text: str, weight: float, title: str) -> str:
     return f'<span style="background:rgba({colour},{abs(strength):.2f})" title="{html.escape(title)}">{shown}</span>'
 
 
-def _kinds(arms: dict[str, list["WeightedExample"]]) -> str:
+def _kinds(arms: dict[str, list[WeightedExample]]) -> str:
     """Share of a sequence's weight on each kind of token over the kind's share of tokens: mean and 95 % interval."""
     kinds = sorted({kind for examples in arms.values() for e in examples for kind in e.kinds or []})
     head = "".join(f"<th>{html.escape(title)}</th>" for title in arms)
@@ -75,7 +74,7 @@ def _kinds(arms: dict[str, list["WeightedExample"]]) -> str:
     return f"{caption}<table><tr><th>kind</th>{head}</tr>{''.join(rows)}</table>"
 
 
-def relative_weights(examples: list["WeightedExample"], kind: str) -> list[float]:
+def relative_weights(examples: list[WeightedExample], kind: str) -> list[float]:
     """Of each sequence that has such tokens: their mean weight over the mean weight of all its tokens."""
     found = []
     for example in examples:

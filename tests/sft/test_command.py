@@ -115,5 +115,5 @@ def test_missing_shard_does_not_verify(tmp_path: Path):
 def test_missing_metrics_do_not_verify(tmp_path: Path):
     subject, run = finished(tmp_path, steps=3)
     (run.sft / "metrics.jsonl").unlink()
-    with pytest.raises(ArtefactError, match="left no"):
+    with pytest.raises(ArtefactError, match="has 0 steps ending at none"):
         verify_sft(subject, run)

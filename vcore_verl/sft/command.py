@@ -77,24 +77,20 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
             "model_dtype": "fp32",  # of the trained parameters; computation runs in param_dtype
             "+mixed_precision": {"param_dtype": precision, "reduce_dtype": "fp32", "buffer_dtype": "fp32"},
         },
-        "optim": _optimizer(recipe),
+        "optim": {
+            "lr": recipe.sft.learning_rate,
+            "lr_scheduler_type": recipe.sft.schedule,
+            "lr_warmup_steps_ratio": recipe.sft.warmup_ratio,
+            "betas": list(recipe.sft.betas),
+            "weight_decay": recipe.sft.weight_decay,
+            "clip_grad": recipe.sft.clip_grad,
+        },
         "data": _data(recipe, run),
         "trainer": _trainer(recipe, run),
         "+init": dataclasses.asdict(recipe.init),
         "+metrics_file": str((run.sft / "metrics.jsonl").resolve()),
     }
     return merge(merge(settings, ON_CPU if recipe.hardware.device == "cpu" else {}), recipe.sft.verl)
-
-
-def _optimizer(recipe: Recipe) -> dict[str, Any]:
-    return {
-        "lr": recipe.sft.learning_rate,
-        "lr_scheduler_type": recipe.sft.schedule,
-        "lr_warmup_steps_ratio": recipe.sft.warmup_ratio,
-        "betas": list(recipe.sft.betas),
-        "weight_decay": recipe.sft.weight_decay,
-        "clip_grad": recipe.sft.clip_grad,
-    }
 
 
 def _data(recipe: Recipe, run: Run) -> dict[str, Any]:
@@ -128,13 +124,10 @@ def _trainer(recipe: Recipe, run: Run) -> dict[str, Any]:
 def verify_sft(recipe: Recipe, run: Run) -> None:
     """Raise `ArtefactError` unless every step was logged and the last step's checkpoint is complete on disk."""
     metrics = run.sft / "metrics.jsonl"
-    if not metrics.exists():
-        raise ArtefactError(f"SFT left no {metrics}")
     steps = [line["step"] for line in read(metrics)]
     if steps != list(range(1, recipe.sft.steps + 1)):
-        raise ArtefactError(
-            f"{metrics} has {len(steps)} steps ending at {steps[-1:] or 'none'}, expected 1 to {recipe.sft.steps}"
-        )
+        last = steps[-1] if steps else "none"
+        raise ArtefactError(f"{metrics} has {len(steps)} steps ending at {last}, expected 1 to {recipe.sft.steps}")
     for shard in final_shards(recipe, run):
         if not shard.is_file() or shard.stat().st_size == 0:
             raise ArtefactError(f"the checkpoint of SFT's last step is incomplete: {shard} is missing")

@@ -35,10 +35,6 @@ class SupervisedDataset(Dataset):
     ):
         if processor is not None:
             raise ValueError("only text models are supported: this model has an image or video processor")
-        if config.get("pad_mode", "no_padding") != "no_padding":
-            raise ValueError("data.pad_mode must be no_padding")
-        if config.get("truncation", "error") not in ("error", "right"):
-            raise ValueError(f"data.truncation={config['truncation']} is not supported: use error or right")
         self.tokenizer = tokenizer
         self.max_length = config.get("max_length", 1024)
         self.truncate = config.get("truncation", "error") == "right"

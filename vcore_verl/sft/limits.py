@@ -24,7 +24,7 @@ def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
 
 
 def _wrong_for_all(recipe: Recipe, verl: Mapping[str, Any], ranks: int) -> dict[str, bool]:
-    batch_size = recipe.sft.batch_size
+    batch_size, tokens, longest = recipe.sft.batch_size, recipe.sft.max_tokens_per_rank, recipe.data.cutoff_tokens
     sequence_parallel = lookup(verl, "engine.ulysses_sequence_parallel_size") or 1
     pad_mode = lookup(verl, "data.pad_mode") or "no_padding"
     return {
@@ -35,9 +35,8 @@ def _wrong_for_all(recipe: Recipe, verl: Mapping[str, Any], ranks: int) -> dict[
             lookup(verl, "engine.strategy") != "fsdp2"
         ),
         f"sft.verl.data.pad_mode={pad_mode} is not supported by verl's engine; leave it out": pad_mode != "no_padding",
-        f"sft.max_tokens_per_rank={recipe.sft.max_tokens_per_rank} cannot hold one example of "
-        f"data.cutoff_tokens={recipe.data.cutoff_tokens} tokens": (
-            recipe.sft.max_tokens_per_rank < recipe.data.cutoff_tokens
+        f"sft.max_tokens_per_rank={tokens} cannot hold one example of data.cutoff_tokens={longest} tokens": (
+            tokens < longest
         ),
     }
 

@@ -62,25 +62,21 @@ def _top_share(q_T: Tensor, cu_seqlens_S1: Tensor, share: float) -> Tensor:
 
 def step_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     """A step's scalars from verl's metrics dictionary, in which ranks and micro-batches stand as (nested) lists."""
-    scalars = {
-        f"train/{key}" if key in _TRAIN else key: value
-        for key, value in metrics.items()
-        if not key.startswith((_SUM, _MIN))
-    }
-    sums = {key.removeprefix(_SUM): sum(_flat(value)) for key, value in metrics.items() if key.startswith(_SUM)}
+    scalars, sums, minima = {}, {}, {}
+    for key, value in metrics.items():
+        if key.startswith(_SUM):
+            sums[key.removeprefix(_SUM)] = sum(_flat(value))
+        elif key.startswith(_MIN):
+            minima[f"weights/{key.removeprefix(_MIN)}_min"] = min(_flat(value))
+        else:
+            scalars[f"train/{key}" if key in _TRAIN else key] = value
     count = max(sums.pop("sequences"), 1.0)
     scalars["train/plain_loss"] = sums.pop("plain_loss") / sums["tokens"]
     scalars["train/supervised_tokens"] = sums.pop("tokens")
     if "utility" in sums:
         scalars["utility/mean"] = sums.pop("utility") / count
         scalars["utility/rms"] = math.sqrt(sums.pop("utility_square") / count)
-    scalars |= {f"weights/{name}": value / count for name, value in sums.items()}
-    scalars |= {
-        f"weights/{key.removeprefix(_MIN)}_min": min(_flat(value))
-        for key, value in metrics.items()
-        if key.startswith(_MIN)
-    }
-    return scalars
+    return scalars | {f"weights/{name}": value / count for name, value in sums.items()} | minima
 
 
 def _flat(value: Any) -> list[float]:

@@ -133,14 +133,12 @@ def verify_sft(recipe: Recipe, run: Run) -> None:
             raise ArtefactError(f"the checkpoint of SFT's last step is incomplete: {shard} is missing")
 
 
-def final_checkpoint(recipe: Recipe, run: Run) -> Path:
-    """Directory of the last step's checkpoint: FSDP shards, and configuration and tokenizer below `huggingface/`."""
-    return run.sft_checkpoints / f"global_step_{recipe.sft.steps}"
-
-
 def final_shards(recipe: Recipe, run: Run) -> list[Path]:
-    """One file per rank that there was: this rank's part of every parameter, as DTensors."""
-    folder = final_checkpoint(recipe, run)
+    """The last step's parameters, one file per rank that there was: this rank's part of each of them, as DTensors.
+
+    Configuration and tokenizer lie below `huggingface/` beside them.
+    """
+    folder = run.sft_checkpoints / f"global_step_{recipe.sft.steps}"
     first = next(folder.glob("model_world_size_*_rank_*.pt"), None)
     ranks = int(first.stem.split("_")[3]) if first else recipe.hardware.gpus * recipe.hardware.nodes
     return [folder / f"model_world_size_{ranks}_rank_{rank}.pt" for rank in range(ranks)]

@@ -14,7 +14,7 @@ from rich.console import Console
 from transformers import AutoTokenizer
 
 from reward import compute_score
-from vcore_verl.config.recipe import Data, Recipe
+from vcore_verl.config.schema import Data, Recipe
 from vcore_verl.data.decontaminate import WORDS, EvaluationProblems, chosen, normalised, problems
 from vcore_verl.data.funnel import Check, Funnel, table
 from vcore_verl.data.hub import DataError

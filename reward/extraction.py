@@ -1,11 +1,18 @@
-"""Where the answer stands in a response: the last complete box, a GSM8K line, nothing else."""
+"""Where the answer is in a response: the last complete box and those that belong to it, a GSM8K line, nothing else."""
 
 import re
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+MAX_ANSWER_CHARS = 1_000  # no final answer is longer; parsers are superlinear
 
 AnswerStyle = Literal["boxed", "numeral", "gsm8k", "choice"]
 
 _BOX_TOKEN = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)
+_MAX_GAP_CHARS = 80
+_WORD = r"\b(?:and|or)\b|(?:for\s+)?(?:part\s+)?\([a-h\d]\):?"
+_CONNECTIVES = re.compile(rf"(?:[\s$,;~]|\*\*|\\[,;:! ()\[\]\\]|\\q?quad|{_WORD}|\\text\{{(?:[\s,;]|{_WORD})*\}})*")
+_OR = re.compile(r"\bor\b")
 _GSM8K_LINE = re.compile(r"####[ \t]*([^\n]*)")
 _STYLES: tuple[tuple[str, AnswerStyle], ...] = (
     ("vcore/arithmetic", "numeral"),
@@ -29,17 +36,27 @@ def answer_style(data_source: str) -> AnswerStyle:
 
 
 def extract_answer(response: str, style: AnswerStyle = "boxed") -> str | None:
-    """The text of the final answer, or None when the response has none (or was cut off while writing it)."""
+    r"""The text of the final answer, or None when the response has none (or was cut off while writing it).
+
+    The content of the last box; or `\boxed{1}, \boxed{2}` as it stands, where only connectives stand between boxes.
+    """
+    begin = _answer_part(response)
     if style == "gsm8k":
-        lines = _GSM8K_LINE.findall(response, _answer_part(response))
+        lines = _GSM8K_LINE.findall(response, begin)
         if lines:
             return lines[-1].strip() or None
-    span = answer_span(response)
-    return response[slice(*span)] if span else None
+    boxes = _boxes(response, begin)
+    span = _content(response, boxes)
+    if span is None:
+        return None
+    together = _last_together(response, boxes)
+    if style == "numeral" or len(together) == 1 or together[-1].after - together[0].before > MAX_ANSWER_CHARS:
+        return response[slice(*span)]
+    return response[together[0].before : together[-1].after]
 
 
 def answer_span(response: str) -> tuple[int, int] | None:
-    """The characters [start, end) of the boxed answer; None where `extract_answer` finds none."""
+    """The characters [start, end) of the last boxed answer; None where `extract_answer` finds no box."""
     return last_box(response, _answer_part(response))
 
 
@@ -50,25 +67,72 @@ def last_box(text: str, begin: int = 0) -> tuple[int, int] | None:
     None when there is no box, when the last one opened is never closed (the response was cut off inside it) or when
     it is empty. One pass over the text, whatever its nesting.
     """
-    open_braces: list[int | None] = []  # start of the content for a box, None for any other brace
+    return _content(text, _boxes(text, begin))
+
+
+def unboxed(answer: str) -> tuple[str, list[str]]:
+    r"""An answer without its boxes, and the content of each: (`1;2`, [`1`, `2`]) for `\boxed{1}, \boxed{2}`."""
+    boxes = _last_together(answer, _boxes(answer)) if r"\boxed" in answer else []
+    if not boxes or boxes[0].before > 0 or boxes[-1].after < len(answer):
+        return answer, [answer]
+    contents = [answer[box.start : box.end].strip() for box in boxes]
+    if len(contents) == 1:
+        return unboxed(contents[0])
+    gaps = [answer[one.after : other.before] for one, other in pairwise(boxes)]
+    separators = [r"\text{ or }" if _OR.search(gap) else ";" for gap in gaps]
+    return "".join(map(str.__add__, contents, [*separators, ""])), contents
+
+
+class _Box(NamedTuple):
+    r"""`\boxed{...}` is the characters [before, after) of a text, its content [start, end)."""
+
+    before: int
+    start: int
+    end: int
+
+    @property
+    def after(self) -> int:
+        return self.end + 1
+
+
+def _boxes(text: str, begin: int = 0) -> list[_Box]:
+    """The complete boxes after `begin`, the outermost where they are nested; none if the last one is never closed."""
+    open_braces: list[tuple[int, int] | None] = []  # (before, start) of a box, None for any other brace
     last_opened = last_closed = -1
-    span: tuple[int, int] | None = None
+    boxes: list[_Box] = []
     for token in _BOX_TOKEN.finditer(text, begin):
         found = token.group()
         if found == "}":
-            start = open_braces.pop() if open_braces else None
-            if start is not None:
-                span, last_closed = (start, token.start()), max(last_closed, start)
+            opened = open_braces.pop() if open_braces else None
+            if opened is not None:
+                while boxes and boxes[-1].before > opened[0]:
+                    boxes.pop()
+                boxes.append(_Box(*opened, token.start()))
+                last_closed = max(last_closed, opened[0])
         elif found == "{":
             open_braces.append(None)
         elif found.endswith("{") and found != r"\{":
-            last_opened = token.end()
-            open_braces.append(last_opened)
-    if span is None or last_closed < last_opened:
-        return None
-    content = text[slice(*span)]
-    start = span[1] - len(content.lstrip())
+            last_opened = token.start()
+            open_braces.append((token.start(), token.end()))
+    return boxes if last_closed == last_opened else []
+
+
+def _content(text: str, boxes: list[_Box]) -> tuple[int, int] | None:
+    content = text[boxes[-1].start : boxes[-1].end] if boxes else ""
+    start = boxes[-1].end - len(content.lstrip()) if content.strip() else 0
     return (start, start + len(content.strip())) if content.strip() else None
+
+
+def _last_together(text: str, boxes: list[_Box]) -> list[_Box]:
+    """The last box and those before it from which only connectives separate it."""
+    first = max(0, len(boxes) - 1)
+    while first > 0:
+        gap_start, gap_end = boxes[first - 1].after, boxes[first].before
+        empty = not text[boxes[first - 1].start : boxes[first - 1].end].strip()
+        if empty or gap_end - gap_start > _MAX_GAP_CHARS or not _CONNECTIVES.fullmatch(text, gap_start, gap_end):
+            break
+        first -= 1
+    return boxes[first:]
 
 
 def _answer_part(response: str) -> int:

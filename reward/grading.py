@@ -8,9 +8,12 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Protocol
 
+from reward.extraction import unboxed
 from reward.normalise import clean, compact
 from reward.numerals import evaluate, parse_numeral
-from reward.structure import Answer, Unreadable, as_interval, parse
+from reward.relations import as_interval
+from reward.shape import Answer, Unreadable
+from reward.structure import parse
 from reward.units import units_agree
 
 Verdict = bool | None
@@ -40,7 +43,19 @@ _NO_ALGEBRA = NoAlgebra()
 
 
 def grade(gold: str, answer: str, algebra: Algebra = _NO_ALGEBRA) -> Verdict:
-    """Whether the answer equals the accepted one. Raises `reward.structure.Unreadable`."""
+    """Whether the answer equals the accepted one. Raises `reward.structure.Unreadable`.
+
+    Several boxes are one answer together, or the same answer over and over.
+    """
+    gold, _ = unboxed(gold)
+    together, boxes = unboxed(answer)
+    verdict = _grade(gold, together, algebra)
+    if verdict or len(boxes) == 1:
+        return verdict
+    return _any(verdict, _all(*(_grade(gold, box, algebra) for box in boxes)))
+
+
+def _grade(gold: str, answer: str, algebra: Algebra) -> Verdict:
     gold, answer = clean(gold), clean(answer)
     if gold and compact(gold) == compact(answer):
         return True
@@ -57,7 +72,7 @@ def grade_numeral(gold: str, answer: str) -> bool:
 
 def grade_choice(gold: str, answer: str) -> bool:
     """Whether the answer names the accepted option. Raises Unreadable if it names none, or several."""
-    return _option(gold) == _option(answer)
+    return {_option(gold)} == {_option(box) for box in unboxed(answer)[1]}
 
 
 def _option(answer: str) -> str:
@@ -72,6 +87,8 @@ def _option(answer: str) -> str:
 def _same(gold: Answer, answer: Answer, algebra: Algebra) -> Verdict:
     if gold.kind == "assignment" or answer.kind == "assignment":
         return _same_assignment(gold, answer, algebra)
+    if {gold.kind, answer.kind} <= {"list", "tuple"} and (gold.named or answer.named):
+        return _same_named(gold, answer, algebra)
     if {gold.kind, answer.kind} == {"interval", "tuple"} or "opaque" in (gold.kind, answer.kind):
         gold, answer = as_interval(gold), as_interval(answer)
     gold, answer = _alone(gold), _alone(answer)
@@ -91,9 +108,9 @@ def _same(gold: Answer, answer: Answer, algebra: Algebra) -> Verdict:
         case "relation":
             return _same_relation(gold, answer, algebra)
         case _:  # interval, tuple, matrix: brackets and every part in its place
-            if gold.text != answer.text or len(gold.parts) != len(answer.parts):
+            if gold.text != answer.text:
                 return False
-            return _all(*(_same(*pair, algebra) for pair in zip(gold.parts, answer.parts, strict=True)))
+            return _same_in_order(gold.parts, answer.parts, algebra)
 
 
 def _alone(answer: Answer) -> Answer:
@@ -112,6 +129,13 @@ def _same_assignment(gold: Answer, answer: Answer, algebra: Algebra) -> Verdict:
     return _same(gold, answer.parts[0], algebra)
 
 
+def _same_named(gold: Answer, answer: Answer, algebra: Algebra) -> Verdict:
+    """Several named values: each equal to the other side's of that name, or in its place where those have no names."""
+    if gold.named and answer.named:
+        return _same_in_any_order(gold.parts, answer.parts, algebra)
+    return _same_in_order(gold.parts, answer.parts, algebra)
+
+
 def _as_relation(answer: Answer) -> Answer:
     if answer.kind == "relation":
         return answer
@@ -122,7 +146,7 @@ def _same_relation(gold: Answer, answer: Answer, algebra: Algebra) -> Verdict:
     sides = (*gold.parts, *answer.parts)
     if gold.text != answer.text or any(side.kind != "expression" or side.unit for side in sides):
         return False
-    if any("'" in side.text or r"\text" in side.text for side in sides):
+    if any("'" in side.text or ":" in side.text or r"\text" in side.text for side in sides):
         return False
     small, large = (f"({relation.parts[0].text})-({relation.parts[1].text})" for relation in (gold, answer))
     return algebra.proportional(small, large, positive=gold.text != "=")
@@ -161,6 +185,12 @@ def _is_variable(text: str, other_value: Fraction | None) -> bool:
 
 def _included(smaller: Answer, larger: Answer, algebra: Algebra) -> Verdict:
     return _all(*(_any(*(_same(item, other, algebra) for other in larger.parts)) for item in smaller.parts))
+
+
+def _same_in_order(golds: tuple[Answer, ...], answers: tuple[Answer, ...], algebra: Algebra) -> Verdict:
+    if len(golds) != len(answers):
+        return False
+    return _all(*(_same(*pair, algebra) for pair in zip(golds, answers, strict=True)))
 
 
 def _same_in_any_order(golds: tuple[Answer, ...], answers: tuple[Answer, ...], algebra: Algebra) -> Verdict:

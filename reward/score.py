@@ -8,14 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from reward.extraction import AnswerStyle, answer_style, extract_answer
+from reward.extraction import MAX_ANSWER_CHARS, AnswerStyle, answer_style, extract_answer
 from reward.grading import grade, grade_choice, grade_numeral
 from reward.pool import Outcome, WorkerPool
-from reward.structure import Unreadable
+from reward.shape import Unreadable
 
 DEADLINE_S = 5.0
 
-_MAX_ANSWER_CHARS = 1_000  # no final answer is longer; parsers are superlinear
 _MAX_EXTRACTED_CHARS = 200
 
 
@@ -158,7 +157,7 @@ def _examine(data_source: str, response: str, ground_truth: Any) -> _Case:
 
 def _without_algebra(golds: list[str], answer: str, style: AnswerStyle) -> tuple[str | None, list[str]]:
     """(status, []), or (None, the accepted answers that only algebra can compare with this one)."""
-    if len(answer) > _MAX_ANSWER_CHARS:
+    if len(answer) > MAX_ANSWER_CHARS:
         return "parse_error", []
     compare = {"numeral": grade_numeral, "choice": grade_choice}.get(style, grade)
     try:

@@ -1,17 +1,19 @@
 """Algebra with math_verify and sympy. For worker processes only: the import is slow, and a call may never return."""
 
 import logging
+import math
 import re
 from collections.abc import Iterator
 from functools import lru_cache
 
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
 from math_verify import verify
-from sympy import Expr, I, Rational, simplify
+from sympy import Add, Basic, Expr, I, Mul, Rational, simplify
 from sympy.core.numbers import Number
 
+from reward.constants import equal_constants
 from reward.grading import grade
-from reward.structure import Unreadable
+from reward.shape import Unreadable
 
 # math_verify's own limits use SIGALRM, which C code ignores; the pool's deadline replaces them.
 logging.getLogger("math_verify").setLevel(logging.ERROR)
@@ -20,6 +22,9 @@ _DIGITS = 120  # of the numbers compared
 _TOLERANCE = Rational(1, 10**100)
 _POINTS = (Rational(17, 11), Rational(-23, 13), Rational(5, 19))  # where expressions in variables are compared
 _CONVERSION = ConversionConfig(lowercase_symbols=False)  # by default pi R^2 is pi r^2
+# sympy would sieve all primes below the upper number.
+_BINOMIAL = re.compile(r"\\binom *\{ *(\d+) *\} *\{ *(\d+) *\}|\{ *(\d+) *\\choose *(\d+) *\}")
+_MAX_BINOMIAL_BITS = 1 << 17
 _DECIMAL = re.compile(r"(\d*)\.(\d+)")
 
 
@@ -27,6 +32,7 @@ _DECIMAL = re.compile(r"(\d*)\.(\d+)")
 _WARM_UP = (
     (r"2\sqrt{2}", r"\sqrt{8}"),
     (r"\frac{\sqrt{3}}{2}", r"\sin(\frac{\pi}{3})"),
+    (r"\frac{\sqrt{\sqrt{5}+1}}{3+2\sqrt{7}}", r"\frac{\sqrt{1+\sqrt{5}}}{2\sqrt{7}+3}"),
     (r"\sqrt[3]{2}", r"2^{\frac{1}{3}}"),
     (r"(x+1)^{2}-3y", r"x^2+2x+1-3 \cdot y"),
     (r"\frac{-b+\sqrt{b^2-4ac}}{2a}", r"\frac{\sqrt{b^{2}-4a c}-b}{2 a}"),
@@ -67,19 +73,27 @@ def _grade(gold: str, answer: str) -> str:
 
 
 class _Sympy:
-    """Equal means: no number tells them apart AND math_verify proves it. Either alone errs on the generous side."""
+    """Constants are equal by their digits; in variables, where no number tells them apart AND math_verify proves it."""
 
     def equal(self, gold: str, answer: str) -> bool:
         gold_expr, answer_expr = _parse(gold), _parse(answer)
-        if any(not _close(*values) for values in _values(gold_expr, answer_expr)):
-            return False
-        # Constants can agree to 100 digits and differ: sqrt(2) + 10^{-200}.
-        if not gold_expr.free_symbols and (gold_expr - answer_expr).is_zero is False:
+        if _key(gold_expr) == _key(answer_expr):
+            return True
+        if not gold_expr.free_symbols | answer_expr.free_symbols:
+            verdict = equal_constants(gold_expr, answer_expr)
+            if verdict is None:  # integrals, limits and endless sums may have a closed form
+                gold_expr, answer_expr = gold_expr.doit(), answer_expr.doit()
+                verdict = equal_constants(gold_expr, answer_expr)
+            if verdict is not None:
+                return verdict
+        elif any(not _close(*values) for values in _values(gold_expr, answer_expr)):
             return False
         return verify(gold_expr, answer_expr, timeout_seconds=None)
 
     def proportional(self, gold: str, answer: str, positive: bool) -> bool:
         gold_expr, answer_expr = _parse(gold), _parse(answer)
+        if _key(gold_expr) == _key(answer_expr):
+            return True
         ratios = [
             answer_value / gold_value for gold_value, answer_value in _values(gold_expr, answer_expr) if gold_value
         ]
@@ -87,6 +101,20 @@ class _Sympy:
             return False
         ratio = simplify(answer_expr / gold_expr)
         return bool(ratio.is_number and ratio.is_finite and (ratio.is_positive if positive else ratio.is_nonzero))
+
+
+def _key(expression: Basic) -> str:
+    """The same for expressions that differ in the order of terms and factors only."""
+    if not expression.args:
+        return f"{type(expression).__name__} {expression}"
+    if isinstance(expression, (Add, Mul)):
+        return f"{expression.func.__name__}({','.join(sorted(map(_key, _terms(expression))))})"
+    return f"{expression.func.__name__}({','.join(map(_key, expression.args))})"
+
+
+def _terms(expression: Expr) -> Iterator[Basic]:
+    for term in expression.args:
+        yield from _terms(term) if isinstance(term, expression.func) else (term,)
 
 
 def _values(gold: Expr, answer: Expr) -> Iterator[tuple[Expr, Expr]]:
@@ -111,7 +139,14 @@ def _is_finite_number(value: Expr) -> bool:
 def _parse(latex: str) -> Expr:
     # Floats would be compared after rounding; a decimal is an exact number.
     exact = _DECIMAL.sub(lambda number: rf"\frac{{{number[1]}{number[2]}}}{{1{'0' * len(number[2])}}}", latex)
+    exact = _BINOMIAL.sub(lambda match: _binomial(*(int(number) for number in match.groups() if number)), exact)
     expression = latex2sympy(exact, is_real=True, normalization_config=None, conversion_config=_CONVERSION)
     if not isinstance(expression, Expr):
         raise Unreadable(latex)
     return expression.subs({symbol: I for symbol in expression.free_symbols if symbol.name == "i"})
+
+
+def _binomial(upper: int, lower: int) -> str:
+    if min(lower, upper - lower) * upper.bit_length() > _MAX_BINOMIAL_BITS:
+        raise Unreadable("a binomial coefficient of that size")
+    return f"({math.comb(upper, lower)})"

@@ -22,8 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from reward import compute_score, warm_up  # noqa: E402
+from reward.extraction import extract_answer  # noqa: E402
 from reward.grading import grade  # noqa: E402
-from reward.structure import Unreadable  # noqa: E402
+from reward.shape import Unreadable  # noqa: E402
 
 THREADS = 8
 DEADLINE_S = 5.0
@@ -85,13 +86,12 @@ def _corpus() -> list[Pair]:
     spec = importlib.util.spec_from_file_location("corpus", ROOT / "tests/reward/conftest.py")
     corpus = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(corpus)
-    return [(pair.gold, rf"So the answer is \boxed{{{pair.answer}}}.") for pair in corpus.read_agreement()]
+    return [(pair.gold, f"So the answer is {pair.response}.") for pair in corpus.read_agreement()]
 
 
 def _needs_algebra(gold: str, response: str) -> bool:
-    answer = response.removeprefix(r"So the answer is \boxed{").removesuffix("}.")
     try:
-        return grade(gold, answer) is None
+        return grade(gold, extract_answer(response) or "") is None
     except Unreadable:
         return False
 

@@ -12,6 +12,11 @@ class Pair(NamedTuple):
     equal: bool
     difference: str  # why math_verify decides otherwise; "" where it agrees
 
+    @property
+    def response(self) -> str:
+        """The answer in a box, unless it brings boxes of its own."""
+        return self.answer if self.answer.startswith(r"\boxed") else rf"\boxed{{{self.answer}}}"
+
 
 def read_agreement() -> list[Pair]:
     pairs, gold = [], ""

@@ -11,25 +11,23 @@ from reward import compute_score
 def test_every_pair_is_decided_as_written_in_the_corpus(agreement):
     assert len(agreement) >= 1000
     with ThreadPoolExecutor(4) as threads:
-        scores = list(
-            threads.map(lambda pair: compute_score("math", rf"\boxed{{{pair.answer}}}", pair.gold), agreement)
-        )
+        scores = list(threads.map(lambda pair: compute_score("math", pair.response, pair.gold), agreement))
     decided = list(zip(agreement, scores, strict=True))
     assert [pair for pair, score in decided if score["acc"] and not pair.equal] == []  # false positives
     assert [pair for pair, score in decided if pair.equal and not score["acc"]] == []  # false negatives
     assert all(score["status"] != "timeout" for score in scores)
 
 
-def _plain_math_verify(gold: str, answer: str) -> bool:
+def _plain_math_verify(pair) -> bool:
     """verl 0.9.1 utils/reward_score/math_verify.py:41-54, in this process."""
-    golds = parse(f"\\boxed{{{gold}}}", (LatexExtractionConfig(),))
-    answers = parse(f"\\boxed{{{answer}}}", (ExprExtractionConfig(), LatexExtractionConfig()))
+    golds = parse(f"\\boxed{{{pair.gold}}}", (LatexExtractionConfig(),))
+    answers = parse(pair.response, (ExprExtractionConfig(), LatexExtractionConfig()))
     return any(verify(gold, answer) for gold in golds for answer in answers)
 
 
 @pytest.mark.slow
 def test_differences_from_plain_math_verify_are_those_marked_in_the_corpus(agreement):
-    found = [pair for pair in agreement if _plain_math_verify(pair.gold, pair.answer) != pair.equal]
+    found = [pair for pair in agreement if _plain_math_verify(pair) != pair.equal]
     assert found == [pair for pair in agreement if pair.difference]
 
 

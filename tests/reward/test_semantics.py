@@ -68,6 +68,8 @@ def test_a_ground_truth_that_cannot_be_one_is_an_error(ground_truth):
         (r"\text{B. } 12", "correct"),
         ("(B) 12", "correct"),
         ("A", "wrong"),
+        (r"\boxed{B} and \boxed{(B)}", "correct"),
+        (r"\boxed{A} or \boxed{B}", "wrong"),
         ("A or B", "parse_error"),
         ("A, B", "parse_error"),
         ("12", "parse_error"),
@@ -75,7 +77,7 @@ def test_a_ground_truth_that_cannot_be_one_is_an_error(ground_truth):
     ],
 )
 def test_options_of_a_choice(answer, status):
-    assert compute_score("m-a-p/SuperGPQA", rf"\boxed{{{answer}}}", "B")["status"] == status
+    assert compute_score("m-a-p/SuperGPQA", _response(answer), "B")["status"] == status
 
 
 def test_gsm8k_line():

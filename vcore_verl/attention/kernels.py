@@ -1,0 +1,149 @@
+"""Causal attention of packed sequences by torch's flash kernels: on CUDA all sequences at once, on the CPU one by one.
+
+The kernels keep no scores: memory is linear in tokens. They have no forward-mode rule, and dropout stays off. Both are
+private operators of torch, with the same leading arguments in 2.11 and 2.13 (torch/nn/attention/varlen.py calls them).
+
+Legend: T = tokens of all sequences; H = query heads; K = key heads, a divisor of H; D = width of a head; S = sequences.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+HALF_PRECISION = (torch.bfloat16, torch.float16)
+WIDEST = 256  # head of the CUDA kernels, which take multiples of WIDTH_STEP only
+WIDTH_STEP = 8
+_aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Where sequences begin and end among the T tokens: `cu_seqlens_S1` (int32) on the tokens' device, `offsets` the
+    same on the host, `longest` in tokens.
+    """
+
+    cu_seqlens_S1: Tensor
+    offsets: list[int]
+    longest: int
+
+    @classmethod
+    def of(cls, position_ids: Tensor, rows: int) -> "Sequences":
+        """The sequences of `rows` rows, each begins at a position 0; `position_ids` has shape (rows, L) or (1, L).
+
+        One synchronisation with the device. Raises ValueError for rows that do not begin at position 0.
+        """
+        begins = (position_ids == 0).expand(rows, -1)
+        on_host = begins.cpu()
+        if not bool(on_host[:, 0].all()):
+            raise ValueError("packed attention needs rows that begin at position 0: no cache, no part of a sequence")
+        offsets_S1 = torch.cat([on_host.flatten().nonzero().flatten(), torch.tensor([on_host.numel()])])
+        longest = int(offsets_S1.diff().max())
+        return cls(offsets_S1.to(device=position_ids.device, dtype=torch.int32), offsets_S1.tolist(), longest)
+
+
+def missing(query_THD: Tensor) -> str | None:
+    """What keeps the kernels from taking such queries; None where they take them."""
+    width, dtype = query_THD.shape[-1], query_THD.dtype
+    if not query_THD.is_cuda:
+        return None
+    if dtype not in HALF_PRECISION:
+        return f"flash attention on a GPU has no kernel for {str(dtype).removeprefix('torch.')}"
+    if width % WIDTH_STEP or width > WIDEST:
+        return f"flash attention takes heads of a multiple of {WIDTH_STEP} up to {WIDEST} numbers, not of {width}"
+    return None
+
+
+def forward(
+    query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, sequences: Sequences, scale: float, window: int | None
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Output (T, H, D), and what `backward` wants to have back. A query sees the last `window` positions, or all."""
+    if query_THD.is_cuda:
+        cu_seqlens, longest = sequences.cu_seqlens_S1, sequences.longest
+        output, logsumexp, random_state, unused, _ = _aten._flash_attention_forward(
+            *(query_THD, key_TKD, value_TKD, cu_seqlens, cu_seqlens, longest, longest, 0.0, True, False),
+            scale=scale,
+            **_window_on_cuda(window),
+        )
+        return output, (logsumexp, random_state, unused)
+    outputs, logsumexps = [], []
+    for (begin, end), causal in _each(sequences, window):
+        output_1HLD, logsumexp = _aten._scaled_dot_product_flash_attention_for_cpu(
+            *(_heads_first(x, begin, end) for x in (query_THD, key_TKD, value_TKD)),
+            **causal.arguments(query_THD.dtype),
+            scale=scale,
+        )
+        outputs.append(_tokens_first(output_1HLD))
+        logsumexps.append(logsumexp)
+    return torch.cat(outputs), tuple(logsumexps)
+
+
+def backward(
+    gradient_THD: Tensor,
+    query_THD: Tensor,
+    key_TKD: Tensor,
+    value_TKD: Tensor,
+    output_THD: Tensor,
+    kept: tuple[Tensor, ...],
+    sequences: Sequences,
+    scale: float,
+    window: int | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of queries, keys and values; `kept` is the forward's."""
+    if query_THD.is_cuda:
+        logsumexp, random_state, unused = kept
+        cu_seqlens, longest = sequences.cu_seqlens_S1, sequences.longest
+        return _aten._flash_attention_backward(
+            *(gradient_THD.contiguous(), query_THD, key_TKD, value_TKD, output_THD, logsumexp),
+            *(cu_seqlens, cu_seqlens, longest, longest, 0.0, True, random_state, unused),
+            scale=scale,
+            **_window_on_cuda(window),
+        )
+    parts: list[list[Tensor]] = []
+    for ((begin, end), causal), logsumexp in zip(_each(sequences, window), kept, strict=True):
+        gradients = _aten._scaled_dot_product_flash_attention_for_cpu_backward(
+            *(_heads_first(x, begin, end) for x in (gradient_THD, query_THD, key_TKD, value_TKD, output_THD)),
+            logsumexp,
+            **causal.arguments(query_THD.dtype),
+            scale=scale,
+        )
+        parts.append([_tokens_first(gradient) for gradient in gradients])
+    query, key, value = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    return query, key, value
+
+
+def _window_on_cuda(window: int | None) -> dict[str, int]:
+    return {} if window is None else {"window_size_left": window - 1, "window_size_right": 0}
+
+
+@dataclass(frozen=True)
+class _Causal:
+    """What a query may see, as the CPU's kernel wants to be told: it knows no windows and takes a mask for them."""
+
+    hidden_LL: Tensor | None
+
+    def arguments(self, dtype: torch.dtype) -> dict[str, object]:
+        if self.hidden_LL is None:
+            return {"dropout_p": 0.0, "is_causal": True, "attn_mask": None}
+        mask_LL = torch.zeros(self.hidden_LL.shape, dtype=dtype).masked_fill(self.hidden_LL, -torch.inf)
+        return {"dropout_p": 0.0, "is_causal": False, "attn_mask": mask_LL}
+
+
+def _each(sequences: Sequences, window: int | None) -> Iterator[tuple[tuple[int, int], _Causal]]:
+    for begin, end in pairwise(sequences.offsets):
+        if window is None or end - begin <= window:
+            yield (begin, end), _Causal(None)
+        else:
+            position_L = torch.arange(end - begin)
+            distance_LL = position_L[:, None] - position_L
+            yield (begin, end), _Causal((distance_LL < 0) | (distance_LL >= window))
+
+
+def _heads_first(tensor_THD: Tensor, begin: int, end: int) -> Tensor:
+    return tensor_THD[begin:end].transpose(0, 1).unsqueeze(0)
+
+
+def _tokens_first(tensor_1HLD: Tensor) -> Tensor:
+    return tensor_1HLD.squeeze(0).transpose(0, 1)

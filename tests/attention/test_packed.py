@@ -185,23 +185,49 @@ def test_the_cuda_kernels_take_what_they_are_given(window: int | None):
 
 def test_what_the_kernels_lack_is_named():
     positioned = {"position_ids": positions([3])}
-    on_cpu = torch.ones(1, 1, 3, WIDTH)
-    with FakeTensorMode():
-        single = torch.empty(1, 1, 3, WIDTH, device="cuda")
-        odd, huge = (torch.empty(1, 1, 3, width, device="cuda", dtype=torch.bfloat16) for width in (20, 264))
-    refused: dict[str, tuple[Tensor, dict[str, Any]]] = {
-        "no dropout of attention: set attn_implementation=eager": (on_cpu, positioned | {"dropout": 0.1}),
-        "no softcap of attention": (on_cpu, positioned | {"softcap": 30.0}),
-        "no s_aux of attention": (on_cpu, positioned | {"s_aux": torch.zeros(1)}),
-        "way of passing masks and positions": (on_cpu, {}),
-        "rows that begin at position 0": (on_cpu, {"position_ids": positions([3]) + 1}),
-        "no kernel for float32: set attn_implementation=sdpa": (single, positioned),
-        "a multiple of 8 up to 256 numbers, not of 20": (odd, positioned),
-        "up to 256 numbers, not of 264": (huge, positioned),
+    query = torch.ones(1, 1, 3, WIDTH)
+    refused: dict[str, dict[str, Any]] = {
+        "no dropout of attention: set attn_implementation=eager": positioned | {"dropout": 0.1},
+        "no softcap of attention": positioned | {"softcap": 30.0},
+        "no s_aux of attention": positioned | {"s_aux": torch.zeros(1)},
+        "way of passing masks and positions": {},
+        "rows that begin at position 0": {"position_ids": positions([3]) + 1},
     }
-    for message, (tensor, keywords) in refused.items():
+    for message, keywords in refused.items():
         with pytest.raises(ValueError, match=message):
-            packed_attention(torch.nn.Identity(), tensor, tensor, tensor, None, SCALE, **keywords)
+            packed_attention(torch.nn.Identity(), query, query, query, None, SCALE, **keywords)
+
+
+@pytest.mark.parametrize(
+    ("width", "dtype", "reason"),
+    [
+        (64, torch.float32, "no kernel for float32"),
+        (20, torch.bfloat16, "a multiple of 8 up to 256 numbers, not of 20"),
+        (264, torch.bfloat16, "up to 256 numbers, not of 264"),
+        (256, torch.bfloat16, None),
+    ],
+)
+def test_what_the_kernels_of_a_gpu_do_not_take_is_named(width: int, dtype: torch.dtype, reason: str | None):
+    with FakeTensorMode():
+        found = kernels.missing(torch.empty(3, 1, width, device="cuda", dtype=dtype))
+    assert found is None if reason is None else reason in str(found)
+
+
+@pytest.mark.parametrize("window", [None, 7])
+def test_what_no_kernel_takes_goes_through_sdpa_and_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, window: int | None
+):
+    reason = f"no kernel for these, window {window}"
+    monkeypatch.setattr(kernels, "missing", lambda _: reason)
+    values, _ = drawn(MIXED, (4, 2), torch.float32)
+    heads_first = [x.transpose(0, 1)[None] for x in values]
+    for _ in range(2):
+        output, _ = packed_attention(
+            torch.nn.Identity(), *heads_first, None, SCALE, position_ids=positions(MIXED), sliding_window=window
+        )
+    assert error(output[0], exact(*(x.double() for x in values), MIXED, window)) < 1e-5
+    said = f"{reason}: attending by sdpa, slower and without forward mode"
+    assert [record.message for record in caplog.records] == [said]
 
 
 def test_heads_too_wide_for_forward_mode_are_refused():

@@ -29,8 +29,9 @@ from verl.trainer.sft_trainer import SFTTrainer  # noqa: E402
 from verl.utils import distributed  # noqa: E402
 from verl.utils import tensordict_utils as tu  # noqa: E402
 
+from vcore_verl.attention import NAME  # noqa: E402
 from vcore_verl.config.overrides import merge  # noqa: E402
-from vcore_verl.cpu import attention_implementation, external_library  # noqa: E402
+from vcore_verl.cpu import external_library  # noqa: E402
 from vcore_verl.sft.command import ON_CPU  # noqa: E402
 from vcore_verl.sft.trainer import ObjectiveTrainer  # noqa: E402
 
@@ -43,12 +44,15 @@ def start_process_group() -> None:
 
 def make_trainer(start: Path, init: dict | None, **changes: Any) -> Any:
     """Our trainer for the recipe section `init`, or stock verl's where it is None; nothing is written."""
+    precision = changes.get("engine", {}).get("+mixed_precision", {}).get("param_dtype", "fp32")
+    # No flash kernel of a GPU takes float32, and sdpa has no forward-mode rule.
+    attention = "eager" if DEVICE == "cuda" and precision == "fp32" else NAME
     fixed = {
         "trainer": {"resume_mode": "disable", "save_freq": -1},
         "data": {"max_token_len_per_gpu": 65536},
         "model": {
             "external_lib": external_library(DEVICE),
-            "+override_config": {"attn_implementation": attention_implementation(DEVICE)},
+            "+override_config": {"attn_implementation": attention},
         },
     }
     section = {"+init": init} if init else {}

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
+from vcore_verl.attention import NAME
 from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.cpu import cpu_environment
 from vcore_verl.sft.command import ON_CPU
@@ -42,7 +43,7 @@ def settings(start: Path, output: Path, ranks: int, platform: dict[str, Any] = O
 
     precision = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
     nested: dict[str, Any] = {
-        "model": {"path": str(start / "base"), "+override_config": {"attn_implementation": "sdpa"}},
+        "model": {"path": str(start / "base"), "+override_config": {"attn_implementation": NAME}},
         "engine": {"strategy": "fsdp2", "model_dtype": "fp32", "+mixed_precision": precision},
         "optim": {"lr": 1e-3, "lr_scheduler_type": "cosine"},
         "data": {

@@ -5,9 +5,10 @@ import pytest
 from verl.utils.config import omega_conf_to_dataclass
 
 from tests import shipped
+from vcore_verl.attention import NAME
 from vcore_verl.config.overrides import to_overrides
 from vcore_verl.config.recipe import Recipe, RecipeError, load
-from vcore_verl.cpu import cpu_environment
+from vcore_verl.cpu import cpu_environment, external_library
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.sft.command import final_shards, sft_command, verify_sft, verl_settings
 from vcore_verl.sft.main import configure
@@ -28,6 +29,9 @@ def test_every_setting_exists_in_verl(tmp_path: Path, name: str, device: str):
     assert config.trainer.seed == subject.seed
     assert config.init.probe.batch_size == 32
     assert config.engine.use_torch_compile is (device != "cpu")
+    assert config.model.external_lib == external_library(device)
+    assert config.model.override_config.attn_implementation == NAME
+    assert config.model.use_remove_padding is True
 
 
 def test_command_runs_one_process_per_rank(tmp_path: Path):

@@ -9,6 +9,7 @@ Legend: T = tokens of all sequences; H = query heads; K = key heads, a divisor o
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -69,13 +70,13 @@ def forward(
         )
         return output, (logsumexp, random_state, unused)
     outputs, logsumexps = [], []
-    for (begin, end), causal in _each(sequences, window):
+    for (begin, end), causal in each(sequences, window):
         output_1HLD, logsumexp = _aten._scaled_dot_product_flash_attention_for_cpu(
-            *(_heads_first(x, begin, end) for x in (query_THD, key_TKD, value_TKD)),
-            **causal.arguments(query_THD.dtype),
+            *(heads_first(x, begin, end) for x in (query_THD, key_TKD, value_TKD)),
+            **causal.arguments(query_THD),
             scale=scale,
         )
-        outputs.append(_tokens_first(output_1HLD))
+        outputs.append(tokens_first(output_1HLD))
         logsumexps.append(logsumexp)
     return torch.cat(outputs), tuple(logsumexps)
 
@@ -102,14 +103,14 @@ def backward(
             **_window_on_cuda(window),
         )
     parts: list[list[Tensor]] = []
-    for ((begin, end), causal), logsumexp in zip(_each(sequences, window), kept, strict=True):
+    for ((begin, end), causal), logsumexp in zip(each(sequences, window), kept, strict=True):
         gradients = _aten._scaled_dot_product_flash_attention_for_cpu_backward(
-            *(_heads_first(x, begin, end) for x in (gradient_THD, query_THD, key_TKD, value_TKD, output_THD)),
+            *(heads_first(x, begin, end) for x in (gradient_THD, query_THD, key_TKD, value_TKD, output_THD)),
             logsumexp,
-            **causal.arguments(query_THD.dtype),
+            **causal.arguments(query_THD),
             scale=scale,
         )
-        parts.append([_tokens_first(gradient) for gradient in gradients])
+        parts.append([tokens_first(gradient) for gradient in gradients])
     query, key, value = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
     return query, key, value
 
@@ -119,31 +120,33 @@ def _window_on_cuda(window: int | None) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class _Causal:
-    """What a query may see, as the CPU's kernel wants to be told: it knows no windows and takes a mask for them."""
+class Causal:
+    """What the queries of a sequence may see, for kernels that know no windows and take a mask for them."""
 
-    hidden_LL: Tensor | None
+    length: int
+    window: int | None
 
-    def arguments(self, dtype: torch.dtype) -> dict[str, object]:
-        if self.hidden_LL is None:
+    def arguments(self, query: Tensor) -> dict[str, Any]:
+        if self.window is None or self.length <= self.window:
             return {"dropout_p": 0.0, "is_causal": True, "attn_mask": None}
-        mask_LL = torch.zeros(self.hidden_LL.shape, dtype=dtype).masked_fill(self.hidden_LL, -torch.inf)
+        position_L = torch.arange(self.length, device=query.device)
+        distance_LL = position_L[:, None] - position_L
+        hidden_LL = (distance_LL < 0) | (distance_LL >= self.window)
+        mask_LL = query.new_zeros(hidden_LL.shape).masked_fill(hidden_LL, -torch.inf)
         return {"dropout_p": 0.0, "is_causal": False, "attn_mask": mask_LL}
 
 
-def _each(sequences: Sequences, window: int | None) -> Iterator[tuple[tuple[int, int], _Causal]]:
+def each(sequences: Sequences, window: int | None) -> Iterator[tuple[tuple[int, int], Causal]]:
+    """Begin and end of every sequence, and what its queries may see."""
     for begin, end in pairwise(sequences.offsets):
-        if window is None or end - begin <= window:
-            yield (begin, end), _Causal(None)
-        else:
-            position_L = torch.arange(end - begin)
-            distance_LL = position_L[:, None] - position_L
-            yield (begin, end), _Causal((distance_LL < 0) | (distance_LL >= window))
+        yield (begin, end), Causal(end - begin, window)
 
 
-def _heads_first(tensor_THD: Tensor, begin: int, end: int) -> Tensor:
+def heads_first(tensor_THD: Tensor, begin: int, end: int) -> Tensor:
+    """One sequence, (1, H, L, D)."""
     return tensor_THD[begin:end].transpose(0, 1).unsqueeze(0)
 
 
-def _tokens_first(tensor_1HLD: Tensor) -> Tensor:
+def tokens_first(tensor_1HLD: Tensor) -> Tensor:
+    """(L, H, D)."""
     return tensor_1HLD.squeeze(0).transpose(0, 1)

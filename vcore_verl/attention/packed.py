@@ -8,6 +8,9 @@ padded on the right, where no position sees the padding; nothing may stand on th
 Legend: B = rows; L = positions of a row; the rest as in `kernels`.
 """
 
+import functools
+import logging
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -90,12 +93,33 @@ def packed_attention(
     if asked or position_ids is None or position_ids.dim() != 2 or attention_mask is not None:
         what = f"{', '.join(asked)} of attention" if asked else "this model's way of passing masks and positions"
         raise ValueError(f"{NAME} has no {what}: set attn_implementation=eager in override_config")
-    if (reason := kernels.missing(query_BHLD)) is not None:
-        raise ValueError(f"{reason}: set attn_implementation=sdpa in override_config")
     rows, _heads, length, _width = query_BHLD.shape
-    inputs = (_packed(_autocast(x)) for x in (query_BHLD, key_BKLD, value_BKLD))
-    output_THD = PackedAttention.apply(*inputs, sequences_of(position_ids, rows), scaling, sliding_window)
+    query, key, value = (_packed(_autocast(x)) for x in (query_BHLD, key_BKLD, value_BKLD))
+    attend: Callable[..., Tensor] = PackedAttention.apply
+    if (reason := kernels.missing(query)) is not None:
+        _say_once(f"{reason}: attending by sdpa, slower and without forward mode")
+        attend = by_sdpa
+    output_THD = attend(query, key, value, sequences_of(position_ids, rows), scaling, sliding_window)
     return output_THD.unflatten(0, (rows, length)), None
+
+
+def by_sdpa(
+    query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, sequences: Sequences, scale: float, window: int | None
+) -> Tensor:
+    """The same by torch's public function, sequence by sequence: for what the flash kernels do not take."""
+    groups = query_THD.shape[1] // key_TKD.shape[1]  # repeated: with enable_gqa some kernels drop out
+    outputs = []
+    for (begin, end), causal in kernels.each(sequences, window):
+        query, key, value = (kernels.heads_first(x, begin, end) for x in (query_THD, key_TKD, value_TKD))
+        key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
+        arguments = causal.arguments(query)
+        outputs.append(nn.functional.scaled_dot_product_attention(query, key, value, **arguments, scale=scale))
+    return torch.cat([kernels.tokens_first(output) for output in outputs])
+
+
+@functools.cache
+def _say_once(message: str) -> None:
+    logging.getLogger(__name__).warning(message)
 
 
 def sequences_of(position_ids: Tensor, rows: int) -> Sequences:

@@ -13,7 +13,6 @@ guessed per process: a Ray actor without GPUs on a GPU machine sees no accelerat
 """
 
 import os
-from importlib.metadata import distributions
 
 
 def launched() -> bool:
@@ -47,13 +46,3 @@ def device_environment(device: str) -> dict[str, str]:
 def external_library(device: str) -> str:
     """The module that verl is to import wherever it builds a model (`model.external_lib`)."""
     return "vcore_verl.cpu.engine" if device == "cpu" else "vcore_verl.cpu.model"
-
-
-def attention_implementation(device: str) -> str:
-    """Attention of verl's models: flash_attention_2, verl's default, where a GPU run has the package, else PyTorch's.
-
-    Both keep the sequences of a packed row apart, sdpa by a mask (transformers/masking_utils.py,
-    find_packed_sequence_indices), at a cost that grows with the row's length squared.
-    """
-    # By the distribution: flash-attn-4 installs a module flash_attn, too, without what flash_attention_2 needs.
-    return "flash_attention_2" if device != "cpu" and any(distributions(name="flash-attn")) else "sdpa"

@@ -4,6 +4,7 @@ verl imports this module through `model.external_lib`, before it reads the model
 (verl/workers/config/model.py:149): in the workers that hold a model, and not in Ray's many light actors.
 """
 
+import vcore_verl.attention.packed  # noqa: F401  registers our attention with transformers
 from vcore_verl.cpu.patches import use_blockwise_log_probs
 
 use_blockwise_log_probs()

@@ -6,11 +6,12 @@ from statistics import fmean
 from typing import Any
 
 from reward import warnings_for
+from vcore_verl.attention import NAME
 from vcore_verl.config.composition import ROOT
 from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.config.verl_keys import check_set_once
-from vcore_verl.cpu import attention_implementation, device_environment, external_library
+from vcore_verl.cpu import device_environment, external_library
 from vcore_verl.rl.limits import check
 from vcore_verl.runs import tracking
 from vcore_verl.runs.layout import ArtefactError, Run
@@ -77,7 +78,7 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
             "model": {
                 "path": str(run.rl_start.resolve() if run.rl_start.exists() else run.rl_start),
                 "external_lib": external_library(recipe.hardware.device),
-                "+override_config": {"attn_implementation": attention_implementation(recipe.hardware.device)},
+                "+override_config": {"attn_implementation": NAME},
             },
             "actor": _actor(recipe),
             "ref": {"log_prob_micro_batch_size_per_gpu": None},
@@ -174,11 +175,7 @@ def _on_cpu(recipe: Recipe) -> dict[str, Any]:
     ray |= {"+include_dashboard": False, "+object_store_memory": 2**30}
     return {
         "actor_rollout_ref": {
-            "model": {
-                # Attention over a packed row has no variable-length kernel here and would be quadratic in the row.
-                "use_remove_padding": False,
-                "enable_gradient_checkpointing": False,
-            },
+            "model": {"enable_gradient_checkpointing": False},
             "actor": {"use_torch_compile": False, "fsdp_config": {"use_torch_compile": False}},
             "ref": {"fsdp_config": {"use_torch_compile": False, "+mixed_precision": {"param_dtype": "fp32"}}},
             "rollout": {

@@ -16,6 +16,7 @@ SEQUENCE_PARALLEL = tuple(
     f"actor_rollout_ref.{place}.ulysses_sequence_parallel_size"
     for place in ("actor", "actor.fsdp_config", "ref", "ref.fsdp_config")
 )
+ATTENTION = "actor_rollout_ref.model.override_config.attn_implementation"
 # verl's estimators that judge a response without the others to its prompt (trainer/ppo/core_algos.py).
 WITHOUT_GROUPS = ("gae", "reinforce_plus_plus", "remax")
 
@@ -27,7 +28,8 @@ def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
         if ranks > 1 and not gathers_sequences(verl):
             raise RecipeError(
                 f"rl.verl.{key}={ranks} needs flash attention: with any other each rank would attend to its own slice "
-                "of a sequence only, and train on wrong log-probabilities; set it to 1, or install flash-attn"
+                "of a sequence only, and train on wrong log-probabilities; set it to 1, or install flash-attn and set "
+                f"rl.verl.{ATTENTION}=flash_attention_2"
             )
     rl, trainer, rollout = recipe.rl, verl["trainer"], verl["actor_rollout_ref"]["rollout"]
     gpus, nodes, engine = trainer["n_gpus_per_node"], trainer["nnodes"], rollout["tensor_model_parallel_size"]
@@ -56,4 +58,4 @@ def gathers_sequences(verl: Mapping[str, Any]) -> bool:
     verl gives each rank a slice of every micro-batch whatever the attention (workers/engine/fsdp/transformer_impl.py:
     1228), and gathers them in flash attention alone (models/transformers/monkey_patch.py:544).
     """
-    return lookup(verl, "actor_rollout_ref.model.override_config.attn_implementation") == "flash_attention_2"
+    return lookup(verl, ATTENTION) == "flash_attention_2"

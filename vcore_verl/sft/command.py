@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from vcore_verl.attention import NAME
 from vcore_verl.config.overrides import merge, to_overrides
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.config.verl_keys import check_set_once
-from vcore_verl.cpu import attention_implementation, device_environment, external_library
+from vcore_verl.cpu import device_environment, external_library
 from vcore_verl.runs import tracking
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runs.metrics_file import read
@@ -19,11 +20,10 @@ from vcore_verl.sft.limits import check
 ON_EVERY_NODE = ("srun", "--overlap", "--cpu-bind=none", "--kill-on-bad-exit=1")
 RENDEZVOUS_PORT = 29400  # torchrun's default
 CHECKPOINTS_KEPT = 2  # verl deletes the oldest before it writes the newest
-# What a machine without an accelerator needs. Packed rows would need a variable-length attention kernel to pay.
+# What a machine without an accelerator needs.
 ON_CPU: dict[str, Any] = {
     "model": {
         "external_lib": external_library("cpu"),
-        "use_remove_padding": False,
         "enable_gradient_checkpointing": False,
     },
     "engine": {"use_torch_compile": False},
@@ -68,7 +68,7 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
         "model": {
             "path": str(run.sft_start.resolve() if run.sft_start.exists() else run.sft_start),
             "external_lib": external_library(recipe.hardware.device),
-            "+override_config": {"attn_implementation": attention_implementation(recipe.hardware.device)},
+            "+override_config": {"attn_implementation": NAME},
             "lora_rank": recipe.model.lora.rank,
             "lora_alpha": recipe.model.lora.alpha,
             "lora": {"dropout": recipe.model.lora.dropout},

@@ -6,6 +6,7 @@ from typing import Any
 from vcore_verl.config.overrides import lookup
 from vcore_verl.config.recipe import Recipe, RecipeError
 
+ATTENTION = "model.override_config.attn_implementation"
 # A pass without backward takes the logits of as many tokens at a time as need this much memory.
 LOGITS_BYTES = 4 * 2**30
 # Of one logit: in half precision, in float32, and as log-probability, each with its tangent.

@@ -7,6 +7,7 @@ import pytest
 from huggingface_hub import constants
 from rich.console import Console
 
+from vcore_verl.attention import NAME
 from vcore_verl.config.recipe import load
 from vcore_verl.preflight.doctor import Finding, examine, machine, network, print_findings, software
 from vcore_verl.sft.command import RENDEZVOUS_PORT
@@ -185,3 +186,25 @@ def test_what_blocks_is_printed_last_and_whole():
     printed = console.file.getvalue()  # type: ignore[attr-defined]
     assert printed.index("good") < printed.index("bad")
     assert '".[gpu]"' in printed
+
+
+FLASH_ATTENTION = "sft.verl.model.override_config.attn_implementation=flash_attention_2"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "installed", "level", "found"),
+    [
+        ([], None, "ok", NAME),
+        (["model.dtype=float32"], None, "doubtful", "float32 has no flash kernel"),
+        ([FLASH_ATTENTION], "flash_attn", "ok", f"flash_attention_2, {NAME}"),
+        ([FLASH_ATTENTION], "flash_attn_4", "blocks", "flash_attention_2 needs flash-attn"),
+    ],
+)
+def test_attention_of_a_gpu_run_is_named_before_it_starts(monkeypatch, tmp_path, overrides, installed, level, found):
+    if installed:
+        record = tmp_path / f"{installed}-2.8.3.dist-info"
+        record.mkdir()
+        (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {installed}\nVersion: 2.8.3\n")
+        monkeypatch.syspath_prepend(str(tmp_path))
+    finding = software.attention(load("qwen3_4b", overrides))
+    assert (finding.level, finding.found.startswith(found)) == (level, True)

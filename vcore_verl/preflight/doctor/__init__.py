@@ -29,7 +29,7 @@ def examine(recipe: Recipe) -> Iterator[Finding]:
     installed = [other_set] if other_set else list(software.packages(ROOT / f"constraints-{device}.txt"))
     yield from installed
     if not on_cpu and not other_set:
-        yield software.flash_attention()
+        yield software.attention(recipe)
     states = machine.gpu_states()
     yield from machine.gpus(recipe, states)
     if not any(finding.found.startswith("missing") for finding in installed):

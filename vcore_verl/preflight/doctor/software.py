@@ -5,8 +5,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from vcore_verl.attention import NAME
+from vcore_verl.config.overrides import lookup
+from vcore_verl.config.recipe import Recipe
 from vcore_verl.config.versions import installed_version
 from vcore_verl.preflight.doctor.finding import Finding, judge
+from vcore_verl.rl.limits import ATTENTION as RL_ATTENTION
+from vcore_verl.sft.limits import ATTENTION as SFT_ATTENTION
 
 PYTHONS = ((3, 10), (3, 12))  # requires-python in pyproject.toml
 # Their internals are relied upon; and what a run cannot do without.
@@ -51,8 +56,14 @@ def packages(constraints: Path) -> Iterator[Finding]:
         yield Finding("packages", f"as in {constraints.name} ({pinned})")
 
 
-def flash_attention() -> Finding:
-    """Without it attention runs through PyTorch's sdpa (`cpu.attention_implementation`)."""
-    found = installed_version("flash-attn")
-    advice = "pip install flash-attn --no-build-isolation: without it attention over packed rows is slower"
-    return judge("flash-attn", found or "not installed", advice, doubtful=found is None)
+def attention(recipe: Recipe) -> Finding:
+    """What a GPU run attends with: our own, unless the recipe asks for another."""
+    asked = (lookup(recipe.sft.verl, SFT_ATTENTION), lookup(recipe.rl.verl, RL_ATTENTION))
+    chosen = {name or NAME for name in asked}
+    # By the distribution: flash-attn-4 installs a module flash_attn, too, without what flash_attention_2 needs.
+    if "flash_attention_2" in chosen and installed_version("flash-attn") is None:
+        advice = "pip install flash-attn --no-build-isolation, or leave attn_implementation out"
+        return Finding("attention", "flash_attention_2 needs flash-attn", "blocks", advice)
+    if recipe.model.dtype == "float32":
+        return Finding("attention", "float32 has no flash kernel: slower", "doubtful", "model.dtype=bfloat16")
+    return Finding("attention", ", ".join(sorted(chosen)))

@@ -54,7 +54,7 @@ GOLDEN_DATA = {
 GOLDEN_WEIGHTS = {  # processor's vendor and PyTorch's instruction set -> base and SFT checkpoint
     "AuthenticAMD AVX512": (
         "07dedd0c64b3ef9b7fba8d2f2627d96a81e61d994d9ae3942424b3f8dc34013b",
-        "3c1db1d7111f0151a326997cdc0b834fd9c9c05d5fb87ed635d8a310e9800858",
+        "5cc564b2711697f4555df9dd0f76b50984db97b5f1c5a20e254044e6e2812eb6",
     ),
 }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.autograd.forward_ad as fwAD
 from hydra import compose, initialize_config_module
 from launch import settings  # beside this script
 from torch import Tensor
@@ -39,7 +40,6 @@ OBJECTIVES = {
 }
 BF16 = {"engine": {"+mixed_precision": {"param_dtype": "bf16"}}}
 LORA = {"model": {"lora_rank": 4, "lora_alpha": 8, "lora": {"dropout": 0.0}}}
-PACKED = {"model": {"use_remove_padding": True}}
 
 
 def config(**changes: Any) -> Any:
@@ -96,27 +96,21 @@ def move(subject: ObjectiveTrainer) -> None:
 
 
 def splits() -> dict[str, Any]:
-    """One loss and gradient however the batch is cut into micro-batches, packed or padded."""
-    ranks = torch.distributed.get_world_size()
+    """One loss and gradient however the batch is cut into micro-batches, single sequences included."""
+    ranks, subject = torch.distributed.get_world_size(), trainer(VCORE)
     found = {}
-    for form, changes in (("padded", {}), ("packed", PACKED)):
-        subject = trainer(VCORE, **changes)
-        for size in (8, 4, 2, 1):
-            meta = {"use_dynamic_bsz": False, "micro_batch_size_per_gpu": max(size // ranks, 1)}
-            found[f"{form}-{size}"] = loss_and_gradient(subject, **meta)
-        found[f"{form}-dynamic"] = loss_and_gradient(subject, max_token_len_per_gpu=160)
-    return found
+    for size in (8, 4, 2, 1):
+        meta = {"use_dynamic_bsz": False, "micro_batch_size_per_gpu": max(size // ranks, 1)}
+        found[str(size)] = loss_and_gradient(subject, **meta)
+    return found | {"dynamic": loss_and_gradient(subject, max_token_len_per_gpu=160)}
 
 
 def utilities() -> dict[str, Any]:
     """Utilities by every derivative along one direction, with that direction and the parameters to check against."""
     found = {}
     for model, lora in (("full", {}), ("lora", LORA)):
-        for form, packed in (("padded", {}), ("packed", PACKED)):
-            for dtype, precision in (("float32", {}), ("bfloat16", BF16)):
-                changes = merge(merge(lora, packed), precision)
-                subject = trainer(VCORE, **changes)
-                found[f"{model}-{form}-{dtype}"] = _utilities(subject)
+        for dtype, precision in (("float32", {}), ("bfloat16", BF16)):
+            found[f"{model}-{dtype}"] = _utilities(trainer(VCORE, **merge(lora, precision)))
     return found
 
 
@@ -155,7 +149,7 @@ def _utilities(subject: ObjectiveTrainer) -> dict[str, Any]:
 def blocks() -> dict[str, float]:
     """Largest difference that taking the logits of seven tokens at a time makes to utilities and log-probabilities."""
     found = {}
-    for form, changes in (("padded", {}), ("packed", PACKED), ("lora", LORA)):
+    for form, changes in (("full", {}), ("lora", LORA)):
         subject = trainer(VCORE, **changes)
         whole = _measured(subject)
         log_probs.LOGITS_BYTES = 7 * log_probs.LOGIT_BYTES * subject.engine.module.config.vocab_size
@@ -237,20 +231,34 @@ def snapshot(engine: Any) -> list[bytes]:
     return [t.detach().numpy().tobytes() for t in tensors] + [repr((gradients, schedule)).encode()]
 
 
-def same_masks() -> bool:
-    """With dropout, a probe's pass at zero displacement and the training pass after it see the same masks."""
+def same_masks() -> dict[str, bool]:
+    """With dropout, which passes see the masks of the training pass after them: one of a difference, one in forward
+    mode, and another training pass.
+    """
     subject = trainer(VCORE | {"probe": {"batch_size": 8}}, **_dropout(0.5))
-    engine, batch = subject.engine, mine(subject)
+    engine, batch, direction = subject.engine, mine(subject), full_direction(subject.engine)
     with torch.no_grad():
         for name, parameter in passes.trainable(engine).items():
             if "lora_B" in name:
                 passes.local(parameter).fill_(0.05)
+    logits: list[Tensor] = []
+
+    def record(_: Any, __: Any, output: Tensor) -> None:
+        logits.append(fwAD.unpack_dual(output).primal.detach().clone())
+
+    engine.module.get_output_embeddings().register_forward_hook(record)
     with engine.train_mode():
-        probe = subject.training_client.probe
-        probed = probe._displaced_log_probs(batch, full_direction(engine), 0.0, passes.log_probs).values()
-        trained = passes.log_probs(engine, batch).values()
-        other = passes.log_probs(engine, batch).values()
-    return torch.equal(probed, trained) and not torch.equal(trained, other)
+        with passes.same_randomness():
+            passes.directional_derivatives(engine, batch, direction)
+        subject.training_client.probe._displaced_log_probs(batch, direction, 0.0, passes.log_probs)
+        passes.log_probs(engine, batch)
+        passes.log_probs(engine, batch)
+    derivative, difference, training, again = logits
+    return {
+        "derivative": torch.allclose(derivative, training, rtol=1e-5, atol=1e-5),
+        "difference": torch.equal(difference, training),
+        "again": torch.allclose(again, training, rtol=1e-5, atol=1e-5),
+    }
 
 
 def stock() -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from vcore_verl.attention import NAME
 from vcore_verl.config.overrides import lookup
 from vcore_verl.config.recipe import Recipe, RecipeError
 
 ATTENTION = "model.override_config.attn_implementation"
+WITH_FORWARD_MODE = (NAME, "eager")
 # A pass without backward takes the logits of as many tokens at a time as need this much memory.
 LOGITS_BYTES = 4 * 2**30
 # Of one logit: in half precision, in float32, and as log-probability, each with its tangent.
@@ -35,6 +37,9 @@ def _wrong_for_all(recipe: Recipe, verl: Mapping[str, Any], ranks: int) -> dict[
         "sft.verl.engine.strategy must be fsdp2: FSDP1 flattens the parameters that a probe moves": (
             lookup(verl, "engine.strategy") != "fsdp2"
         ),
+        "sft.verl.model.use_remove_padding=false is not supported: a probe's passes take packed rows; leave it out": (
+            lookup(verl, "model.use_remove_padding") is False
+        ),
         f"sft.verl.data.pad_mode={pad_mode} is not supported by verl's engine; leave it out": pad_mode != "no_padding",
         f"sft.max_tokens_per_rank={tokens} cannot hold one example of data.cutoff_tokens={longest} tokens": (
             tokens < longest
@@ -46,7 +51,8 @@ def _wrong_for_probes(recipe: Recipe, verl: Mapping[str, Any], ranks: int) -> di
     probe = recipe.init.probing
     if probe is None:
         return {}
-    precision = lookup(verl, "engine.mixed_precision.param_dtype")
+    precision, attention = lookup(verl, "engine.mixed_precision.param_dtype"), lookup(verl, ATTENTION)
+    on_gpu = recipe.hardware.device == "cuda"
     return {
         f"init.probe.batch_size={probe.batch_size} must be a multiple of the {ranks} ranks": (
             probe.gradient == "fresh" and probe.batch_size % ranks != 0
@@ -56,6 +62,14 @@ def _wrong_for_probes(recipe: Recipe, verl: Mapping[str, Any], ranks: int) -> di
         ),
         "sft.verl.model.use_liger has no forward-mode derivative: leave it out, or set init.probe.derivative=central": (
             probe.derivative == "jvp" and bool(lookup(verl, "model.use_liger"))
+        ),
+        f"sft.verl.{ATTENTION}={attention} has no forward-mode derivative: "
+        "leave it out, or set init.probe.derivative=central": (
+            probe.derivative == "jvp" and attention not in WITH_FORWARD_MODE
+        ),
+        "attention in float32 on a GPU has no forward-mode derivative: "
+        "set model.dtype=bfloat16 or init.probe.derivative=central": (
+            probe.derivative == "jvp" and attention == NAME and on_gpu and recipe.model.dtype == "float32"
         ),
         "float16 scales gradients, and a probe would measure the scale: use model.dtype=bfloat16": (
             precision in ("fp16", "float16")

@@ -3,7 +3,7 @@
 With a vocabulary of 150,000 the logits of one long sequence, in float32 and with tangents, would take more memory than
 the model. A pass without backward needs them of a block of tokens at a time.
 
-Legend: B, T = padded batch; P = all tokens packed; H = hidden size; V = vocabulary.
+Legend: P = all tokens, packed into one row; H = hidden size; V = vocabulary.
 """
 
 import contextlib
@@ -28,19 +28,15 @@ def packed_log_probs(engine: Any, micro_batch: TensorDict) -> Tensor:
     head = engine.module.get_output_embeddings()
     rows = max(1, LOGITS_BYTES // (LOGIT_BYTES * head.weight.shape[0]))
 
-    def packed(values_BT: Tensor) -> Tensor:
-        mask = inputs["attention_mask"]
-        return values_BT.squeeze(0)[: len(labels_P)] if mask is None else values_BT[mask.bool()]
-
     if len(labels_P) <= rows:
-        return _of_labels(packed(engine.module(**inputs, use_cache=False).logits), labels_P)
+        return _of_labels(engine.module(**inputs, use_cache=False).logits.squeeze(0), labels_P)
     found: list[Tensor] = []
     with _replaced(head) as (project, replace):
 
-        def by_blocks(hidden_BTH: Tensor) -> Tensor:
-            blocks = zip(packed(hidden_BTH).split(rows), labels_P.split(rows), strict=True)
+        def by_blocks(hidden_1PH: Tensor) -> Tensor:
+            blocks = zip(hidden_1PH.squeeze(0).split(rows), labels_P.split(rows), strict=True)
             found.append(torch.cat([_of_labels(project(hidden), labels) for hidden, labels in blocks]))
-            return hidden_BTH[..., :1]  # stands for the logits, which nobody reads
+            return hidden_1PH[..., :1]  # stands for the logits, which nobody reads
 
         replace(by_blocks)
         output = engine.module(**inputs, use_cache=False).logits

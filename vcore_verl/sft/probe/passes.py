@@ -20,7 +20,6 @@ from verl.utils.device import get_device_id, get_device_name
 from verl.workers.engine.utils import postprocess_batch_func, prepare_micro_batches
 from verl.workers.utils.losses import sft_loss
 
-from vcore_verl.attention.blockwise import BlockwiseAttention
 from vcore_verl.sft.probe.forward_mode import ForwardMode, tangent_of, without_checkpointing, without_rule
 from vcore_verl.sft.probe.log_probs import packed_log_probs
 
@@ -101,19 +100,13 @@ def precise_log_probs(engine: Any, data: TensorDict) -> Tensor:
 def directional_derivatives(engine: Any, data: TensorDict, direction: Direction) -> Tensor:
     """s_t = <direction, grad l_t> = -d/de log p(y_t; theta + e direction) of each next token; nested (B, L), float32.
 
-    Sequences are padded instead of packed for this pass, which frees its attention from masks. Raises RuntimeError
-    with the operation's name where the model uses one without a forward-mode rule.
+    The forward is that of the training pass, on the same packed rows: from the same random state it draws the same
+    dropout masks. Raises RuntimeError with the operation's name where the model uses one without a forward-mode rule.
     """
-    padded = data.copy()
-    tu.assign_non_tensor(padded, use_remove_padding=False)
     reshard(engine)
     try:
-        with (
-            without_checkpointing(engine.module),
-            BlockwiseAttention(engine.module),
-            ForwardMode(engine.module, direction),
-        ):
-            return _each_micro_batch(engine, padded, lambda log_prob_P: -tangent_of(log_prob_P))
+        with without_checkpointing(engine.module), ForwardMode(engine.module, direction):
+            return _each_micro_batch(engine, data, lambda log_prob_P: -tangent_of(log_prob_P))
     except NotImplementedError as error:
         operation = without_rule(error)
         if operation is None:

@@ -13,7 +13,7 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 from verl.utils import tensordict_utils as tu
-from verl.utils.device import get_device_id, get_device_name
+from verl.utils.device import get_device_id
 
 from vcore_verl.config.schema import Probe as Settings
 from vcore_verl.sft.probe import direction as directions
@@ -102,7 +102,7 @@ class Probe:
             directions.norm(direction),
             lambda e: difference(trial, direction, e)[supervised_P],
         )
-        if self.settings.derivative == "central" or _rounds_log_probs(self.engine):
+        if self.settings.derivative == "central":
             utility_P = difference(data, direction, epsilon)
             data["utility"] = torch.nested.nested_tensor_from_jagged(
                 utility_P, data["input_ids"].offsets().to(utility_P.device)
@@ -119,9 +119,7 @@ class Probe:
         return (ahead_P - behind_P) / (2 * epsilon)
 
     def _forward(self, data: TensorDict, direction: Direction, epsilon: float) -> Tensor:
-        """(l(theta) - l(theta - e v)) / e, packed (P,). In training l(theta) is the training pass's own if it is
-        precise.
-        """
+        """(l(theta) - l(theta - e v)) / e, packed (P,). In training l(theta) is the training pass's own."""
         here_P = self._displaced_log_probs(data, direction, 0.0, passes.precise_log_probs).values()
         ahead_P = self._displaced_log_probs(data, direction, -epsilon, passes.precise_log_probs).values()
         return (ahead_P - here_P) / epsilon
@@ -151,14 +149,6 @@ class Probe:
         """The average of past training gradients, None before the first step."""
         states = {name: self.engine.optimizer.state.get(p, {}) for name, p in passes.trainable(self.engine).items()}
         return {name: state[AVERAGE] for name, state in states.items() if AVERAGE in state} or None
-
-
-def _rounds_log_probs(engine: Any) -> bool:
-    """Whether the training pass's log-probabilities are too coarse for a difference.
-
-    On the CPU autocast leaves log-softmax in bfloat16; on CUDA it computes it in float32.
-    """
-    return get_device_name() == "cpu" and engine._autocast_dtype != torch.float32
 
 
 def _signal_to_noise(metrics: dict[str, float]) -> dict[str, float]:

@@ -10,13 +10,14 @@ from typing import Any
 import laboratory  # beside this script
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint
 from transformers import modeling_utils
 from transformers.modeling_layers import GradientCheckpointingLayer
 from verl.utils import distributed
 
 from vcore_verl.config.overrides import merge
-from vcore_verl.sft.probe import passes
+from vcore_verl.sft.probe import forward_mode, passes
 from vcore_verl.sft.trainer import ObjectiveTrainer
 
 MODELS = {"full": {}, "lora": laboratory.LORA}
@@ -71,6 +72,26 @@ def checkpointing() -> dict[str, Any]:
                 nested = passes.directional_derivatives(subject.engine, laboratory.mine(subject), direction)
             calls = in_gradient, len(checkpointed_layers) - in_gradient
             found[f"{model}-{on}"] = nested.values(), calls, switches(subject)
+    return found
+
+
+def gathered() -> dict[str, tuple[Tensor, float]]:
+    """Utilities of four micro-batches, and how often each tangent was gathered, with tangents that count as large and
+    as small.
+    """
+    found: dict[str, tuple[Tensor, float]] = {}
+    full_tensor, small = DTensor.full_tensor, forward_mode.SMALL
+    for name, limit in (("large", 0), ("small", small)):
+        subject = trainer(on=True, **laboratory.LORA)
+        engine, calls = subject.engine, []
+        with engine.train_mode():
+            direction = passes.gradient(engine, laboratory.with_tokens(laboratory.mine(subject)))
+            data = laboratory.mine(subject, use_dynamic_bsz=False, micro_batch_size_per_gpu=1)
+            forward_mode.SMALL = limit
+            DTensor.full_tensor = lambda tensor, calls=calls: calls.append(tensor) or full_tensor(tensor)
+            nested = passes.directional_derivatives(engine, data, direction)
+            DTensor.full_tensor, forward_mode.SMALL = full_tensor, small
+        found[name] = nested.values(), len(calls) / len(direction)
     return found
 
 
@@ -138,7 +159,7 @@ def _raised(call: Callable, *arguments: Any) -> Exception:
 def main() -> None:
     distributed.initialize_global_process_group()
     modeling_utils.checkpoint = checkpoint_of_torch_2_11
-    results = {part.__name__: part() for part in (checkpointing, interrupted, refused)}
+    results = {part.__name__: part() for part in (checkpointing, gathered, interrupted, refused)}
     if torch.distributed.get_rank() == 0:
         torch.save(results, laboratory.OUTPUT / "derivative_pass.pt")
     torch.distributed.destroy_process_group()

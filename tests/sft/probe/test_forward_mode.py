@@ -30,6 +30,13 @@ def test_checkpointed_layers_have_the_same_derivatives_and_stay_checkpointed(mea
     assert (off, on) == ([False, False], [True, True])
 
 
+def test_tangents_of_adapters_are_gathered_once_a_probe(measured: dict):
+    large, times_large = measured["gathered"]["large"]
+    small, times_small = measured["gathered"]["small"]
+    assert (times_large, times_small) == (4, 1)
+    assert torch.equal(small, large)
+
+
 def test_layers_stay_checkpointed_after_a_derivative_pass_that_fails(measured: dict):
     assert measured["interrupted"] == [True, True]
 

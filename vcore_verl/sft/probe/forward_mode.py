@@ -2,7 +2,8 @@
 
 FSDP2 unshards a module's parameters just before its forward and swaps them into the module. A hook that runs after
 FSDP2's own replaces them by dual tensors (parameter, tangent); another, before FSDP2's own, puts them back. Tangents
-are sharded like the parameters and gathered with them, module by module.
+are sharded like the parameters. Those of adapters are small and gathered once; those of a whole model only with its
+parameters, module by module and forward by forward.
 """
 
 import contextlib
@@ -17,6 +18,8 @@ from torch.autograd.function import BackwardCFunction
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
+SMALL = 2**29  # bytes of all tangents together; those of rank-8 adapters of 32 billion parameters are half as large
+
 
 class ForwardMode:
     """Context: a forward of `model` inside it carries the derivative of its outputs along `tangents`.
@@ -26,7 +29,8 @@ class ForwardMode:
     """
 
     def __init__(self, model: nn.Module, tangents: dict[str, Tensor]):
-        self.tangents = tangents
+        size = sum(tangent.numel() * tangent.element_size() for tangent in tangents.values())
+        self.tangents = {name: _full(tangent) for name, tangent in tangents.items()} if size <= SMALL else tangents
         self.units = {name: module for name, module in model.named_modules() if _is_unit(module)}
         self.saved: dict[tuple[str, nn.Module, str], Any] = {}
         name_of = {id(parameter): name for name, parameter in model.named_parameters()}

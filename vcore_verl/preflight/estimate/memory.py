@@ -58,8 +58,8 @@ class Phase:
 def phases(s: Settings, memory: float) -> Iterator[Phase]:
     """The phases of all stages of the recipe, on GPUs of `memory` bytes. On a CPU, of the training processes alone."""
     if s.recipe.has_sft:
-        copies = 5 if s.on_cpu else 1  # no fused cross-entropy: a padded and a packed copy, and their gradients
-        yield _training("SFT, training pass", s, "sft", copies)
+        # The gradient takes the place of the logits (vcore_verl/cpu/log_probs.py).
+        yield _training("SFT, training pass", s, "sft", copies=1)
     if s.recipe.has_sft and s.recipe.init.probing:
         yield _probe(s, s.recipe.init.probing)
     if s.recipe.has_rl and not s.on_cpu:

@@ -1,10 +1,11 @@
-"""Seconds per step and peak memory of every objective, as ratios to stock verl SFT.
+"""Seconds per step and peak memory of every objective, as ratios to verl's own SFT trainer.
 
     python tests/benchmarks/sft_speed.py [--hidden 512 --layers 4 --batch 8 --repeat 5] [--model DIR --bf16 --memory]
 
 All trainers live in one process group and take turns, so that a change in the machine's speed hits all alike; the
 median of the ratios within a round counts. On a CPU a second is a second of processor time, which other processes do
-not stretch. `--memory` runs each arm in a process of its own and adds its peak memory.
+not stretch. verl's trainer has our attention and log-probabilities, too. `--memory` runs each arm in a process of its
+own and adds its peak memory.
 Operation counts (forward 1, backward 2) give the floors 7/3, 4.375/3 and 4/3 for the forward difference.
 """
 
@@ -24,9 +25,9 @@ from bench import BF16, hardware, make_batch, make_start, make_trainer, start_pr
 
 
 def arms(batch: int) -> dict[str, dict | None]:
-    """Name -> `init` section; None is stock verl."""
+    """Name -> `init` section; None is verl's own."""
     found: dict[str, dict | None] = {
-        "stock verl": None,
+        "verl": None,
         "sft": {"name": "sft"},
         "dft": {"name": "dft"},
         "iw_sft": {"name": "iw_sft"},
@@ -104,7 +105,7 @@ def main() -> None:
     seconds = measure(args, names)
     rows = []
     for name in names:
-        ratios = [one / stock for one, stock in zip(seconds[name], seconds["stock verl"], strict=True)]
+        ratios = [one / stock for one, stock in zip(seconds[name], seconds["verl"], strict=True)]
         rows.append([name, f"{statistics.median(seconds[name]):.3f}", f"{statistics.median(ratios):.2f}"])
     header = ["objective", "s / step", "ratio"]
     if args.memory:

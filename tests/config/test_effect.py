@@ -56,6 +56,8 @@ def test_an_objective_takes_its_own_settings(init: str):
         (["init=none", "init.keep=0.5"], "init.keep", "init=none runs no SFT"),
         (["init=none", "model.lora.rank=4", "model.lora.alpha=8"], "model.lora.rank", "init=none runs no SFT"),
         (["model.lora.dropout=0.1"], "model.lora.dropout", "model.lora.rank=0 trains all parameters"),
+        (["rl.lora.alpha=8"], "rl.lora.alpha", "rl.lora.rank=0 trains all parameters"),
+        (["rl=none", "rl.lora={rank:4,alpha:8}"], "rl.lora.rank", "rl=none runs no RL"),
         (["init.probe.epsilon=0.1"], "init.probe.epsilon", "init.probe.derivative=jvp takes no step"),
         (["init.probe.epsilon=auto"], "init.probe.epsilon", "init.probe.derivative=jvp takes no step"),
         (["init.probe={epsilon:0.1}"], "init.probe.epsilon", "init.probe.derivative=jvp takes no step"),

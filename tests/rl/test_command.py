@@ -1,3 +1,4 @@
+import importlib.metadata
 import inspect
 import re
 
@@ -11,6 +12,7 @@ from tests import shipped
 from vcore_verl.config.overrides import to_overrides
 from vcore_verl.config.recipe import RecipeError, load
 from vcore_verl.config.schema import LOSS_AGGREGATIONS
+from vcore_verl.cpu.patches import alias_vllm_distribution
 from vcore_verl.rl import command
 from vcore_verl.rl.main import configure
 from vcore_verl.runs.layout import ArtefactError, Run
@@ -53,6 +55,33 @@ def test_dapo_clips_higher_and_can_punish_overlong_responses():
     assert config.algorithm.filter_groups.enable
 
 
+def test_adapters_are_trained_and_sent_to_rollouts_that_read_the_frozen_weights_themselves(monkeypatch):
+    monkeypatch.setattr(importlib.metadata, "version", importlib.metadata.version)
+    alias_vllm_distribution()  # verl's check of adapters imports what asks for it
+    config = composed(load("qwen3_4b", ["rl.lora={rank:32,alpha:64}"])).actor_rollout_ref
+    found = (config.model.lora_rank, config.model.lora_alpha, config.model.target_modules, config.model.lora.merge)
+    assert found == (32, 64, "all-linear", False)
+    assert config.rollout.load_format == "auto"
+
+
+def test_without_adapters_rollouts_get_all_weights_from_the_actor():
+    config = composed(load("qwen3_4b", [])).actor_rollout_ref
+    assert (config.model.lora_rank, config.rollout.load_format) == (0, "dummy")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("rl.lora.rank=8", r"rl\.lora\.alpha=0 must be positive: adapters are scaled by alpha / rank"),
+        ("rl.lora={rank:1024,alpha:8}", r"rl\.lora\.rank=1024 .* 512"),
+        ("rl.lora={rank:8,alpha:16,dropout:0.1}", r"unknown key 'rl\.lora\.dropout'"),
+    ],
+)
+def test_adapters_that_cannot_be_are_refused(override, message):
+    with pytest.raises(RecipeError, match=message):
+        load("qwen3_4b", [override])
+
+
 def test_epochs_suffice_for_the_steps():
     recipe = load("tiny", ["rl.steps=100"])
     trainer = command.verl_settings(recipe, Run(recipe))["trainer"]
@@ -69,6 +98,7 @@ def test_epochs_suffice_for_the_steps():
         (["rl.samples_per_prompt=1", "rl.mini_batch_prompts=128"], "=1 leaves grpo nothing to compare a response with"),
         (["rl.verl.actor_rollout_ref.actor.optim.lr=1"], r"optim\.lr is set by rl\.learning_rate; set that"),
         (["rl.verl.actor_rollout_ref.actor.use_kl_loss=false"], r"use_kl_loss is set by rl\.kl_coef; set that"),
+        (["rl.verl.actor_rollout_ref.model.lora_rank=8"], r"lora_rank is set by rl\.lora\.rank; set that"),
         (["rl.verl.trainer.logger=[console,wandb]"], r"trainer\.logger is set by tracking; set that"),
         (["rl.verl.actor_rollout_ref.rollout.n=1"], r"rollout\.n is set by rl\.samples_per_prompt; set that"),
         (

@@ -42,6 +42,14 @@ def test_the_card_says_how_the_checkpoint_was_made(run):
     assert rl.endswith("verl 0.9.1, commit 0a1b\n")
 
 
+def test_the_card_says_which_training_was_of_adapters(run):
+    save(load("tiny", ["rl.lora={rank:8,alpha:16}"]), run / "recipe.yaml")
+    write_card(run / "rl" / "hf")
+    text = (run / "rl" / "hf" / "README.md").read_text()
+    assert "| SFT | 100 steps of 32, learning rate 0.0015, all parameters |" in text
+    assert "KL coefficient 0.001, LoRA of rank 8, alpha 16, merged |" in text
+
+
 def test_a_card_changes_nothing_that_depends_on_the_checkpoint(run, tmp_path):
     digests = Digests(tmp_path / "digests.json")
     before = digests.of(run / "sft" / "hf")

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from vcore_verl.config.errors import RecipeError
-from vcore_verl.config.schema import Recipe, described
+from vcore_verl.config.schema import Lora, Recipe, RlLora, described
 
 BUILTIN = "builtin:"  # models and data sets made locally from fixed seeds
 BUILTIN_TASK = "builtin:arithmetic"  # the one that is both: a pretrained model, and data
@@ -53,6 +53,8 @@ def _ignored(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
     if model.lora.rank == 0:
         for key in ("model.lora.alpha", "model.lora.dropout"):
             yield key, "model.lora.rank", "model.lora.rank=0 trains all parameters"
+    if recipe.rl.lora.rank == 0:
+        yield "rl.lora.alpha", "rl.lora.rank", "rl.lora.rank=0 trains all parameters"
     if not model.path.startswith(BUILTIN):
         yield "base", "model.path", f"model.path={model.path} is not built in"
         yield "model.family", "scale", "only scale=smoke builds a model of the family"
@@ -81,14 +83,16 @@ def _ignored(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
 
 def _wrong(recipe: Recipe) -> Iterator[str]:
     """What does not fit together, or is no value that a run could have."""
-    init, sft, rl, data, lora = recipe.init, recipe.sft, recipe.rl, recipe.data, recipe.model.lora
+    init, sft, rl, data = recipe.init, recipe.sft, recipe.rl, recipe.data
     if not (recipe.has_sft or recipe.has_rl):
         yield "init=none and rl=none together leave nothing to train"
     for key, name in {"variant": recipe.variant, "rl.variant": rl.variant}.items():
         if not re.fullmatch(r"[A-Za-z0-9._+@%=-]*", name):
             yield f"{key}={name} is to be part of a folder's name: letters, digits and ._+@%=-"
-    if lora.rank > 0 and lora.alpha == 0:
-        yield f"model.lora.alpha={lora.alpha} must be positive: adapters are scaled by alpha / rank"
+    adapters: dict[str, Lora | RlLora] = {"model.lora": recipe.model.lora, "rl.lora": rl.lora}
+    for key, lora in adapters.items():
+        if lora.rank > 0 and lora.alpha == 0:
+            yield f"{key}.alpha={lora.alpha} must be positive: adapters are scaled by alpha / rank"
     if data.solve_rate is not None and (len(data.solve_rate) != 2 or data.solve_rate[0] > data.solve_rate[1]):
         yield f"data.solve_rate={data.solve_rate} must be [low, high] within [0, 1]"
     if not recipe.evaluation.datasets:

@@ -176,6 +176,16 @@ class Sft:
 
 
 @dataclass
+class RlLora:
+    """Low-rank adapters for RL; rank 0 trains all parameters. verl's adapters have no dropout in RL, where the ratio of
+    two policies would contain its noise.
+    """
+
+    rank: Annotated[int, Setting(low=0, high=512)] = 0  # vLLM's largest (config/lora.py, MaxLoRARanks)
+    alpha: Annotated[int, Setting(low=0)] = 0
+
+
+@dataclass
 class Rl:
     """Reinforcement learning; batch sizes are global. `verl` is merged into verl's PPO configuration."""
 
@@ -198,6 +208,7 @@ class Rl:
     loss_aggregation: Annotated[str, Setting(choices=LOSS_AGGREGATIONS)] = "token-mean"
     dynamic_sampling: bool = False
     overlong_buffer: Annotated[int, Setting(low=0)] = 0
+    lora: RlLora = field(default_factory=RlLora)
     save_every: Count = MISSING
     verl: dict[str, Any] = field(default_factory=dict)
 

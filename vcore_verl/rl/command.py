@@ -79,6 +79,10 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
                 "path": str(run.rl_start.resolve() if run.rl_start.exists() else run.rl_start),
                 "external_lib": external_library(recipe.hardware.device),
                 "+override_config": {"attn_implementation": NAME},
+                # Adapters stay beside the weights in rollouts, too: verl would merge them in bfloat16 (lora.merge;
+                # workers/engine/fsdp/transformer_impl.py:1082), which loses most of a small update.
+                "lora_rank": recipe.rl.lora.rank,
+                "lora_alpha": recipe.rl.lora.alpha,
             },
             "actor": _actor(recipe),
             "ref": {"log_prob_micro_batch_size_per_gpu": None},
@@ -146,6 +150,9 @@ def _rollout(recipe: Recipe) -> dict[str, Any]:
         "tensor_model_parallel_size": recipe.hardware.tensor_parallel,
         "max_model_len": recipe.data.max_prompt_tokens + recipe.rl.max_response_tokens,
         "seed": recipe.seed,
+        # Under LoRA vLLM reads the frozen weights from the checkpoint, and verl sends the adapters alone
+        # (workers/engine_workers.py:673); else all weights come from the actor.
+        "load_format": "auto" if recipe.rl.lora.rank else "dummy",
     }
 
 

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from safetensors import safe_open
 
 from vcore_verl.config.recipe import Recipe, RecipeError, read
+from vcore_verl.config.schema import Lora, RlLora
 from vcore_verl.runs.hashing import MODEL_CARD, write_whole
 from vcore_verl.runs.layout import Run
 from vcore_verl.runs.manifest import Manifest
@@ -53,7 +54,7 @@ def write_card(checkpoint: Path, command: str | None = None) -> None:
 
 def training(recipe: Recipe, run: Path, stage: str) -> dict[str, str]:
     """What was trained on what and how until the end of `stage`, but for the SFT objective and the seed."""
-    sft, rl, data, lora = recipe.sft, recipe.rl, recipe.data, recipe.model.lora
+    sft, rl, data = recipe.sft, recipe.rl, recipe.data
     parameters = num_parameters(Run(recipe).base_hf)
     size = f", {parameters:,} parameters" if parameters else ""
     found = {
@@ -61,18 +62,23 @@ def training(recipe: Recipe, run: Path, stage: str) -> dict[str, str]:
         "evaluated on": ", ".join(recipe.evaluation.datasets),
     }
     if recipe.has_sft:
-        adapters = f"LoRA of rank {lora.rank}, alpha {lora.alpha}, merged" if lora.rank else "all parameters"
         found |= {
             "SFT data": f"{data.sft}, {data.num_sft:,} examples{_data_hash(run, 'sft')}",
-            "SFT": f"{sft.steps} steps of {sft.batch_size}, learning rate {sft.learning_rate:g}, {adapters}",
+            "SFT": f"{sft.steps} steps of {sft.batch_size}, learning rate {sft.learning_rate:g}, "
+            f"{_trained(recipe.model.lora)}",
         }
     if stage == "rl":
         found |= {
             "RL data": f"{data.rl}, {data.num_rl:,} prompts{_data_hash(run, 'rl')}",
             "RL": f"{rl.name}, {rl.steps} steps of {rl.prompts_per_step} prompts, {rl.samples_per_prompt} responses "
-            f"each, learning rate {rl.learning_rate:g}, KL coefficient {rl.kl_coef:g}, all parameters",
+            f"each, learning rate {rl.learning_rate:g}, KL coefficient {rl.kl_coef:g}, "
+            f"{_trained(rl.lora)}",
         }
     return found
+
+
+def _trained(lora: Lora | RlLora) -> str:
+    return f"LoRA of rank {lora.rank}, alpha {lora.alpha}, merged" if lora.rank else "all parameters"
 
 
 def num_parameters(checkpoint: Path) -> int:

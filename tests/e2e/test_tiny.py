@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from tests.e2e.conftest import BASE
 from vcore_verl.config.composition import ROOT
 from vcore_verl.config.recipe import load
 from vcore_verl.runs.hashing import file_sha
@@ -27,10 +29,7 @@ pytestmark = pytest.mark.e2e
 SFT_STEPS = 5
 RL_STEPS = 4
 SHORTER = [
-    "base.steps=150",
-    "data.num_sft=200",
-    "data.num_rl=64",
-    "data.num_test=24",
+    *BASE,
     f"sft.steps={SFT_STEPS}",
     "sft.batch_size=8",
     "sft.save_every=2",
@@ -101,9 +100,10 @@ def run_to_the_end(output: Path, overrides: Sequence[str] = SHORTER) -> tuple[st
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tiny_base, tmp_path_factory):
     """The run directory, and what the third call printed, after a kill in SFT and a kill in RL."""
     output = tmp_path_factory.mktemp("runs")
+    shutil.copytree(tiny_base, output / tiny_base.name)
     run = Run(load("tiny", [f"output_dir={output}", *SHORTER]))
     run_until(output, run.sft / "metrics.jsonl", step=3)
     run_until(output, run.rl / "metrics.jsonl", step=2)

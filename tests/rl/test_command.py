@@ -82,6 +82,15 @@ def test_adapters_that_cannot_be_are_refused(override, message):
         load("qwen3_4b", [override])
 
 
+def test_rollouts_compute_log_probabilities_only_where_something_reads_them():
+    def computed(*overrides):
+        return composed(load("qwen3_4b", [*overrides])).actor_rollout_ref.rollout.calculate_log_probs
+
+    assert not computed()
+    assert computed("rl.verl.algorithm.rollout_correction.rollout_is=token")
+    assert computed("rl.verl.actor_rollout_ref.rollout.calculate_log_probs=true")
+
+
 def test_epochs_suffice_for_the_steps():
     recipe = load("tiny", ["rl.steps=100"])
     trainer = command.verl_settings(recipe, Run(recipe))["trainer"]

@@ -8,7 +8,7 @@ from typing import Any
 from reward import warnings_for
 from vcore_verl.attention import NAME
 from vcore_verl.config.composition import ROOT
-from vcore_verl.config.overrides import merge, to_overrides
+from vcore_verl.config.overrides import lookup, merge, to_overrides
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.config.verl_keys import check_set_once
 from vcore_verl.cpu import device_environment, external_library
@@ -150,6 +150,8 @@ def _rollout(recipe: Recipe) -> dict[str, Any]:
         "tensor_model_parallel_size": recipe.hardware.tensor_parallel,
         "max_model_len": recipe.data.max_prompt_tokens + recipe.rl.max_response_tokens,
         "seed": recipe.seed,
+        # Of use where rollouts and training are to be told apart; else they cost a log-softmax of every token.
+        "calculate_log_probs": "rollout_correction" in recipe.rl.verl.get("algorithm", {}),
         # Under LoRA vLLM reads the frozen weights from the checkpoint, and verl sends the adapters alone
         # (workers/engine_workers.py:673); else all weights come from the actor.
         "load_format": "auto" if recipe.rl.lora.rank else "dummy",

@@ -1,5 +1,6 @@
 import importlib.metadata
 import inspect
+import os
 import re
 
 import pytest
@@ -89,6 +90,32 @@ def test_rollouts_compute_log_probabilities_only_where_something_reads_them():
     assert not computed()
     assert computed("rl.verl.algorithm.rollout_correction.rollout_is=token")
     assert computed("rl.verl.actor_rollout_ref.rollout.calculate_log_probs=true")
+
+
+OFFLOADED = "rl.verl.actor_rollout_ref.actor.fsdp_config.offload_policy=true"
+
+
+def test_an_optimizer_on_the_cpu_shares_its_threads_among_the_ranks_of_a_node(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+
+    def threads(*overrides):
+        recipe = load("qwen3_4b", [*overrides])
+        return command.rl_command(recipe, Run(recipe)).env.get("OMP_NUM_THREADS")
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert threads() is None
+    assert threads(OFFLOADED) == "8"
+    assert threads(OFFLOADED, "rl.verl.trainer.n_gpus_per_node=4") == "16"
+    assert threads(OFFLOADED, "hardware.device=cpu") == "1"
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert threads(OFFLOADED) is None  # the child inherits it
+
+
+def test_rl_leaves_the_allocator_to_verl_for_vllms_sleep_mode():
+    recipe = load("qwen3_4b", [])
+    config = omega_conf_to_dataclass(composed(recipe).actor_rollout_ref.rollout)
+    assert config.enable_sleep_mode
+    assert "PYTORCH_CUDA_ALLOC_CONF" not in command.rl_command(recipe, Run(recipe)).env
 
 
 def test_epochs_suffice_for_the_steps():

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,27 @@ def test_command_runs_one_process_per_rank(tmp_path: Path):
     assert command.env == cpu_environment()
     assert command.progress == Run(subject).sft / "metrics.jsonl"
     assert command.total == subject.sft.steps
+
+
+def test_training_on_a_gpu_reuses_memory_across_shapes_unless_the_user_has_chosen(tmp_path: Path, monkeypatch):
+    def chosen(device: str) -> str | None:
+        subject = recipe(tmp_path, f"hardware.device={device}")
+        return sft_command(subject, Run(subject)).env.get("PYTORCH_CUDA_ALLOC_CONF")
+
+    for name in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):
+        monkeypatch.delenv(name, raising=False)
+    assert (chosen("cuda"), chosen("cpu")) == ("expandable_segments:True", None)
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "max_split_size_mb:128")
+    assert chosen("cuda") is None
+
+
+def test_an_optimizer_on_the_cpu_shares_its_threads_among_the_ranks(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    offloaded = recipe(tmp_path, "hardware.device=cuda", "gpus=4", "sft.verl.engine.offload_policy=true")
+    assert sft_command(offloaded, Run(offloaded)).env["OMP_NUM_THREADS"] == "16"
+    on_card = recipe(tmp_path, "hardware.device=cuda", "gpus=4")
+    assert "OMP_NUM_THREADS" not in sft_command(on_card, Run(on_card)).env
 
 
 def test_slurm_starts_several_nodes(tmp_path: Path):

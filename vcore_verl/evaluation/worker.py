@@ -30,6 +30,8 @@ from vcore_verl.evaluation.responses import (
     requests,
 )
 
+# As in verl's rollouts. On a large GPU vLLM's own is 1,024, and it draws the next token of one seeded response after
+# another (vllm/v1/sample/ops/topk_topp_sampler.py), which takes longer than a small model's forward pass.
 _MAX_SEQUENCES = 256
 _MAX_CPU_CACHE_BYTES = 4 << 30
 _CPU_BLOCK_TOKENS = 128  # vllm/platforms/cpu.py:120
@@ -56,7 +58,7 @@ def engine_options(job: Job, longest: int) -> dict[str, Any]:
     vLLM's default cache there is gigabytes, all of which it zeroes (measured: 3 s a GiB).
     """
     if job.device == "cuda":
-        return {"dtype": job.dtype, "tensor_parallel_size": job.tensor_parallel}
+        return {"dtype": job.dtype, "tensor_parallel_size": job.tensor_parallel, "max_num_seqs": _MAX_SEQUENCES}
     config = json.loads((Path(job.checkpoint) / "config.json").read_text())
     head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
     kv_heads = config.get("num_key_value_heads") or config["num_attention_heads"]

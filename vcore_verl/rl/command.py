@@ -16,7 +16,7 @@ from vcore_verl.rl.limits import check
 from vcore_verl.runs import tracking
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runs.metrics_file import last_step, read
-from vcore_verl.runtime.hardware import in_cluster
+from vcore_verl.runtime.hardware import in_cluster, offload_threads
 from vcore_verl.runtime.process import Command
 
 # vLLM's default on a CPU is several GiB, all of which it zeroes at the start; 65,000 tokens of the built-in model fit.
@@ -35,6 +35,9 @@ def rl_command(recipe: Recipe, run: Run) -> Command:
     check_set_once(recipe, "rl", lambda changed: verl_settings(changed, run), free="hardware.")
     env = {"VCORE_METRICS": str((run.rl / "metrics.jsonl").resolve())}
     env |= device_environment(recipe.hardware.device) | tracking.environment(recipe, run, run.rl)
+    offloaded = lookup(settings, "actor_rollout_ref.actor.fsdp_config.offload_policy")
+    if recipe.hardware.device == "cuda" and offloaded:
+        env |= offload_threads(settings["trainer"]["n_gpus_per_node"])
     if in_cluster():
         settings = merge(settings, {"ray_kwargs": {"ray_init": {"+runtime_env": {"env_vars": env}}}})
     return Command(

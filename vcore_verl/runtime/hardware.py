@@ -62,6 +62,29 @@ def in_cluster() -> bool:
     return "RAY_ADDRESS" in os.environ
 
 
+def offload_threads(ranks: int) -> dict[str, str]:
+    """Environment of a training whose optimizer runs on the CPU: an equal share of its threads for each of a node's
+    ranks. Nothing where the user has chosen.
+
+    Without it torchrun and Ray give each rank one (torch/distributed/run.py:872, ray/_private/utils.py:236).
+    """
+    if "OMP_NUM_THREADS" in os.environ:
+        return {}
+    return {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // ranks))}
+
+
+def expandable_segments() -> dict[str, str]:
+    """Environment of a training on CUDA whose every step has shapes of its own: PyTorch reuses the memory of former
+    ones, which it would hold in fragments otherwise. Nothing where the user has chosen.
+
+    Not for RL, where verl switches it in training and vLLM's sleep mode has to do without (verl/workers/
+    engine_workers.py:768, vllm/device_allocator/cumem.py:330).
+    """
+    if {"PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"} & os.environ.keys():
+        return {}
+    return {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
+
+
 def obstacle(recipe: Recipe) -> str | None:
     """Why the resolved recipe would not start here, in one line: hardware, or a library of another version."""
     return shortage(recipe) or versions.mismatch(recipe.hardware.device == "cpu")

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from vcore_verl.attention import NAME
-from vcore_verl.config.overrides import merge, to_overrides
+from vcore_verl.config.overrides import lookup, merge, to_overrides
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.config.verl_keys import check_set_once
 from vcore_verl.cpu import device_environment, external_library
 from vcore_verl.runs import tracking
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runs.metrics_file import read
+from vcore_verl.runtime.hardware import expandable_segments, offload_threads
 from vcore_verl.runtime.process import Command
 from vcore_verl.sft.limits import check
 
@@ -40,11 +41,20 @@ def sft_command(recipe: Recipe, run: Run) -> Command:
     check_set_once(recipe, "sft", lambda changed: verl_settings(changed, run))
     return Command(
         argv=[*_torchrun(recipe), "-m", "vcore_verl.sft.main", *to_overrides(chosen)],
-        env=device_environment(recipe.hardware.device) | tracking.environment(recipe, run, run.sft),
+        env=_environment(recipe, run, chosen),
         progress=run.sft / "metrics.jsonl",
         total=recipe.sft.steps,
         unit="step",
     )
+
+
+def _environment(recipe: Recipe, run: Run, verl: dict[str, Any]) -> dict[str, str]:
+    environment = device_environment(recipe.hardware.device) | tracking.environment(recipe, run, run.sft)
+    if recipe.hardware.device == "cuda":
+        environment |= expandable_segments()
+        if lookup(verl, "engine.offload_policy"):
+            environment |= offload_threads(recipe.hardware.gpus)
+    return environment
 
 
 def _torchrun(recipe: Recipe) -> list[str]:

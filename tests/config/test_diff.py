@@ -5,10 +5,10 @@ from vcore_verl.config.recipe import load
 
 
 def test_a_recipe_is_shown_as_its_own_file_and_the_overrides():
-    shown = difference(load("qwen3_4b", ["init=dft", "sft.steps=7", "rl.verl.trainer.x=1"]))
+    shown = difference(load("qwen3_8b", ["init=dft", "sft.steps=7", "rl.verl.trainer.x=1"]))
     assert OmegaConf.to_container(OmegaConf.create(shown)) == {
-        "name": "qwen3_4b",
-        "model": {"path": "Qwen/Qwen3-4B", "lora": {"rank": 8, "alpha": 16, "dropout": 0.1}},
+        "name": "qwen3_8b",
+        "model": {"path": "Qwen/Qwen3-8B", "lora": {"rank": 8, "alpha": 16, "dropout": 0.1}},
         "hardware": {"device": "cuda"},
         "sft": {"steps": 7},
         "rl": {"verl": {"trainer": {"x": 1}}},

@@ -113,7 +113,7 @@ def test_a_recipe_begins_with_its_command(name):
 
 def test_anything_of_verls_own_configuration_can_be_set():
     recipe = load(
-        "qwen3_4b", ["rl.verl.actor.optim.betas=[0.9,0.95]", "rl.verl.actor.x=1", "sft.verl={engine: {y: 2}}"]
+        "qwen3_8b", ["rl.verl.actor.optim.betas=[0.9,0.95]", "rl.verl.actor.x=1", "sft.verl={engine: {y: 2}}"]
     )
     assert recipe.rl.verl == {"actor": {"optim": {"betas": [0.9, 0.95]}, "x": 1}}
     assert recipe.sft.verl == {"engine": {"y": 2}}

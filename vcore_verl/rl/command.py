@@ -12,7 +12,7 @@ from vcore_verl.config.overrides import lookup, merge, to_overrides
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.config.verl_keys import check_set_once
 from vcore_verl.cpu import device_environment, external_library
-from vcore_verl.rl.limits import check
+from vcore_verl.rl.limits import check, check_fused_kernels
 from vcore_verl.runs import tracking
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runs.metrics_file import last_step, read
@@ -31,6 +31,7 @@ def rl_command(recipe: Recipe, run: Run) -> Command:
     """
     settings = verl_settings(recipe, run)
     check(recipe, settings)
+    check_fused_kernels(settings, run)
     # RL may run on fewer ranks than SFT, or with other engines than evaluation.
     check_set_once(recipe, "rl", lambda changed: verl_settings(changed, run), free="hardware.")
     env = {"VCORE_METRICS": str((run.rl / "metrics.jsonl").resolve())}

@@ -4,11 +4,13 @@ Global batch sizes do not follow the hardware, so they have to come out even on 
 (workers/engine_workers.py:267), but only once the model is loaded.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from vcore_verl.config.overrides import lookup
 from vcore_verl.config.recipe import Recipe, RecipeError
+from vcore_verl.runs.layout import Run
 
 # Where verl reads the ranks that share a sequence: the actor's own key goes before its engine's, and the reference
 # policy follows the actor (verl/workers/config/actor.py:328, trainer/config/ref/dp_ref.yaml).
@@ -59,3 +61,21 @@ def gathers_sequences(verl: Mapping[str, Any]) -> bool:
     1228), and gathers them in flash attention alone (models/transformers/monkey_patch.py:544).
     """
     return lookup(verl, ATTENTION) == "flash_attention_2"
+
+
+def check_fused_kernels(verl: Mapping[str, Any], run: Run) -> None:
+    """Raise `RecipeError` where verl's fused kernels would read an output matrix that FSDP2 has sharded by itself.
+
+    It does so where the embeddings are not tied (verl/utils/fsdp_utils.py:559), and the kernels take the weight without
+    the forward that would gather it (verl/models/transformers/dense_common.py:125). Before the model is on this machine
+    its configuration is not known; it is checked again when RL starts.
+    """
+    if not lookup(verl, "actor_rollout_ref.model.use_fused_kernels"):
+        return
+    for checkpoint in (run.rl_start, run.base_hf):
+        config = checkpoint / "config.json"
+        if config.is_file() and not json.loads(config.read_text()).get("tie_word_embeddings"):
+            raise RecipeError(
+                f"rl.verl.actor_rollout_ref.model.use_fused_kernels=true needs tied embeddings, which the model of "
+                f"{config} does not have; set it to false"
+            )

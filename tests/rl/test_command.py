@@ -118,6 +118,10 @@ def test_rl_leaves_the_allocator_to_verl_for_vllms_sleep_mode():
     assert "PYTORCH_CUDA_ALLOC_CONF" not in command.rl_command(recipe, Run(recipe)).env
 
 
+def test_an_engine_takes_no_more_sequences_at_a_time_than_its_sampler_has_memory_for():
+    assert composed(load("qwen3_0_6b", [])).actor_rollout_ref.rollout.max_num_seqs == 256
+
+
 def test_epochs_suffice_for_the_steps():
     recipe = load("tiny", ["rl.steps=100"])
     trainer = command.verl_settings(recipe, Run(recipe))["trainer"]

@@ -94,6 +94,7 @@ class Architecture:
 
 # The `config.json` of each model on the Hugging Face hub.
 PUBLISHED = {
+    "Qwen/Qwen3-0.6B": Architecture(151936, 1024, 3072, 28, 16, 8, 128, tied=True, qk_norm=True),
     "Qwen/Qwen3-1.7B": Architecture(151936, 2048, 6144, 28, 16, 8, 128, tied=True, qk_norm=True),
     "Qwen/Qwen3-4B": Architecture(151936, 2560, 9728, 36, 32, 8, 128, tied=True, qk_norm=True),
     "Qwen/Qwen3-8B": Architecture(151936, 4096, 12288, 36, 32, 8, 128, tied=False, qk_norm=True),

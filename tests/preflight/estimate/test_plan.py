@@ -8,12 +8,12 @@ from tests import shipped
 from vcore_verl.config.recipe import load
 from vcore_verl.preflight.estimate import UnknownArchitecture, architecture_of, print_plan
 from vcore_verl.preflight.estimate.architecture import PUBLISHED
-from vcore_verl.preflight.estimate.cost import GPUS, disk, hours, tokens
+from vcore_verl.preflight.estimate.cost import GPUS, Gpu, disk, hours, main_memory, tokens
 from vcore_verl.preflight.estimate.memory import GIB, Phase, phases
 from vcore_verl.preflight.estimate.page import warnings
 from vcore_verl.preflight.estimate.settings import Settings, settings_of
 
-A100, _, H200 = GPUS
+A100, H100, H200 = GPUS
 
 
 def settings(*overrides: str, name: str = "qwen3_4b") -> Settings:
@@ -98,6 +98,32 @@ def test_states_are_shared_by_all_ranks():
 def test_low_rank_adapters_spare_gradients_and_moments_but_not_weights():
     lora, full = phase("SFT, training pass"), phase("SFT, training pass", "model.lora.rank=0")
     assert lora.parts["states"] == pytest.approx(full.parts["states"] / 4, rel=0.02)
+
+
+def test_adapters_in_rl_spare_gradients_moments_and_the_reference_policy():
+    lora = "rl.lora={rank:32,alpha:64}"
+    adapters = settings(lora).trained("rl")
+    parameters = PUBLISHED["Qwen/Qwen3-4B"].parameters
+    assert phase("RL, update", lora).parts["states"] == (4 * parameters + 16 * adapters) / 8
+    assert phase("RL, generation", lora).parts["states"] == (4 * parameters + 12 * adapters) / 8
+    assert phase("RL, generation", lora).parts["weights"] == 4 * adapters
+    assert {item.name: item.amount for item in disk(settings(lora))}["RL checkpoints"] == 8 * parameters + 24 * adapters
+    in_memory = [{item.name for item in main_memory(settings(*given))} for given in ((), (lora,))]
+    assert in_memory[0] - in_memory[1] == {"reference policy"}
+    assert in_memory[1] - in_memory[0] == {"rollout engines, asleep"}
+    one_card = [line for line in warnings(settings(lora, "gpus=1")) if "RL" in line]
+    assert one_card == []
+
+
+# The data sheet of a GeForce RTX 4090: bfloat16 with float32 sums, dense.
+RTX_4090 = Gpu("RTX-4090", 23.6 * GIB, 165e12, 1.008e12)
+
+
+@pytest.mark.parametrize(("name", "gpu"), [("qwen3_0_6b", RTX_4090), ("qwen3_1_7b_one", H100)])
+def test_recipes_for_one_card_fit_on_it_and_take_three_hours_at_most(name, gpu):
+    s = settings(name=name)
+    assert [phase.shortage(gpu.memory) for phase in phases(s, gpu.memory) if phase.shortage(gpu.memory)] == []
+    assert sum(item.amount for item in hours(s, gpu)) < 3
 
 
 def test_offloaded_states_leave_the_gpu_to_generation_alone():

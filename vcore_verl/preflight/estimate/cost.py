@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from vcore_verl.config.checks import BUILTIN
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
-from vcore_verl.preflight.estimate.memory import EVALUATION_SHARE, GIB, SEQUENCES, cache_tokens, offloaded_bytes
+from vcore_verl.preflight.estimate.memory import EVALUATION_SHARE, GIB, SEQUENCES, cache_tokens, offloaded
 from vcore_verl.preflight.estimate.settings import Settings
 from vcore_verl.rl.command import CHECKPOINTS_KEPT as RL_CHECKPOINTS
 from vcore_verl.sft.command import CHECKPOINTS_KEPT as SFT_CHECKPOINTS
@@ -53,7 +53,8 @@ def disk(s: Settings) -> list[Item]:
         items.append(Item("SFT checkpoints", size, f"{SFT_CHECKPOINTS} x (4 P + 8 p)"))
         items.append(Item("SFT export", 4 * parameters, "4 P: float32"))
     if s.recipe.has_rl:
-        items.append(Item("RL checkpoints", RL_CHECKPOINTS * 12 * parameters, f"{RL_CHECKPOINTS} x 12 P"))
+        size = RL_CHECKPOINTS * (4 * s.parameters("rl") + 8 * s.trained("rl"))
+        items.append(Item("RL checkpoints", size, f"{RL_CHECKPOINTS} x (4 P + 8 p)"))
         items.append(Item("RL export", 4 * parameters, "4 P: float32"))
     return items
 
@@ -68,10 +69,13 @@ def main_memory(s: Settings) -> list[Item]:
     copies = gpus if s.model.tied else 1
     how = f"{copies} x 4 P while loading" + (", one for each rank: tied embeddings" if s.model.tied else "")
     items = [Item("models", copies * 4 * parameters, how), Item("processes", 2 * GIB * gpus, "2 GiB each: assumed")]
-    if s.recipe.has_rl and s.recipe.rl.kl_coef > 0:
+    if s.recipe.has_rl and s.recipe.rl.kl_coef > 0 and s.trains_all("rl"):
         items.append(Item("reference policy", 4 * parameters / nodes, "its float32 shards: 4 P"))
-    if s.recipe.has_rl and (offloaded := offloaded_bytes(s)):
-        items.append(Item("policy, offloaded", offloaded * parameters / nodes, f"{offloaded} P"))
+    if s.recipe.has_rl and not s.trains_all("rl"):  # verl/workers/rollout/vllm_rollout/vllm_async_server.py:1303
+        size = s.element * parameters * gpus / s.tensor_parallel
+        items.append(Item("rollout engines, asleep", size, "their weights, which no training replaces: e P each"))
+    if s.recipe.has_rl and (size := offloaded(s)):
+        items.append(Item("policy, offloaded", size / nodes, "its states, as far as they are"))
     return items
 
 

@@ -75,7 +75,7 @@ def _training(name: str, s: Settings, section: str, copies: int) -> Phase:
     """A step of "sft" or "rl", with so many `copies` of a micro-batch's logits; gradients of earlier ones are there."""
     m, e, trains_all = s.model, s.element, s.trains_all(section)
     head, layer, whole = m.embedding, m.layer_parameters, int(trains_all)
-    dropout = not trains_all and s.recipe.model.lora.dropout > 0
+    dropout = section == "sft" and not trains_all and s.recipe.model.lora.dropout > 0  # adapters in RL have none
     saved, again = m.layers * m.saved_bytes(e, dropout), 0
     if s.checkpoints_activations(section):
         saved, again = m.layers * m.hidden * e, m.saved_bytes(e, dropout)
@@ -115,7 +115,7 @@ def _phase(name: str, s: Settings, section: str, moments: Iterable[tuple[float, 
     states = (4 * s.parameters(section) + 12 * s.trained(section)) / s.ranks(section)
     more_gpus = "add GPUs (gpus=, nodes=)"
     if section == "rl":
-        states = 0 if offloaded_bytes(s) == 16 else states
+        states = 0 if s.offloads("offload_policy") else states
         more_gpus += f", or rl.verl.{FSDP}.offload_policy=true"
     parts = {"states": states, "weights": weights, "activations": activations, "context": _context(s, section)}
     return Phase(name, parts, {"states": more_gpus, "activations": _fewer_tokens(s, section) + helps})
@@ -126,10 +126,12 @@ def _context(s: Settings, section: str) -> float:
     return GIB if s.on_cpu else OVERHEAD if section == "sft" else OVERHEAD + VLLM_ASLEEP
 
 
-def offloaded_bytes(s: Settings) -> int:
-    """Bytes a parameter of the policy's states that at times lie in main memory: weights 4, gradients 4, moments 8."""
-    sizes = {"offload_policy": 16, "param_offload": 4, "optimizer_offload": 8}
-    return min(16, sum(size for key, size in sizes.items() if s.in_rl(f"{FSDP}.{key}", False)))
+def offloaded(s: Settings) -> float:
+    """Bytes of the policy's states that at times lie in main memory: weights, moments, or gradients too."""
+    weights, moments = 4 * s.parameters("rl"), 8 * s.trained("rl")
+    if s.offloads("offload_policy"):
+        return weights + moments + 4 * s.trained("rl")
+    return weights * s.offloads("param_offload") + moments * s.offloads("optimizer_offload")
 
 
 def _fewer_tokens(s: Settings, section: str) -> str:
@@ -146,8 +148,8 @@ def _generation(s: Settings, memory: float) -> Phase:
     """vLLM takes its share of the whole memory beside the policy's states (vLLM's start refuses where less is free)."""
     share, engine, key = s.rollout_share, s.tensor_parallel, f"rl.verl.{RL}.rollout"
     parts = {
-        "states": max(0, 12 - offloaded_bytes(s)) * s.model.parameters / s.ranks("rl"),  # no gradients
-        "weights": min(BUCKET, 4 * s.model.parameters),
+        "states": max(0, 4 * s.parameters("rl") + 8 * s.trained("rl") - offloaded(s)) / s.ranks("rl"),  # no gradients
+        "weights": min(BUCKET, 4 * s.trained("rl")),
         "vLLM": share * memory,
         "context": OVERHEAD,
     }

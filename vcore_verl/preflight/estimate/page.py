@@ -69,11 +69,10 @@ def _headline(s: Settings) -> str:
     recipe, m = s.recipe, s.model
     machines = f"{recipe.hardware.nodes} nodes x " if recipe.hardware.nodes > 1 else ""
     where = "CPU processes" if s.on_cpu else "GPUs"
-    trained = "none in SFT"
-    if recipe.has_sft:
-        rank = recipe.model.lora.rank
-        trained = f"{_count(s.trained('sft'))} in SFT (LoRA, rank {rank})" if rank else "all in SFT"
-    trained += ", all in RL" if recipe.has_rl else ", none in RL"
+    trained = ", ".join(
+        _trained(s, section) if trains else f"none in {section.upper()}"
+        for section, trains in {"sft": recipe.has_sft, "rl": recipe.has_rl}.items()
+    )
     return (
         f"[bold]plan of {recipe.name}[/bold] init={recipe.init.name} rl={recipe.rl.name}, on {machines}"
         f"{recipe.hardware.gpus} {where}\n"
@@ -81,6 +80,12 @@ def _headline(s: Settings) -> str:
         f"{m.layers} layers, hidden {m.hidden}, MLP {m.intermediate}, {m.heads} heads ({m.kv_heads} of keys) of "
         f"{m.head_dim}, vocabulary {m.vocab}{', tied' if m.tied else ''}"
     )
+
+
+def _trained(s: Settings, section: str) -> str:
+    if s.trains_all(section):
+        return f"all in {section.upper()}"
+    return f"{_count(s.trained(section))} in {section.upper()} (LoRA, rank {s.adapter_rank(section)})"
 
 
 def _memory(s: Settings) -> Table:

@@ -40,15 +40,19 @@ class Settings:
             return self.recipe.hardware.gpus * self.recipe.hardware.nodes
         return self.in_rl("trainer.n_gpus_per_node", 1) * self.in_rl("trainer.nnodes", 1)
 
+    def adapter_rank(self, section: str) -> int:
+        """Rank of the adapters that are trained, 0 where all parameters are."""
+        return self.recipe.model.lora.rank if section == "sft" else self.recipe.rl.lora.rank
+
     def trains_all(self, section: str) -> bool:
         """Whether all parameters are trained, not adapters alone."""
-        return section == "rl" or self.recipe.model.lora.rank == 0
+        return self.adapter_rank(section) == 0
 
     def trained(self, section: str) -> int:
         """Parameters that are trained."""
         if self.trains_all(section):
             return self.model.parameters
-        return self.model.adapter_parameters(self.recipe.model.lora.rank)
+        return self.model.adapter_parameters(self.adapter_rank(section))
 
     def parameters(self, section: str) -> int:
         """All parameters, adapters included."""
@@ -79,6 +83,10 @@ class Settings:
     def rollout_share(self) -> float:
         """vLLM's share of a GPU's memory in RL."""
         return self.in_rl(f"{RL}.rollout.gpu_memory_utilization", 0.5)
+
+    def offloads(self, key: str) -> bool:
+        """Whether a key of the policy's FSDP engine moves a part of its states to main memory."""
+        return bool(self.in_rl(f"{RL}.actor.fsdp_config.{key}", False))
 
     def in_rl(self, key: str, default: Any) -> Any:
         """A setting of RL; `default` is verl's own."""

@@ -93,7 +93,6 @@ def test_settings_of_verl_pass_through(tmp_path: Path):
         (["sft.verl.data.pad_mode=right"], "pad_mode"),
         (["sft.verl.model.use_remove_padding=false"], "take packed rows; leave it out"),
         (["sft.verl.model.override_config.attn_implementation=sdpa"], "sdpa has no forward-mode derivative: leave it"),
-        (["hardware.device=cuda", "model.dtype=float32"], "attention in float32 on a GPU has no forward-mode"),
         (["sft.batch_size=63"], "multiple of the 2 ranks"),
         (["sft.max_tokens_per_rank=200"], "cannot hold one example of data.cutoff_tokens=256 tokens"),
         (["init.probe.batch_size=3"], "multiple of the 2 ranks"),

@@ -8,6 +8,7 @@ padded on the right, where no position sees the padding; nothing may stand on th
 Legend: B = rows; L = positions of a row; the rest as in `kernels`.
 """
 
+import contextlib
 import functools
 import logging
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.weak import WeakTensorKeyDictionary
 from transformers import AttentionInterface
 
@@ -97,7 +100,7 @@ def packed_attention(
     query, key, value = (_packed(_autocast(x)) for x in (query_BHLD, key_BKLD, value_BKLD))
     attend: Callable[..., Tensor] = PackedAttention.apply
     if (reason := kernels.missing(query)) is not None:
-        _say_once(f"{reason}: attending by sdpa, slower and without forward mode")
+        _say_once(f"{reason}: attending by sdpa, which is slower")
         attend = by_sdpa
     output_THD = attend(query, key, value, sequences_of(position_ids, rows), scaling, sliding_window)
     return output_THD.unflatten(0, (rows, length)), None
@@ -106,14 +109,20 @@ def packed_attention(
 def by_sdpa(
     query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, sequences: Sequences, scale: float, window: int | None
 ) -> Tensor:
-    """The same by torch's public function, sequence by sequence: for what the flash kernels do not take."""
+    """The same by torch's public function, sequence by sequence: for what the flash kernels do not take.
+
+    Only its plain operations have a forward-mode rule; they hold the scores of a sequence.
+    """
+    forward_mode = forward_ad.unpack_dual(query_THD).tangent is not None
+    kernel = sdpa_kernel(SDPBackend.MATH) if forward_mode else contextlib.nullcontext()
     groups = query_THD.shape[1] // key_TKD.shape[1]  # repeated: with enable_gqa some kernels drop out
     outputs = []
-    for (begin, end), causal in kernels.each(sequences, window):
-        query, key, value = (kernels.heads_first(x, begin, end) for x in (query_THD, key_TKD, value_TKD))
-        key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
-        arguments = causal.arguments(query)
-        outputs.append(nn.functional.scaled_dot_product_attention(query, key, value, **arguments, scale=scale))
+    with kernel:
+        for (begin, end), causal in kernels.each(sequences, window):
+            query, key, value = (kernels.heads_first(x, begin, end) for x in (query_THD, key_TKD, value_TKD))
+            key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
+            arguments = causal.arguments(query)
+            outputs.append(nn.functional.scaled_dot_product_attention(query, key, value, **arguments, scale=scale))
     return torch.cat([kernels.tokens_first(output) for output in outputs])
 
 

@@ -52,7 +52,6 @@ def _wrong_for_probes(recipe: Recipe, verl: Mapping[str, Any], ranks: int) -> di
     if probe is None:
         return {}
     precision, attention = lookup(verl, "engine.mixed_precision.param_dtype"), lookup(verl, ATTENTION)
-    on_gpu = recipe.hardware.device == "cuda"
     return {
         f"init.probe.batch_size={probe.batch_size} must be a multiple of the {ranks} ranks": (
             probe.gradient == "fresh" and probe.batch_size % ranks != 0
@@ -66,10 +65,6 @@ def _wrong_for_probes(recipe: Recipe, verl: Mapping[str, Any], ranks: int) -> di
         f"sft.verl.{ATTENTION}={attention} has no forward-mode derivative: "
         "leave it out, or set init.probe.derivative=central": (
             probe.derivative == "jvp" and attention not in WITH_FORWARD_MODE
-        ),
-        "attention in float32 on a GPU has no forward-mode derivative: "
-        "set model.dtype=bfloat16 or init.probe.derivative=central": (
-            probe.derivative == "jvp" and attention == NAME and on_gpu and recipe.model.dtype == "float32"
         ),
         "float16 scales gradients, and a probe would measure the scale: use model.dtype=bfloat16": (
             precision in ("fp16", "float16")

@@ -66,7 +66,7 @@ def equal_constants(gold: Expr, answer: Expr) -> bool | None:
 
 
 class _Difference:
-    """gold - answer, computed with so many bits.
+    """gold - answer, computed with `bits` bits.
 
     Attributes:
         value: the difference.

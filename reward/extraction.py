@@ -1,4 +1,4 @@
-"""Where the answer is in a response: the last complete box and those that belong to it, a GSM8K line, nothing else."""
+"""Where the answer is in a response: the last complete box and the boxes that belong to it, or a GSM8K line."""
 
 import re
 from itertools import pairwise
@@ -38,7 +38,7 @@ def answer_style(data_source: str) -> AnswerStyle:
 def extract_answer(response: str, style: AnswerStyle = "boxed") -> str | None:
     r"""The text of the final answer, or None when the response has none (or was cut off while writing it).
 
-    The content of the last box; or `\boxed{1}, \boxed{2}` as it stands, where only connectives stand between boxes.
+    The content of the last box; or `\boxed{1}, \boxed{2}` verbatim, where only connectives are between boxes.
     """
     begin = _answer_part(response)
     if style == "gsm8k":
@@ -65,7 +65,7 @@ def last_box(text: str, begin: int = 0) -> tuple[int, int] | None:
     the outermost one where boxes are nested.
 
     None when there is no box, when the last one opened is never closed (the response was cut off inside it) or when
-    it is empty. One pass over the text, whatever its nesting.
+    it is empty. One pass over the text at any nesting.
     """
     return _content(text, _boxes(text, begin))
 

@@ -1,7 +1,7 @@
 """Worker processes that can be killed: a deadline counted from dispatch, a memory limit, replacement.
 
 Why not `concurrent.futures.ProcessPoolExecutor`: one killed child breaks it for good, its timeouts include the wait in
-its queue, a child stuck in C code keeps its slot for ever, and `spawn` imports the host's `__main__` again (in a Ray
+its queue, a child stuck in C code keeps its slot forever, and `spawn` imports the host's `__main__` again (in a Ray
 worker: Ray's).
 """
 
@@ -212,7 +212,7 @@ class WorkerPool:
 
 
 class _Turns:
-    """A semaphore that serves in order of arrival. At `threading.Semaphore` busy threads overtake those that wait."""
+    """A semaphore that serves in order of arrival. With `threading.Semaphore`, busy threads overtake waiting ones."""
 
     def __init__(self, count: int):
         self._free = count

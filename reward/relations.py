@@ -33,7 +33,7 @@ def read_relation(text: str, parse_part: Parse) -> Answer | None:
     operators = [_RELATIONS[token] for token in found]
     if not operators:
         return None
-    if r"\approx" in operators:  # the exact value stands before the rounded one
+    if r"\approx" in operators:  # the exact value precedes the rounded one
         exact = sides[: operators.index(r"\approx") + 1]
         if len(exact) == 1 and exact[0] not in _SYMBOLS_OF_NUMBERS and _IDENTIFIER.fullmatch(compact(exact[0])):
             return _equation([*exact, sides[1]], text, parse_part)  # but a name is no value

@@ -137,9 +137,9 @@ def _utilities(subject: ObjectiveTrainer) -> dict[str, Any]:
             probe.step_size.relative, probe.step_size.countdown = None, 0
             data = batch.copy()
             metrics = probe._utilities(data, direction)
-            if "displaced_log_probs" in data:
+            if "perturbed_log_probs" in data:
                 here = passes.log_probs(engine, data)
-                values = (data["displaced_log_probs"].values() - here.values()) / data["epsilon"]
+                values = (data["perturbed_log_probs"].values() - here.values()) / data["epsilon"]
             else:
                 values = data["utility"].values()
             found[derivative] = (gather(values, batch), metrics)
@@ -250,7 +250,7 @@ def same_masks() -> dict[str, bool]:
     with engine.train_mode():
         with passes.same_randomness():
             passes.directional_derivatives(engine, batch, direction)
-        subject.training_client.probe._displaced_log_probs(batch, direction, 0.0, passes.log_probs)
+        subject.training_client.probe._perturbed_log_probs(batch, direction, 0.0, passes.log_probs)
         passes.log_probs(engine, batch)
         passes.log_probs(engine, batch)
     derivative, difference, training, again = logits

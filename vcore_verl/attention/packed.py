@@ -3,7 +3,7 @@
 A packed row holds whole sequences one after the other, told apart by `position_ids` that begin at 0 again. Importing
 this module registers the function with transformers as `vcore_verl.attention.NAME`. No mask function is registered:
 for a name without one transformers makes no mask (masking_utils.py:846 in 5.10.4), and none is needed. Rows may be
-padded on the right, where no position sees the padding; nothing may stand on the left.
+padded on the right, where no position sees the padding, but not on the left.
 
 Legend: B = rows; L = positions of a row; the rest as in `kernels`.
 """

@@ -3,7 +3,7 @@
 A problem is a string such as `23+9-14+7=?`; a response is `<think>...</think>\\boxed{25}`. Everything is a function
 of a seed.
 
-Two properties make the task fit for comparing initialisers:
+Two properties make the task suitable for comparing initializations:
 - Several ways of answering, whose accuracies differ for a small model (`Mixture`). Reinforcement learning chooses
 between modes that a policy already has; it does not repair arithmetic slips within a few dozen steps.
 - Supervised traces hold what long chain-of-thought data hold: good steps, filler, false starts that are corrected,
@@ -104,7 +104,7 @@ SUPERVISED = Mixture(direct=0.2, hasty=0.1, filler=0.15, false_start=0.05, mista
 
 
 def problems(span: Range, split: str, rng: Random) -> Iterator[Problem]:
-    """Distinct problems of `span` that belong to `split`, without end; all partial sums lie in [0, 99]."""
+    """Distinct problems of `span` that belong to `split`, endlessly; all partial sums are in [0, 99]."""
     seen: set[str] = set()
     while True:
         problem = _draw(span, rng)

@@ -2,7 +2,7 @@
 `builtin:llama`, `builtin:mistral`.
 
 What differs between the families is as published: grouped queries, Qwen3's head size apart from the hidden size, its
-normalised queries and keys and tied embeddings, Llama 3.1's scaled rotary positions, Mistral's absent sliding window.
+normalized queries and keys and tied embeddings, Llama 3.1's scaled rotary positions, Mistral's absent sliding window.
 """
 
 import json

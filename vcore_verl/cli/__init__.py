@@ -46,7 +46,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
     name = next((name for name in (" ".join(words[:2]), *words[:1]) if name in verbs), None)
     if name is None:
         return parser.parse_args(words)  # prints the help, or what is wrong, and exits
-    # Not through the main parser: only this method lets options stand between `key=value` words.
+    # Not through the main parser: only this method accepts options between `key=value` words.
     return verbs[name].parse_intermixed_args(words[len(name.split()) :])
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from rich.console import Console
 
-console = Console(width=None if sys.stdout.isatty() else 120)  # a file or a pipe has no width of its own
+console = Console(width=None if sys.stdout.isatty() else 120)  # a file or a pipe has no width
 
 
 def say(text: str, style: str | None = None) -> None:
-    """Print a line as it stands: no markup, no colours of numbers, not wrapped."""
+    """Print a line verbatim: no markup, no coloured numbers, no wrapping."""
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 

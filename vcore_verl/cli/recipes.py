@@ -132,7 +132,7 @@ def doctor(args: argparse.Namespace) -> int:
     findings = list(examine(recipe))
     say(f"recipe {recipe.name} on this machine", style="bold")
     print_findings(findings, console)
-    return int(any(finding.level == "blocks" for finding in findings))
+    return int(any(finding.level == "error" for finding in findings))
 
 
 def _add_verb(verbs: Any, name: str, call: Any, words: str = "") -> argparse.ArgumentParser:

@@ -3,7 +3,7 @@
 - `schema`      every key with its type, range and meaning
 - `objectives`  what the SFT objectives declare, read from their source
 - `recipe`      a recipe with its overrides, reading and writing
-- `composition` where its files lie, and what Hydra makes of them
+- `composition` where its files are, and what Hydra composes from them
 - `checks`      what types cannot say: ranges, numbers that do not fit together, settings without effect
 - `verl_keys`   the keys below `sft.verl` and `rl.verl`, checked against the installed verl and the recipe's own keys
 - `overrides`   nested settings as Hydra overrides, the form in which verl's programs take them

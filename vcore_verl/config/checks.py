@@ -12,7 +12,7 @@ from vcore_verl.config.errors import RecipeError
 from vcore_verl.config.schema import Lora, Recipe, RlLora, described
 
 BUILTIN = "builtin:"  # models and data sets made locally from fixed seeds
-BUILTIN_TASK = "builtin:arithmetic"  # the one that is both: a pretrained model, and data
+BUILTIN_TASK = "builtin:arithmetic"  # the only one that is both a pretrained model and data
 BUILTIN_TESTS = ("in_domain", "out_of_domain")  # its evaluation sets
 
 

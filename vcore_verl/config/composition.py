@@ -1,4 +1,4 @@
-"""Where a recipe and the files that it chooses lie, and what Hydra composes of them. Imports no torch.
+"""Where a recipe and the files that it chooses are, and what Hydra composes from them. Imports no torch.
 
 A recipe is one of `recipes/`, or a file elsewhere. It chooses one file of each group, which are looked for beside it
 first and in `recipes/` then; a choice that is a path is taken from there.
@@ -80,7 +80,7 @@ def composed(recipe: Path, chosen: Mapping[str, str]) -> Composition:
 
 
 def content(path: Path) -> DictConfig:
-    """What a YAML file itself says, its defaults list as it stands."""
+    """The content of a YAML file itself, with its defaults list unresolved."""
     try:
         loaded = OmegaConf.load(path)
     except (YAMLError, OmegaConfBaseException) as error:

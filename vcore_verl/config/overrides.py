@@ -37,7 +37,7 @@ def lookup(settings: Mapping[str, Any], key: str) -> Any:
 
 
 def leaves(settings: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Path and value of whatever is no section, or an empty one."""
+    """Path and value of everything that is not a section, or an empty one."""
     for key, value in settings.items():
         if isinstance(value, Mapping) and value:
             yield from leaves(value, (*above, key))
@@ -59,7 +59,7 @@ def _literal(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ",".join(f"{key}:{_literal(item)}" for key, item in value.items()) + "}"
     if isinstance(value, str):
-        # In Hydra's grammar a backslash is literal unless it stands before a quote.
+        # In Hydra's grammar a backslash is literal unless it precedes a quote.
         escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
         return f"'{escaped}'"
     return repr(value)

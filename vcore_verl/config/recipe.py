@@ -70,7 +70,7 @@ def load(name: str, overrides: list[str]) -> Recipe:
 
 
 def compared_inits(name: str) -> list[str]:
-    """The initialisers that a comparison of the recipe `name` has by default, `none` last."""
+    """The SFT objectives that a comparison of the recipe `name` includes by default, `none` last."""
     found = []
     for init, path in options("init", find(name)[0]).items():
         own = init_settings(path, None)
@@ -89,7 +89,7 @@ def init_of(values: DictConfig) -> Init:
 def init_settings(path: Path, model: Any) -> DictConfig:
     """What a file of `init` sets for a model: the row of `by_model` with its path, or `default`, over the rest.
 
-    A `file` that the objective lies in, given beside `path`, becomes absolute.
+    A `file` that defines the objective, given relative to `path`, becomes absolute.
     """
     own = _without_defaults(path)
     if own.get("name") != path.stem:
@@ -156,7 +156,7 @@ def settings(recipe: Recipe) -> dict[str, Any]:
 
 
 def flat_values(config: DictConfig) -> dict[str, Any]:
-    """Dotted key -> value of whatever is no section."""
+    """Dotted key -> value of everything that is not a section."""
     values = cast(dict[str, Any], OmegaConf.to_container(config))
     return {".".join(path): value for path, value in leaves(values) if value != {}}
 

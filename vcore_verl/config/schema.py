@@ -125,7 +125,7 @@ class Probe:
 class Init:
     """The SFT objective that prepares the model for RL; `file` holds it where it is none of the package's.
 
-    As it stands it is `init=none`. `init_section` derives the types that have an objective's settings.
+    Without settings it is `init=none`. `init_section` derives the types that have an objective's settings.
     """
 
     declaration: ClassVar[Declaration | None] = None
@@ -190,7 +190,7 @@ class Rl:
     """Reinforcement learning; batch sizes are global. `verl` is merged into verl's PPO configuration."""
 
     name: str = MISSING
-    variant: str = ""  # a name for other settings of it: their runs lie in <rl>+<variant>
+    variant: str = ""  # names other settings of RL; their runs are stored in <rl>+<variant>
     steps: Count = MISSING
     prompts_per_step: Count = MISSING
     samples_per_prompt: Count = MISSING
@@ -218,7 +218,7 @@ class Evaluation:
     """Sampling at evaluation: `num_samples` per prompt, and one greedy answer where `greedy`."""
 
     datasets: list[str] = MISSING
-    max_prompts: Annotated[int | None, Setting(low=1)] = None  # the first so many of each benchmark
+    max_prompts: Annotated[int | None, Setting(low=1)] = None  # the first ones of each benchmark
     num_samples: Count = MISSING
     temperature: Positive = 1.0
     top_p: Annotated[float, Setting(above=0, high=1)] = 1.0

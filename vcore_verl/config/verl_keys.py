@@ -17,7 +17,7 @@ from vcore_verl.config.recipe import Recipe, RecipeError, settings
 from vcore_verl.config.schema import described
 from vcore_verl.config.versions import package_version
 
-# They stand in paths and names.
+# They are part of paths and names.
 PLACES = ("name", "seed", "variant", "output_dir", "init.name", "rl.name", "rl.variant")
 
 

@@ -68,7 +68,7 @@ def alias_vllm_distribution() -> None:
 
 
 def use_gloo() -> None:
-    """Give verl's two process-group initialisers the backend "cpu:gloo"."""
+    """Make verl's two functions that initialize process groups use the backend "cpu:gloo"."""
     import torch.distributed
     from verl.utils import distributed
 

@@ -1,4 +1,4 @@
-"""Finds training problems that repeat another problem, or stand in a benchmark. Imports no torch."""
+"""Finds training problems that repeat another problem or occur in a benchmark. Imports no torch."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -18,7 +18,7 @@ _WORD = re.compile(r"\w+")
 def chosen(recipe: Recipe) -> list[str]:
     """The benchmarks whose problems training leaves out: `data.decontaminate`, by default all of the catalogue.
 
-    Of BigMath's two copies the default has the one that RL draws from, since the other may not be open to the user.
+    Of BigMath's two copies, the default is the one that RL draws from: the user may lack access to the other.
     Raises `RecipeError` for a name that is not known.
     """
     if recipe.data.decontaminate is None:
@@ -70,5 +70,5 @@ class EvaluationProblems:
         return normalised(problem) in self.texts
 
     def overlaps(self, problem: str) -> bool:
-        """Whether `WORDS` consecutive words of the problem also stand in an evaluation problem."""
+        """Whether `WORDS` consecutive words of the problem also occur in an evaluation problem."""
         return any(run in self.runs for run in word_runs(problem))

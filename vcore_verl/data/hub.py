@@ -7,7 +7,7 @@ from vcore_verl.config.errors import InputError
 
 
 class DataError(InputError):
-    """A model or data that cannot be had, or that are not what they should be; the message says what to do."""
+    """A model or data set that is unavailable or malformed; the message says what to do."""
 
 
 @contextmanager

@@ -1,13 +1,13 @@
 """Conversations as token ids, with exact supervision: the response and the end-of-sequence token, nothing else.
 
-The prompt is what generation will see (`add_generation_prompt`), tokenised by itself; the response's own tokens follow.
+The prompt is what generation will see (`add_generation_prompt`), tokenized by itself; the response's own tokens follow.
 Rendering the whole conversation would lose the reasoning: the templates of Qwen3 and of DeepSeek's distilled models cut
 <think>...</think> out of an assistant's message, and verl's data set, which renders message by message
 (verl/utils/dataset/multiturn_sft_dataset.py:294), supervises what a template puts after the end token.
 
-The end-of-sequence token is the one with which the chat template closes an assistant's turn, whatever the tokenizer
-calls its own: base checkpoints name the end of a document there. `checkpoint.export` writes it to the generation
-settings, so that vLLM stops at what was trained. Imports no torch.
+The end-of-sequence token is the one with which the chat template closes an assistant's turn, not the one that the
+tokenizer names: base checkpoints name the end of a document there. The export writes it to the generation settings, so
+that vLLM stops at what was trained. Imports no torch.
 """
 
 from dataclasses import dataclass

@@ -36,7 +36,7 @@ def user(content: str) -> Messages:
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write a Parquet file whole: a reader, or a crash, meets the old file or the new one."""
+    """Write a Parquet file atomically: a reader, or a crash, sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacement(path) as partial:
         pq.write_table(pa.Table.from_pylist(list(rows)), partial)

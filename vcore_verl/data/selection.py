@@ -12,7 +12,7 @@ from vcore_verl.data.published import Opened
 from vcore_verl.data.sources import Example, Source
 
 SEED = 42  # paper, Table 6; the same for all seeds of a recipe, which vary the training alone
-SPARE_FACTOR, SPARE_ROWS = 2, 1000  # drawn for those that the expensive checks will drop
+SPARE_FACTOR, SPARE_ROWS = 2, 1000  # drawn in excess, since the expensive checks drop some
 _REPEATED, _LEFT_OUT, _NOT_NEEDED = "the same row again", "not drawn", "not needed"
 
 

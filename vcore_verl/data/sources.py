@@ -29,7 +29,7 @@ from vcore_verl.data.rows import Messages, user
 
 @dataclass(frozen=True)
 class Example:
-    """One row, whatever its source.
+    """One row of any source.
 
     `problem` is the bare question, by which rows are compared; `prompt` what the policy is asked. `answer` is the
     accepted answer or several, "" where the source has none. RL examples have no `trace`.

@@ -30,7 +30,7 @@ def multiple_choice(question: str, options: Sequence[str]) -> str:
 
 
 def question_of(prompt: str) -> str:
-    """The question that stands in `prompt`, where it was made from one of these templates; else the prompt itself."""
+    """The question in `prompt` if it was made from one of these templates, else the prompt itself."""
     for template in (_MATH, _MULTIPLE_CHOICE):
         before, _, after = template.format(question="\0", options="\0").partition("\0")
         after = after.partition("\0")[0]

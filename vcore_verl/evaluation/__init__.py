@@ -1,6 +1,6 @@
 """Evaluation: responses of a checkpoint to test prompts, their scores, and what the scores are worth.
 
-- `command`     recipe -> command line, and the check of what it left
+- `command`     recipe -> command line, and the check of its results
 - `__main__`    the child process: `python -m vcore_verl.evaluation FOLDER/job.json`
 - `standalone`  the same for a checkpoint that is no stage of a run
 - `job`         what to evaluate: checkpoint, data sets, decoding

@@ -1,4 +1,4 @@
-"""Recipe -> the command line of an evaluation, and the check of what it left. Imports neither torch nor vLLM."""
+"""Recipe -> the command line of an evaluation, and the check of its results. Imports neither torch nor vLLM."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def command_for(recipe: Recipe, checkpoint: Path, folder: Path, files: dict[str,
 
 
 def verify_evaluation(recipe: Recipe, run: Run, stage: Stage) -> None:
-    """Raise `ArtefactError` unless the stage's evaluation is whole, unchanged since, and of this recipe's settings."""
+    """Raise `ArtefactError` unless the stage's evaluation is complete, unmodified, and of this recipe's settings."""
     folder = _folder(run, stage)
     path, samples = folder / RESULTS, folder / SAMPLES
     if not path.is_file():

@@ -66,6 +66,6 @@ def _prompt(name: str, position: int, row: dict[str, Any]) -> Prompt:
 
 
 def response_seed(seed: int, prompt: Prompt, sample_idx: int) -> int:
-    """The seed of one response, in [0, 2**32): the same for every checkpoint, so that arms differ by nothing else."""
+    """The seed of one response, in [0, 2**32): the same for every checkpoint, so that arms differ in nothing else."""
     text = f"{seed}/{prompt.dataset}/{prompt.prompt_id}/{sample_idx}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

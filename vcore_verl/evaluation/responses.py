@@ -58,7 +58,7 @@ class Response:
 
 
 def requests(prompts: list[Prompt], sampling: Sampling) -> list[Request]:
-    """All responses an evaluation consists of; those of one prompt lie together, so that they share its prefix."""
+    """All responses of an evaluation; those to one prompt are adjacent, so that they share its prefix."""
     decodings = [(GREEDY, 0)] * sampling.greedy + [(SAMPLE, idx) for idx in range(sampling.num_samples)]
     return [
         Request(prompt, decoding, idx, response_seed(sampling.seed, prompt, idx))
@@ -77,7 +77,7 @@ def read_all(folder: Path) -> list[Response]:
 
 
 def drop_partial_line(path: Path) -> None:
-    """Cut off a half-written last line, so that the next worker's first line stands alone."""
+    """Cut off a half-written last line, so that the next worker starts on a new line."""
     if path.exists():
         content = path.read_bytes()
         path.write_bytes(content[: content.rfind(b"\n") + 1])

@@ -1,6 +1,6 @@
 """samples.parquet and results.json of one evaluation. Imports no torch.
 
-Both are written when the evaluation is complete, results.json last: where it lies, the evaluation is whole.
+Both are written when the evaluation is complete, results.json last: if it exists, the evaluation is complete.
 """
 
 import hashlib

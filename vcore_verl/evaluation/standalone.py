@@ -36,7 +36,7 @@ def asked_of(
 
 
 def recipe_of(checkpoint: Path) -> Recipe | None:
-    """The recipe of the run that `checkpoint` lies in; None for a checkpoint from elsewhere."""
+    """The recipe of the run that `checkpoint` belongs to; None for a checkpoint from elsewhere."""
     found = (parent / RECIPE for parent in checkpoint.resolve().parents if (parent / RECIPE).is_file())
     path = next(found, None)
     return read(path) if path else None

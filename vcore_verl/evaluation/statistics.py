@@ -100,7 +100,7 @@ def powers_of_two(num_samples: int) -> list[int]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment (1979): controls the family-wise error whatever the tests' dependence."""
+    """Holm's step-down adjustment (1979): controls the family-wise error under any dependence of the tests."""
     order = np.argsort(p_values, kind="stable")
     adjusted = [0.0] * len(p_values)
     largest = 0.0

@@ -1,7 +1,7 @@
 """The paper's Random baseline (appendix C.2): a fixed fifth of the supervised tokens, the boxed answer always among
 them.
 
-The paper does not say how the loss is normalised; here, as for every objective, by all supervised tokens.
+The paper does not say how the loss is normalized; here, as for every objective, by all supervised tokens.
 """
 
 from typing import Annotated

@@ -23,7 +23,7 @@ class Tokens:
     """Supervised tokens of a micro-batch, packed (legend: `vcore_verl.objectives.packed`); all tensors detached.
 
     loss_T: l = -log p(y_t) in nats, float32. cu_seqlens_S1: int64 offsets. example_S: int64 index of each sequence in
-    the training set. answer_T: bool, the token lies inside the last \\boxed{...}. reference_T: log p_ref(y_t) of the
+    the training set. answer_T: bool, the token is inside the last \\boxed{...}. reference_T: log p_ref(y_t) of the
     initial model, float32, for objectives that need "reference". utility_T: s_t, the decrease of l_t per unit step
     along the probe direction, float32, for objectives that need "utility". seed: the run's.
     """

@@ -2,7 +2,7 @@
 
 verl's own merger rounds to bfloat16 (verl/model_merger/fsdp_model_merger.py:180) and, under LoRA, writes the base
 model; so the shards are joined here, in the float32 they were trained in, and adapters are merged by PEFT. The export
-is float32 whatever the model computes in: base weights lie on bfloat16's grid, half a step of which is more than a
+is float32 regardless of the model's dtype: base weights are bfloat16 values, and half of bfloat16's step exceeds a
 short LoRA training moves most of them, and RL's master weights are float32 (verl/trainer/config/engine/fsdp.yaml:33).
 
     python -m vcore_verl.pipeline.export SHARDS START TARGET DTYPE

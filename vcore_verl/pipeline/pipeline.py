@@ -67,7 +67,7 @@ def require_answer(steps: Collection[Step]) -> None:
 class Pipeline:
     """One run of one recipe, whose `hardware.device` is resolved.
 
-    Raises `RecipeError` where a stage refuses the recipe, `InputError` where its runs lie as in a former version.
+    Raises `RecipeError` where a stage refuses the recipe, `InputError` where its runs have the former layout.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class Pipeline:
             self._track(stage, stage.tracking())
 
     def _track(self, stage: Stage, command: process.Command) -> None:
-        """Log a result in the recipe's trackers; one that cannot be reached is a warning, the result is there."""
+        """Log a result in the recipe's trackers; an unreachable tracker is only a warning."""
         log = self._log(stage).with_suffix(".tracking.log")
         try:
             process.run(command, log, 60 * self.recipe.hardware.stall_minutes, lambda line: None)

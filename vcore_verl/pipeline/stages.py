@@ -108,7 +108,7 @@ def stages(recipe: Recipe, run: Run, digests: Digests | None = None) -> list[Sta
 
 
 def dependencies(stage: Stage, recipe: Recipe, run: Run, digests: Digests) -> dict[str, Any]:
-    """Everything the result of `stage` follows from, by a name that a person understands."""
+    """Everything the result of `stage` depends on, by readable names."""
     keys = {
         key: value
         for key, value in settings(recipe).items()
@@ -120,7 +120,7 @@ def dependencies(stage: Stage, recipe: Recipe, run: Run, digests: Digests) -> di
 
 
 def input_name(path: Path, run: Run) -> str:
-    """The path from the innermost of the run's folders that it lies in; of a file of this project, from the package."""
+    """The path relative to the innermost of the run's folders, or, for a file of this project, to the package."""
     homes = [home for home in (run.rl_home, run.sft_home, PACKAGE) if path.is_relative_to(home)]
     return os.path.relpath(path, homes[0] if homes else run.root)
 
@@ -237,7 +237,7 @@ def _export(recipe: Recipe, run: Run, stage: str, digests: Digests) -> Stage:
         keys=("model",),
         packages=("torch", "transformers"),
         code=partial(code_of, "vcore_verl.pipeline.export"),
-        inputs=(training / "metrics.jsonl",),  # stands for the training, whose checkpoints are too large to hash
+        inputs=(training / "metrics.jsonl",),  # in place of the checkpoints, which are too large to hash
         after=(stage,),
     )
 

@@ -1,6 +1,6 @@
-"""A sweep: the arms of a recipe - initialisers x RL algorithms x training seeds x values of keys - one after another.
+"""A sweep: the arms of a recipe - SFT objectives x RL algorithms x training seeds x values of keys - in sequence.
 
-Each arm is a `run` in a process of its own. An arm that fails does not keep the others from running, and whatever was
+Each arm is a `run` in a separate process. An arm that fails does not keep the others from running, and whatever was
 finished is skipped when the same command is given again. Imports no torch.
 """
 
@@ -54,7 +54,7 @@ class Arm:
 
     @property
     def log(self) -> Path:
-        """What the arm's command printed; the stages' own logs lie beside it."""
+        """The output of the arm's command; the stages' own logs are in the same folder."""
         return self.pipeline.run_dir.dir / "logs" / "arm.log"
 
     def plan(self) -> list[Step]:
@@ -220,7 +220,7 @@ def run_all(planned: Sequence[Arm], console: Console) -> list[Failure]:
 
 
 def total_seconds(planned: Sequence[Arm]) -> float:
-    """What all arms took, and once what they share."""
+    """The time that all arms took; what they share is counted once."""
     seconds = {stage.folder: arm.pipeline.seconds(stage) for arm in planned for stage in arm.pipeline.stages}
     return sum(seconds.values())
 
@@ -283,7 +283,7 @@ def _reason(log: Path, start: int, code: int) -> str:
 
 
 def _report_so_far(arm: Arm, console: Console) -> None:
-    """In a process of its own: hours of arms are still to come, whatever happens to a picture."""
+    """In a separate process: a plot that fails must not end a sweep with hours to go."""
     root = arm.root
     log = root / "report.log"
     with console.status("report"):

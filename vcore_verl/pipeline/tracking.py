@@ -1,4 +1,4 @@
-"""The results of a finished evaluation for the recipe's trackers, in a process of its own: verl imports torch.
+"""The results of a finished evaluation for the recipe's trackers, in a separate process: verl imports torch.
 
 python -m vcore_verl.pipeline.tracking RECIPE.yaml FOLDER
 """

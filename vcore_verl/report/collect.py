@@ -21,7 +21,7 @@ _SHARED = {
     "versions": "version of vLLM, torch, transformers or math-verify",
 }
 
-REFERENCE = "sft"  # the initialiser that the others are compared with, unless another one is asked for
+REFERENCE = "sft"  # the SFT objective that the others are compared with by default
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class TrainedRun(Place):
 
     @property
     def homes(self) -> dict[str, Path]:
-        """Stage ("sft", "rl") -> the folder that its results and record lie in."""
+        """Stage ("sft", "rl") -> the folder of its results and record."""
         return {"sft": self.folder} if self.rl == "none" else {"sft": self.folder.parent, "rl": self.folder}
 
     @cached_property
@@ -53,7 +53,7 @@ class TrainedRun(Place):
 
     @cached_property
     def recipe(self) -> Recipe | None:
-        """What it was trained by; None of a run made elsewhere, and of one that another version wrote."""
+        """The recipe it was trained with; None for a run made elsewhere or written by another version."""
         path = self.folder / RECIPE
         try:
             return read(path) if path.is_file() else None
@@ -65,7 +65,7 @@ class TrainedRun(Place):
 class Collection:
     """Everything that can be compared, and what cannot: `excluded` says of each run's name why, in one line.
 
-    The other initialisers are compared with `against`.
+    The other SFT objectives are compared with `against`.
     """
 
     name: str
@@ -92,7 +92,7 @@ def collect(root: Path, against: str = REFERENCE) -> Collection:
     """The evaluations below `root` = runs/<recipe> that share prompts, decoding and grader with the base model's.
 
     Raises `ReportError` where the base model has not been evaluated, and where no run is there to compare with of the
-    initialiser that `against` names. Everything else that is wrong excludes a run, by name.
+    SFT objective that `against` names. Everything else that is wrong excludes a run, by name.
     """
     collection = Collection(root.name, read_evaluation(root / "base" / "eval"), against)
     if line := former_runs_line(root):

@@ -24,7 +24,7 @@ _CAPTIONS = {
 
 
 def markdown(comparison: Comparison, plots: Sequence[Path]) -> str:
-    """The whole report; `plots` lie beside it."""
+    """The complete report; `plots` are in the same folder."""
     captions = [(_CAPTIONS[path.stem], path.name) for path in plots]
     pictures = [f"![{caption}]({name})\n\n*{caption}.*" for caption, name in captions]
     sections = {

@@ -1,4 +1,4 @@
-"""What the runs of a report were trained on and how, and what that cost, from what they recorded about themselves."""
+"""How the runs of a report were trained, on what data and at what cost, from their own records."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -38,7 +38,7 @@ def _command(inits: list[str], recipe: str, rl: str, seeds: tuple[int, ...], ove
 
 
 def _asked(recipe_name: str, run: TrainedRun) -> tuple[str, str, str, tuple[str, ...]]:
-    """`init=`, `rl=` and the recipe, by their files where they lie elsewhere, and what recipe.yaml says beyond them.
+    """`init=`, `rl=` and the recipe, by file if they are elsewhere, and the settings of recipe.yaml beyond them.
 
     Nothing beyond them of a run whose recipe, or a file of it, is no more.
     """
@@ -63,7 +63,7 @@ def _asked(recipe_name: str, run: TrainedRun) -> tuple[str, str, str, tuple[str,
 
 
 def trained_differently(runs: Iterable[TrainedRun]) -> list[str]:
-    """A line for every run whose settings, data, base model, packages or code are not those of most others.
+    """A line for every run whose settings, data, base model, packages or code differ from most others.
 
     Settings of the SFT objective are compared within the objective, those of RL within the algorithm.
     """

@@ -1,4 +1,4 @@
-"""How pictures look: one style per arm in all of them, legible in grey and with any colour vision."""
+"""The style of the plots: one per arm in all of them, legible in grey and with any colour vision."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ class Style:
 
 ORIGINAL = Style(GREY, "*", ":")
 
-# For objectives that declare none: Tol's muted palette, beside Okabe and Ito's of those that do.
+# For objectives that declare none: Tol's muted palette; the others declare colours of Okabe and Ito's.
 _COLOURS = ("#56B4E9", "#882255", "#117733", "#332288", "#AA4499", "#999933", "#88CCEE")
 _MARKERS = ("X", "<", ">", "p", "h", "d", "8", "H")
 _NONE = Style("#404040", "P", (0, (3, 1, 1, 1)))

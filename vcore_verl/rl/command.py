@@ -108,7 +108,7 @@ def _data(recipe: Recipe, run: Run) -> dict[str, Any]:
     train = str((run.data / "rl.parquet").resolve())
     return {
         "train_files": train,
-        # verl wants a validation set even where it never validates; evaluation is a stage of its own.
+        # verl wants a validation set even where it never validates; evaluation is a separate stage.
         "val_files": train,
         "val_max_samples": 1,
         "train_batch_size": recipe.rl.prompts_per_step,

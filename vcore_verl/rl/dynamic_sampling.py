@@ -1,4 +1,4 @@
-"""Dynamic sampling with an end: verl 0.9.1 refills for ever while all groups are uniform.
+"""Dynamic sampling with a limit: verl 0.9.1 refills forever while all groups are uniform.
 
 It accepts max_num_gen_batches and ignores it (trainer/ppo/v1/trainer_base.py:206).
 """

@@ -1,7 +1,7 @@
 """One run on disk. Imports no torch.
 
-- `layout`         where everything lies
-- `manifest`       what each stage depended on, when it ran, and what it left
+- `layout`         where everything is stored
+- `manifest`       what each stage depended on, when it ran, and its results
 - `hashing`        content hashes of files and directories
 - `lock`           one writer for each run
 - `metrics_file`   `metrics.jsonl`, one line a training step

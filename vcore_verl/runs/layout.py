@@ -1,4 +1,4 @@
-"""Where a run lies on disk. Everything else asks `Run` and joins no paths of its own. Imports no torch."""
+"""Where a run is stored. All other modules ask `Run` for paths. Imports no torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,7 @@ class Run:
         self.rl_hf = self.rl / "hf"
         self.eval_post = self.rl_home / "eval"
 
-        # Where the recipe's last training lies.
+        # The folder of the recipe's last training.
         self.dir = self.rl_home if recipe.has_rl else self.sft_home
 
 
@@ -62,7 +62,7 @@ def _with_variant(name: str, variant: str) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run lies below runs/<recipe>: `folder` is its `Run.dir`, `init` its `Run.arm`, `rl` its `Run.rl_arm`."""
+    """A run below runs/<recipe>: `folder` is its `Run.dir`, `init` its `Run.arm`, `rl` its `Run.rl_arm`."""
 
     folder: Path
     init: str

@@ -1,4 +1,4 @@
-"""`manifest.json`: what each stage depended on, when it ran, and what it left. Imports no torch."""
+"""`manifest.json`: what each stage depended on, when it ran, and its results. Imports no torch."""
 
 import hashlib
 import json
@@ -85,7 +85,7 @@ def _code(former: dict[str, Any], code: dict[str, str]) -> dict[str, Any]:
 
 
 def changed(old: dict[str, Any], new: dict[str, Any], without: Collection[str] = ()) -> list[str]:
-    """The keys whose values differ, and those that are there only once, but for those in `without`."""
+    """The keys whose values differ or that only one of them has, except those in `without`."""
     return [key for key in old | new if old.get(key) != new.get(key) and key not in without]
 
 
@@ -105,7 +105,7 @@ def some(words: list[str]) -> str:
 
 
 def fingerprint(depends: dict[str, Any]) -> str:
-    """16 hexadecimal digits that stand for all of `depends`."""
+    """A hash of `depends`, 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -45,7 +45,7 @@ class GrowingFile:
         return state.st_ino, state.st_size
 
     def new_lines(self) -> list[dict[str, Any]]:
-        """Complete lines appended since the last call; one that a killed process left half-written is none.
+        """Complete lines appended since the last call; a line that a killed process left half-written does not count.
 
         Of a file that a resumed process has replaced or cut, what it kept is not new.
         """

@@ -42,7 +42,7 @@ def migrate(root: Path) -> Iterator[str]:
     records = {run: Manifest(run / MANIFEST).stages for run in former_runs(root)}
     if shared := Manifest(root / MANIFEST).stages if records else {}:
         _add_records(root, shared, tuple(shared))
-    # Of several SFT runs that take the same place, the first stays: one that has ended, if there is one.
+    # Of several SFT runs for the same place, the first is kept: a finished one, if there is any.
     for run in sorted(records, key=lambda run: records[run].get("export_sft", {}).get("status") != "done"):
         with lock.exclusive(run / ".lock"):
             yield _migrate(run, root, records[run])

@@ -92,7 +92,7 @@ def num_parameters(checkpoint: Path) -> int:
 
 def _data_hash(run: Path, stage: str) -> str:
     """The beginning of the SHA-256 of the rows that `stage` was trained on, as its record has it."""
-    for folder in (run, run.parent):  # RL may lie below the SFT that it starts from
+    for folder in (run, run.parent):  # an RL run is stored below the SFT run that it starts from
         depends = Manifest(folder / "manifest.json").stages.get(stage, {}).get("depends", {})
         if digest := depends.get(f"data/{stage}.parquet"):
             return f" (SHA-256 {digest[:12]}...)"

@@ -147,7 +147,7 @@ def verify_sft(recipe: Recipe, run: Run) -> None:
 def final_shards(recipe: Recipe, run: Run) -> list[Path]:
     """The last step's parameters, one file per rank that there was: this rank's part of each of them, as DTensors.
 
-    Configuration and tokenizer lie below `huggingface/` beside them.
+    Configuration and tokenizer are in `huggingface/` in the same folder.
     """
     folder = run.sft_checkpoints / f"global_step_{recipe.sft.steps}"
     first = next(folder.glob("model_world_size_*_rank_*.pt"), None)

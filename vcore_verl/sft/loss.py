@@ -98,10 +98,10 @@ class WeightedLoss:
     @staticmethod
     def _utility(loss_T: Tensor, selection: Selection, data: TensorDict) -> Tensor | None:
         """s_t as the probe gave it, or by forward difference from the probe's losses and this pass's own."""
-        displaced_T = _field(data, "displaced_log_probs", selection)
-        if displaced_T is None:
+        perturbed_T = _field(data, "perturbed_log_probs", selection)
+        if perturbed_T is None:
             return _field(data, "utility", selection)
-        return (loss_T + displaced_T) / data["epsilon"]
+        return (loss_T + perturbed_T) / data["epsilon"]
 
 
 def _field(data: TensorDict, key: str, selection: Selection) -> Tensor | None:

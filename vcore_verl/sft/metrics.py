@@ -50,7 +50,7 @@ def batch_metrics(tokens: Tokens, weighting: Weighting) -> dict[str, float]:
 
 
 def _top_share(q_T: Tensor, cu_seqlens_S1: Tensor, share: float) -> Tensor:
-    """Part of each sequence's weight that lies on its ceil(share * n) heaviest tokens, shape (S,)."""
+    """Fraction of each sequence's weight on its ceil(share * n) heaviest tokens, shape (S,)."""
     n_S = lengths(cu_seqlens_S1)
     owner_T = expand(torch.arange(len(n_S), device=q_T.device), cu_seqlens_S1)
     by_weight = q_T.argsort(descending=True, stable=True)
@@ -61,7 +61,7 @@ def _top_share(q_T: Tensor, cu_seqlens_S1: Tensor, share: float) -> Tensor:
 
 
 def step_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """A step's scalars from verl's metrics dictionary, in which ranks and micro-batches stand as (nested) lists."""
+    """A step's scalars from verl's metrics dictionary, in which ranks and micro-batches are (nested) lists."""
     scalars, sums, minima = {}, {}, {}
     for key, value in metrics.items():
         if key.startswith(_SUM):

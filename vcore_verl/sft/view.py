@@ -1,6 +1,6 @@
 """Where an objective puts its weight: training examples with their tokens coloured, as one web page.
 
-With two runs the examples stand side by side. The model is the one that SFT started from, or the one that it made.
+With two runs the examples are shown side by side. The model is the one before SFT or the one after it.
 Where the data say of what kind each stretch of text is, a table tells how the weight divides between the kinds.
 """
 

@@ -17,7 +17,7 @@ from vcore_verl.preflight.doctor.finding import Finding
 
 __all__ = ["Finding", "examine", "print_findings"]
 
-MARKS = {"ok": "[green]ok[/green]", "doubtful": "[yellow]look[/yellow]", "blocks": "[red]blocks[/red]"}
+MARKS = {"ok": "[green]ok[/green]", "warning": "[yellow]warning[/yellow]", "error": "[red]error[/red]"}
 
 
 def examine(recipe: Recipe) -> Iterator[Finding]:
@@ -51,7 +51,7 @@ def _needs(recipe: Recipe, states: list[machine.GpuState]) -> Iterator[Finding]:
     try:
         settings = settings_of(recipe)
     except UnknownArchitecture as error:
-        yield Finding("plan", "none", "doubtful", str(error))
+        yield Finding("plan", "none", "warning", str(error))
         return
     yield machine.memory(sum(item.amount for item in main_memory(settings)))
     yield machine.disk(sum(item.amount for item in disk(settings)), Path(recipe.output_dir))
@@ -59,11 +59,11 @@ def _needs(recipe: Recipe, states: list[machine.GpuState]) -> Iterator[Finding]:
         smallest = min(state.memory for state in states)
         for phase in phases(settings, smallest):
             if reason := phase.shortage(smallest):
-                yield Finding("GPU memory", "too small by the plan", "doubtful", reason)
+                yield Finding("GPU memory", "too small by the plan", "warning", reason)
 
 
 def print_findings(findings: list[Finding], console: Console) -> None:
-    """A table, those that block last, where they are read."""
+    """Print the findings as a table, errors last, so that they stay on screen."""
     table = Table("", "", "found", "what to do", box=None, header_style="bold")
     for column in table.columns[2:]:
         column.overflow = "fold"

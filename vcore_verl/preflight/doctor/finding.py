@@ -8,17 +8,17 @@ from typing import Literal
 class Finding:
     """`found` is what this machine has; `advice` what to do about it, empty where all is well.
 
-    A run that `blocks` would fail; one that is `doubtful` may.
+    With an `error` the run would fail, with a `warning` it may.
     """
 
     subject: str
     found: str
-    level: Literal["ok", "doubtful", "blocks"] = "ok"
+    level: Literal["ok", "warning", "error"] = "ok"
     advice: str = ""
 
 
-def judge(subject: str, found: str, advice: str, *, blocks: bool = False, doubtful: bool = False) -> Finding:
+def judge(subject: str, found: str, advice: str, *, error: bool = False, warning: bool = False) -> Finding:
     """A finding of the first level that applies; with none it is well, and needs no advice."""
-    if blocks or doubtful:
-        return Finding(subject, found, "blocks" if blocks else "doubtful", advice)
+    if error or warning:
+        return Finding(subject, found, "error" if error else "warning", advice)
     return Finding(subject, found)

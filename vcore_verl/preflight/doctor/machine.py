@@ -52,10 +52,10 @@ def gpus(recipe: Recipe, states: list[GpuState]) -> Iterator[Finding]:
     if recipe.hardware.device == "cpu":
         yield Finding("GPU", "not needed: hardware.device is cpu")
     elif reason := hardware.shortage(recipe):
-        yield Finding("GPU", f"{hardware.num_gpus()} of {recipe.hardware.gpus}", "blocks", reason)
+        yield Finding("GPU", f"{hardware.num_gpus()} of {recipe.hardware.gpus}", "error", reason)
     elif not states:
         advice = "install NVIDIA's driver, or load its kernel module"
-        yield Finding("GPU", "nvidia-smi does not answer", "blocks", advice)
+        yield Finding("GPU", "nvidia-smi does not answer", "error", advice)
     else:
         yield Finding("GPU", f"{len(states)} x {states[0].name}, {states[0].memory / GIB:.0f} GiB")
         yield driver(states[0].driver)
@@ -63,13 +63,13 @@ def gpus(recipe: Recipe, states: list[GpuState]) -> Iterator[Finding]:
         if busy:
             found = f"GPU {', '.join(busy)} in use, up to {max(busy.values()) / GIB:.0f} GiB"
             advice = "end the processes that nvidia-smi lists, or choose other GPUs with CUDA_VISIBLE_DEVICES"
-            yield Finding("GPU memory", found, "blocks", advice)
+            yield Finding("GPU memory", found, "error", advice)
 
 
 def driver(found: str) -> Finding:
     """NVIDIA's driver, a version like 580.65.06."""
     advice = f"CUDA 13 needs {DRIVER} or newer: update NVIDIA's driver"
-    return judge("driver", found, advice, blocks=int(found.partition(".")[0]) < DRIVER)
+    return judge("driver", found, advice, error=int(found.partition(".")[0]) < DRIVER)
 
 
 def memory(needed: float, available: float | None = None) -> Finding:
@@ -80,28 +80,28 @@ def memory(needed: float, available: float | None = None) -> Finding:
     advice = (
         "use a machine with more memory; fewer gpus= need less" if too_small else "end other programs before the start"
     )
-    return judge("memory", text, advice, blocks=too_small, doubtful=found < needed)
+    return judge("memory", text, advice, error=too_small, warning=found < needed)
 
 
 def disk(needed: float, output_dir: Path) -> Finding:
-    """Space where the runs will lie, bytes."""
+    """Free space in the output directory, in bytes."""
     place = output_dir.absolute()
     while not place.exists():
         place = place.parent
     if not os.access(place, os.W_OK):
-        return Finding("disk", f"{place} cannot be written", "blocks", "set output_dir=<a directory of yours>")
+        return Finding("disk", f"{place} cannot be written", "error", "set output_dir=<a directory of yours>")
     found = shutil.disk_usage(place).free
     text = f"{found / 1e9:,.0f} GB free in {place}, {needed / 1e9:,.0f} needed for one run"
     advice = "set output_dir=<a larger disk>, or delete old runs and their stale/ folders"
-    return judge("disk", text, advice, blocks=found < needed)
+    return judge("disk", text, advice, error=found < needed)
 
 
 def shared_memory(place: Path = Path("/dev/shm")) -> Finding:
     """Ray's object store and NCCL's buffers."""
     if not place.is_dir():
-        return Finding("shared memory", f"no {place}", "doubtful", "Ray then keeps its objects on disk, which is slow")
+        return Finding("shared memory", f"no {place}", "warning", "Ray then keeps its objects on disk, which is slow")
     found, advice = shutil.disk_usage(place).free, "start the container with --shm-size=16g or --ipc=host"
-    levels = {"blocks": found < SHARED_MEMORY_LEAST, "doubtful": found < SHARED_MEMORY_GOOD}
+    levels = {"error": found < SHARED_MEMORY_LEAST, "warning": found < SHARED_MEMORY_GOOD}
     return judge("shared memory", f"{found / GIB:.1f} GiB free in {place}", advice, **levels)
 
 
@@ -111,15 +111,15 @@ def open_files(limit: int | None = None) -> Finding:
     if found == resource.RLIM_INFINITY:
         return Finding("open files", "no limit")
     advice = "ulimit -n 65536 in the shell that starts the run"
-    return judge("open files", f"at most {found}", advice, doubtful=found < OPEN_FILES)
+    return judge("open files", f"at most {found}", advice, warning=found < OPEN_FILES)
 
 
 def ray_folder(folder: str | None = None) -> Finding:
-    """Ray's sockets lie below its temporary directory, and a socket's path is short."""
+    """Ray's sockets are in its temporary directory, and the path of a socket has to be short."""
     place, longest = folder or os.environ.get("RAY_TMPDIR") or "/tmp", SOCKET_PATH - len("/ray") - SESSION
     if len(os.fsencode(place)) > longest:
         advice = f"set RAY_TMPDIR to a path of at most {longest} characters"
-        return Finding("Ray", f"its directory {place} is too long for sockets", "blocks", advice)
+        return Finding("Ray", f"its directory {place} is too long for sockets", "error", advice)
     if not os.access(place, os.W_OK):
-        return Finding("Ray", f"its directory {place} cannot be written", "blocks", "set RAY_TMPDIR to one that can")
+        return Finding("Ray", f"its directory {place} cannot be written", "error", "set RAY_TMPDIR to one that can")
     return Finding("Ray", f"keeps its sockets in {place}/ray")

@@ -31,14 +31,14 @@ def hub(recipe: Recipe, endpoint: str = constants.ENDPOINT) -> Iterator[Finding]
             f"{', '.join(wanted)} cannot be fetched: set model.path to a local checkpoint and data.mirror to a "
             "directory with copies of the data, or run where the hub can be reached"
         )
-        yield Finding("hub", f"offline: {reason}", "blocks", advice)
+        yield Finding("hub", f"offline: {reason}", "error", advice)
         return
     yield Finding("hub", f"{endpoint} answers")
     if gated := ", ".join(name for name in wanted if name.startswith(GATED)):
         found = f"present; accept the terms of {gated} once, on its page"
         missing = get_token() is None
         advice = "accept the terms on its page, then `hf auth login` or set HF_TOKEN"
-        yield judge("hub token", f"none, and {gated} asks for one" if missing else found, advice, blocks=missing)
+        yield judge("hub token", f"none, and {gated} asks for one" if missing else found, advice, error=missing)
 
 
 def unreachable(endpoint: str) -> str | None:
@@ -67,11 +67,11 @@ def cluster(recipe: Recipe) -> Iterator[Finding]:
     if recipe.hardware.nodes > 1:
         if shutil.which("srun") is None:
             advice = "several nodes are started through Slurm: give the command on a machine that has it"
-            yield Finding("several nodes", "srun is not here", "blocks", advice)
+            yield Finding("several nodes", "srun is not here", "error", advice)
         yield port(RENDEZVOUS_PORT, "SFT's rendezvous")
     elif in_cluster():
         advice = "unset RAY_ADDRESS, unless RL is meant to run in that cluster"
-        yield Finding("Ray cluster", f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}", "doubtful", advice)
+        yield Finding("Ray cluster", f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}", "warning", advice)
 
 
 def port(number: int, purpose: str) -> Finding:
@@ -82,5 +82,5 @@ def port(number: int, purpose: str) -> Finding:
             probe.bind(("", number))
         except OSError as error:
             advice = f"end what listens there (ss -ltnp 'sport = :{number}'), or choose another port"
-            return Finding(f"port {number}", f"{purpose}: {error.strerror}", "blocks", advice)
+            return Finding(f"port {number}", f"{purpose}: {error.strerror}", "error", advice)
     return Finding(f"port {number}", f"{purpose}: free")

@@ -22,7 +22,7 @@ NAMED = 4  # packages in one line
 
 def python(found: tuple[int, int] = sys.version_info[:2]) -> Finding:
     advice = "verl and vLLM are built for 3.10 to 3.12: delete .venv and use one of them"
-    return judge("Python", ".".join(map(str, found)), advice, blocks=not PYTHONS[0] <= found <= PYTHONS[1])
+    return judge("Python", ".".join(map(str, found)), advice, error=not PYTHONS[0] <= found <= PYTHONS[1])
 
 
 def package_set(wanted: str) -> Finding | None:
@@ -31,7 +31,7 @@ def package_set(wanted: str) -> Finding | None:
     if installed_version(mark) is None:
         return None
     advice = f"VCORE_DEVICE={wanted} bash scripts/sft_then_grpo.sh ... installs those for a {wanted.upper()}"
-    return Finding("packages", f"those for a {other.upper()} are installed", "blocks", advice)
+    return Finding("packages", f"those for a {other.upper()} are installed", "error", advice)
 
 
 def packages(constraints: Path) -> Iterator[Finding]:
@@ -45,13 +45,13 @@ def packages(constraints: Path) -> Iterator[Finding]:
     install = f'pip install -c {constraints.name} -e ".[{device},dev]"'
     missing = [name for name in NEEDED if name in pins and installed[name] is None]
     if missing:
-        yield Finding("packages", f"missing: {', '.join(missing)}", "blocks", install)
+        yield Finding("packages", f"missing: {', '.join(missing)}", "error", install)
     other = [name for name, have in installed.items() if have and have.partition("+")[0] != pins[name]]
     if other:
         other.sort(key=lambda name: name not in RELIED_ON)
         named = ", ".join(f"{name} {installed[name]} ({pinned}: {pins[name]})" for name in other[:NAMED])
         more = f" and {len(other) - NAMED} more" if len(other) > NAMED else ""
-        yield judge("packages", named + more, install, blocks=other[0] in RELIED_ON, doubtful=True)
+        yield judge("packages", named + more, install, error=other[0] in RELIED_ON, warning=True)
     if not missing and not other:
         yield Finding("packages", f"as in {constraints.name} ({pinned})")
 
@@ -63,7 +63,7 @@ def attention(recipe: Recipe) -> Finding:
     # By the distribution: flash-attn-4 installs a module flash_attn, too, without what flash_attention_2 needs.
     if "flash_attention_2" in chosen and installed_version("flash-attn") is None:
         advice = "pip install flash-attn --no-build-isolation, or leave attn_implementation out"
-        return Finding("attention", "flash_attention_2 needs flash-attn", "blocks", advice)
+        return Finding("attention", "flash_attention_2 needs flash-attn", "error", advice)
     if recipe.model.dtype == "float32":
-        return Finding("attention", "float32 has no flash kernel: slower", "doubtful", "model.dtype=bfloat16")
+        return Finding("attention", "float32 has no flash kernel: slower", "warning", "model.dtype=bfloat16")
     return Finding("attention", ", ".join(sorted(chosen)))

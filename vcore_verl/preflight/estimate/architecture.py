@@ -80,7 +80,7 @@ class Architecture:
     def saved_bytes(self, element: int, lora_dropout: bool) -> int:
         """Bytes per token that a layer saves for its backward pass, `element` bytes a number, fused attention.
 
-        Each norm keeps its input in float32, the normalised input and its output; attention queries, keys, values and
+        Each norm keeps its input in float32, the normalized input and its output; attention queries, keys, values and
         its output; the MLP gate, activated gate, up and their product; LoRA's dropout each matrix's input and a mask.
         """
         e, attention = element, self.queries + self.keys

@@ -156,7 +156,7 @@ def _update_seconds(s: Settings, gpu: Gpu) -> float:
 
 
 def _forward_seconds(s: Settings, gpu: Gpu, section: str, sequences: float) -> float:
-    """Seconds of a forward pass over so many training sequences."""
+    """Seconds of a forward pass over the given number of training sequences."""
     length = _mean_length(s, section)
     flops = sequences * length * s.model.forward_flops(length)
     return flops / (s.ranks(section) * gpu.flops * TRAINING_UTILISATION)

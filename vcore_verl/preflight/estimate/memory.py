@@ -28,7 +28,7 @@ FSDP = f"{RL}.actor.fsdp_config"
 
 @dataclass(frozen=True)
 class Phase:
-    """What lies on a GPU, in bytes by part; `helps` names the keys that lower a part.
+    """The memory of one GPU, in bytes by part; `helps` names the keys that lower a part.
 
     `problem` says what does not work out inside vLLM's share.
     """
@@ -72,7 +72,7 @@ def phases(s: Settings, memory: float) -> Iterator[Phase]:
 
 
 def _training(name: str, s: Settings, section: str, copies: int) -> Phase:
-    """A step of "sft" or "rl", with so many `copies` of a micro-batch's logits; gradients of earlier ones are there."""
+    """A step of "sft" or "rl", with `copies` of a micro-batch's logits; gradients of earlier ones are held too."""
     m, e, trains_all = s.model, s.element, s.trains_all(section)
     head, layer, whole = m.embedding, m.layer_parameters, int(trains_all)
     dropout = section == "sft" and not trains_all and s.recipe.model.lora.dropout > 0  # adapters in RL have none
@@ -110,7 +110,7 @@ def _probe(s: Settings, probe: Probe) -> Phase:
 
 
 def _phase(name: str, s: Settings, section: str, moments: Iterable[tuple[float, float]], helps: str = "") -> Phase:
-    """A phase of training at the largest of `moments`: bytes whatever the tokens, and bytes for each of them."""
+    """A phase of training at the largest of `moments`: constant bytes, and bytes per token."""
     weights, activations = max(((fixed, each * s.tokens(section)) for fixed, each in moments), key=sum)
     states = (4 * s.parameters(section) + 12 * s.trained(section)) / s.ranks(section)
     more_gpus = "add GPUs (gpus=, nodes=)"
@@ -127,7 +127,7 @@ def _context(s: Settings, section: str) -> float:
 
 
 def offloaded(s: Settings) -> float:
-    """Bytes of the policy's states that at times lie in main memory: weights, moments, or gradients too."""
+    """Bytes of the policy's states that are offloaded to main memory at times: weights, moments, or gradients too."""
     weights, moments = 4 * s.parameters("rl"), 8 * s.trained("rl")
     if s.offloads("offload_policy"):
         return weights + moments + 4 * s.trained("rl")
@@ -179,7 +179,7 @@ def _problem(s: Settings, share: float, gpus: int, length: int, helps: str) -> s
 def cache_tokens(s: Settings, share: float, gpus: int) -> float:
     """Tokens whose keys and values a vLLM engine holds, with `share` bytes on each of its `gpus`.
 
-    Beside them lie the weights and what a step works on: tokens of a layer, and logits.
+    The rest of the memory holds the weights and a step's working set: tokens of a layer, and logits.
     """
     m, e = s.model, s.element
     working = BATCHED_TOKENS * (3 * m.intermediate / gpus + 4 * m.hidden) * e + 2 * 4 * SEQUENCES * m.vocab

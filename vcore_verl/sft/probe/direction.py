@@ -44,7 +44,7 @@ def population_cosine(half_cosine: float) -> float:
 
 
 def signal_to_noise(cosine: float) -> float:
-    """Length of the part of an estimate that lies along the truth over that of the rest, given their cosine.
+    """Length of an estimate's component along the truth relative to that of the rest, given their cosine.
 
     Utilities are linear in the direction, so that it is theirs too. 0 for a cosine <= 0, at most 1e9.
     """

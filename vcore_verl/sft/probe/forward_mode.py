@@ -34,7 +34,7 @@ class ForwardMode:
         self.units = {name: module for name, module in model.named_modules() if _is_unit(module)}
         self.saved: dict[tuple[str, nn.Module, str], Any] = {}
         name_of = {id(parameter): name for name, parameter in model.named_parameters()}
-        # A tied parameter stands in several modules; each place must get the same dual tensor.
+        # A tied parameter belongs to several modules, which all must get the same dual tensor.
         self.places: dict[str, list[tuple[nn.Module, str]]] = {name: [] for name in tangents}
         for module in model.modules():
             for leaf, parameter in module._parameters.items():

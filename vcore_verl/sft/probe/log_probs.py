@@ -36,7 +36,7 @@ def packed_log_probs(engine: Any, micro_batch: TensorDict) -> Tensor:
         def by_blocks(hidden_1PH: Tensor) -> Tensor:
             blocks = zip(hidden_1PH.squeeze(0).split(rows), labels_P.split(rows), strict=True)
             found.append(torch.cat([_of_labels(project(hidden), labels) for hidden, labels in blocks]))
-            return hidden_1PH[..., :1]  # stands for the logits, which nobody reads
+            return hidden_1PH[..., :1]  # in place of the logits, which are not read
 
         replace(by_blocks)
         output = engine.module(**inputs, use_cache=False).logits

@@ -69,7 +69,7 @@ def gradient(engine: Any, data: TensorDict) -> Direction:
 
 
 @contextlib.contextmanager
-def displaced(engine: Any, direction: Direction, step: float) -> Iterator[None]:
+def perturbed(engine: Any, direction: Direction, step: float) -> Iterator[None]:
     """Parameters moved by `step * direction` inside, and restored bit for bit afterwards, also after an exception."""
     parameters = trainable(engine)
     kept = {name: local(parameters[name]).detach().clone() for name in direction}
@@ -93,7 +93,7 @@ def log_probs(engine: Any, data: TensorDict) -> Tensor:
 
 
 def precise_log_probs(engine: Any, data: TensorDict) -> Tensor:
-    """Like `log_probs` but in float32 from the logits on, whatever the model's dtype; nested (B, L), float32."""
+    """Like `log_probs` but in float32 from the logits on, for any dtype of the model; nested (B, L), float32."""
     return _each_micro_batch(engine, data, lambda log_prob_P: log_prob_P)
 
 

@@ -45,7 +45,7 @@ class Probe:
             engine.optimizer.register_step_post_hook(self._observe)
 
     def measure(self, data: TensorDict, step: int) -> dict[str, float]:
-        """Add "utility", or "displaced_log_probs" and "epsilon", to `data`; return metrics. Nothing is added between
+        """Add "utility", or "perturbed_log_probs" and "epsilon", to `data`; return metrics. Nothing is added between
         two probes.
         """
         if (step - 1) % self.settings.every:
@@ -108,26 +108,26 @@ class Probe:
                 utility_P, data["input_ids"].offsets().to(utility_P.device)
             )
         else:
-            data["displaced_log_probs"] = self._displaced_log_probs(data, direction, -epsilon, passes.log_probs)
+            data["perturbed_log_probs"] = self._perturbed_log_probs(data, direction, -epsilon, passes.log_probs)
             tu.assign_non_tensor(data, epsilon=epsilon)
         return {"probe/epsilon": epsilon, "probe/rounding_signal_to_noise": self.step_size.signal_to_noise}
 
     def _central(self, data: TensorDict, direction: Direction, epsilon: float) -> Tensor:
         """(l(theta + e v) - l(theta - e v)) / 2e, packed (P,)."""
-        ahead_P = self._displaced_log_probs(data, direction, -epsilon, passes.precise_log_probs).values()
-        behind_P = self._displaced_log_probs(data, direction, epsilon, passes.precise_log_probs).values()
+        ahead_P = self._perturbed_log_probs(data, direction, -epsilon, passes.precise_log_probs).values()
+        behind_P = self._perturbed_log_probs(data, direction, epsilon, passes.precise_log_probs).values()
         return (ahead_P - behind_P) / (2 * epsilon)
 
     def _forward(self, data: TensorDict, direction: Direction, epsilon: float) -> Tensor:
         """(l(theta) - l(theta - e v)) / e, packed (P,). In training l(theta) is the training pass's own."""
-        here_P = self._displaced_log_probs(data, direction, 0.0, passes.precise_log_probs).values()
-        ahead_P = self._displaced_log_probs(data, direction, -epsilon, passes.precise_log_probs).values()
+        here_P = self._perturbed_log_probs(data, direction, 0.0, passes.precise_log_probs).values()
+        ahead_P = self._perturbed_log_probs(data, direction, -epsilon, passes.precise_log_probs).values()
         return (ahead_P - here_P) / epsilon
 
-    def _displaced_log_probs(
+    def _perturbed_log_probs(
         self, data: TensorDict, direction: Direction, step: float, log_probs: Callable[[Any, TensorDict], Tensor]
     ) -> Tensor:
-        with passes.same_randomness(), passes.displaced(self.engine, direction, step):
+        with passes.same_randomness(), passes.perturbed(self.engine, direction, step):
             return log_probs(self.engine, data)
 
     def _observe(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:

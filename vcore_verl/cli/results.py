@@ -21,7 +21,7 @@ def add_verbs(verbs: Any) -> None:
     verb.add_argument("--against", metavar="INIT", help="SFT objective to compare the others with; sft unless given")
 
     verb = add_verb(verbs, "compare", compare)
-    help_ = "with results.json, or a run, which stands for its last evaluation; the first is the reference"
+    help_ = "with results.json, or a run (its last evaluation); the first one is the reference"
     verb.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help=help_)
 
     verb = add_verb(verbs, "view", view)
@@ -30,7 +30,7 @@ def add_verbs(verbs: Any) -> None:
     verb.add_argument("--all", action="store_true", help="every sample, not only the first of each outcome")
 
     verb = add_verb(verbs, "view weights", view_weights)
-    verb.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run with SFT; several stand side by side")
+    verb.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run with SFT; several are shown side by side")
     verb.add_argument(
         "--at", choices=("start", "end"), default="end", help="of SFT: which model weighs; end by default"
     )
@@ -54,7 +54,7 @@ def add_verbs(verbs: Any) -> None:
 
 
 def report(args: argparse.Namespace) -> None:
-    """compare all runs of a recipe, from what they left on disk"""
+    """write the report that compares all runs of a recipe"""
     place = Path(args.recipe)
     root = place if place.is_dir() else Run(load(args.recipe, [])).root
     if not root.is_dir():
@@ -96,7 +96,7 @@ def view_weights(args: argparse.Namespace) -> None:
 
 
 def migrate(args: argparse.Namespace) -> None:
-    """move runs of a former version to where runs lie now; deletes nothing"""
+    """move runs of a former version to the present layout; deletes nothing"""
     from vcore_verl.runs.migrate import migrate as move
 
     lines = [line for root in (args.runs, *sorted(args.runs.glob("*"))) for line in move(root)]

@@ -58,7 +58,7 @@ class Interrupted(Exception):
 
 
 def prepared(output: Path, tiny_base: Path, overrides: list[str]) -> Run:
-    shutil.copytree(tiny_base, output / tiny_base.name)
+    shutil.copytree(tiny_base, output / tiny_base.name, symlinks=True)
     return Run(hardware.resolve(load("tiny", [f"output_dir={output}", *SHORTER, *overrides])))
 
 

@@ -103,7 +103,7 @@ def run_to_the_end(output: Path, overrides: Sequence[str] = SHORTER) -> tuple[st
 def finished(tiny_base, tmp_path_factory):
     """The run directory, and what the third call printed, after a kill in SFT and a kill in RL."""
     output = tmp_path_factory.mktemp("runs")
-    shutil.copytree(tiny_base, output / tiny_base.name)
+    shutil.copytree(tiny_base, output / tiny_base.name, symlinks=True)
     run = Run(load("tiny", [f"output_dir={output}", *SHORTER]))
     run_until(output, run.sft / "metrics.jsonl", step=3)
     run_until(output, run.rl / "metrics.jsonl", step=2)

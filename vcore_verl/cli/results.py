@@ -30,7 +30,7 @@ def add_verbs(verbs: Any) -> None:
     verb.add_argument("--all", action="store_true", help="every sample, not only the first of each outcome")
 
     verb = add_verb(verbs, "view weights", view_weights)
-    verb.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run with SFT; several are shown side by side")
+    verb.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run with SFT; several are side by side")
     verb.add_argument(
         "--at", choices=("start", "end"), default="end", help="of SFT: which model weighs; end by default"
     )

@@ -32,15 +32,18 @@ SHORTER = [
     "rl.verl.actor_rollout_ref.rollout.calculate_log_probs=true",
 ]
 RANK, ALPHA = 8, 16
+# This base model solves a few percent of the problems. The whole of a response is overlong, so that all tokens cost the
+# same, and rewards differ within groups in which no response is right.
+EVERY_TOKEN_COSTS = f"rl.overlong_buffer={RESPONSE_TOKENS}"
 ADAPTERS = [
     "rl.steps=4",
     "rl.prompts_per_step=8",
     "rl.mini_batch_prompts=8",
     "rl.learning_rate=1e-3",
+    EVERY_TOKEN_COSTS,
     f"rl.lora={{rank:{RANK},alpha:{ALPHA}}}",
 ]
-# This base model solves a few percent of the problems: few groups, each of many responses. The whole of a response is
-# overlong, so that all tokens cost the same.
+# Few groups, each of many responses.
 TWO_RANKS = [
     "rl=dapo",
     "rl.steps=2",
@@ -48,7 +51,7 @@ TWO_RANKS = [
     "rl.samples_per_prompt=16",
     "rl.mini_batch_prompts=4",
     "rl.dynamic_sampling=true",
-    f"rl.overlong_buffer={RESPONSE_TOKENS}",
+    EVERY_TOKEN_COSTS,
     "rl.verl.trainer.n_gpus_per_node=2",
 ]
 

@@ -8,17 +8,22 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$ROOT"
 
 case "${1:-}" in
-    "") selections=("not e2e" "e2e") ;;
-    --fast) selections=("not e2e and not slow") ;;
+    "") speed="" ;;
+    --fast) speed=" and not slow" ;;
     *) fail "unknown option '$1'; the only one is --fast" ;;
 esac
+
+# Two files of tests at a time; a test starts what threads and processes it needs itself.
+tests() {
+    echo "Tests: $1"
+    "$PYTHON" -m pytest -q --durations=10 -m "$@"
+}
 
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
 "$PYTHON" -m mypy
 "$VENV/bin/lint-imports"
-for selection in "${selections[@]}"; do
-    echo "Tests: $selection"
-    "$PYTHON" -m pytest -q -m "$selection" --durations=10
-done
+OMP_NUM_THREADS=1 tests "not e2e and not alone$speed" -n 2 --dist loadfile
+tests "alone and not e2e$speed"
+[ -n "$speed" ] || tests "e2e" -n 2 --dist loadfile
 echo "All checks passed in $((SECONDS / 60)) min $((SECONDS % 60)) s."

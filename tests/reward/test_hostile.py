@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from reward import STATUSES, compute_score, warm_up
 
+pytestmark = pytest.mark.alone
+
 DEADLINE_S = 1.0
 GOLDS = ["7", "x+1", r"\frac{1}{2}", r"\{1,2\}", r"\text{Tuesday}", r"2\sqrt{2}", "[1,2)"]
 

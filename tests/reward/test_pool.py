@@ -11,6 +11,8 @@ import pytest
 
 from reward.pool import Outcome, WorkerPool
 
+pytestmark = pytest.mark.alone
+
 EASY = {"golds": ["x+1"], "answer": "1+x"}
 ENDLESS = {"golds": ["x+1"], "answer": "5^{5^{5^{5^5}}}"}  # one power in C code, deaf to SIGALRM
 

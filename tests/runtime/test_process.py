@@ -12,6 +12,8 @@ import pytest
 from vcore_verl.runs.metrics_file import GrowingFile
 from vcore_verl.runtime.process import Command, StageFailed, run
 
+pytestmark = pytest.mark.alone
+
 
 def python(code: str, tmp_path: Path, total: int = 3) -> Command:
     """A child that runs `code`, in which `step(n)` reports progress; its command line holds `tmp_path`."""

@@ -151,7 +151,7 @@ def test_a_run_that_is_stopped_says_how_to_go_on_and_leaves_no_process(number, t
     launcher.send_signal(number)
     _, complaint = launcher.communicate(timeout=30)
     assert launcher.returncode == 130
-    assert complaint == "error: stopped; the same command continues from here\n"
+    assert complaint == "error: stopped; run the same command again to continue\n"
     assert psutil.wait_procs(children, timeout=0)[1] == []
 
 

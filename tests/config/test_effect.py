@@ -128,8 +128,8 @@ def test_a_smaller_scale_shortens_the_probes_that_there_are(name: str, init: str
         ("name: power\nfile: power.py\nprobe: {every: 2}\n", "init.probe is no setting of power, which has: exponent"),
         ("name: power\nfile: power.py\nexponent: much\n", "init.exponent is of the wrong type"),
         ("name: power\nfile: power.py\nexponent: [\n", "while parsing a flow node"),
-        ("name: dft\n", "name=dft must be power, as the file is called"),
-        ("name: power\nfile: power.py\nby_model: 3\n", "by_model holds one section of settings for each model"),
+        ("name: dft\n", "name=dft must be power, like the file"),
+        ("name: power\nfile: power.py\nby_model: 3\n", "by_model must hold one section of settings for each model"),
         ("name: power\nfile: power.py\nby_model: {x: {keep: 1}}\n", "init.keep is no setting of power, which has:"),
     ],
 )

@@ -72,7 +72,7 @@ def test_a_file_of_ones_own_is_declared_like_the_packages(tmp_path: Path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("tokens: Tokens,", "tokens: Tokens", ":12: no Python: "),
+        ("tokens: Tokens,", "tokens: Tokens", ":12: invalid Python: "),
         (
             '@register("power"',
             "@register(NAME",

@@ -243,8 +243,8 @@ def test_numbers_that_do_not_fit_together_are_an_error():
     assert error("rl.overlong_buffer=129").startswith(
         "rl.overlong_buffer=129 must not exceed rl.max_response_tokens=128"
     )
-    assert error("evaluation.datasets=[]") == "evaluation.datasets is empty: name one at least"
-    assert error("data.num_rl=32") == "data.num_rl=32 prompts make no step of rl.prompts_per_step=64"
+    assert error("evaluation.datasets=[]") == "evaluation.datasets is empty: name at least one"
+    assert error("data.num_rl=32") == "data.num_rl=32 prompts do not fill a step of rl.prompts_per_step=64"
     load("tiny", ["data.num_rl=32", "rl=none"])
     load("tiny", ["data.num_sft=8", "init=none"])
 

@@ -1,9 +1,9 @@
 """The command line: `python -m vcore_verl VERB ...`, or `vcore-verl VERB ...`. Imports no torch.
 
 - `recipes`   verbs on a recipe: run, sweep, data, show, plan, doctor
-- `results`   verbs on what runs left: report, compare, view, view weights, eval
+- `results`   verbs on existing runs: report, compare, view, view weights, migrate, eval
 
-Each verb imports what it runs once its arguments have been read, so that a mistake in them is an error at once.
+Each verb imports its implementation after its arguments have been parsed, so that bad arguments fail at once.
 """
 
 import argparse
@@ -25,9 +25,9 @@ INTERRUPTED = 130
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run one verb; its exit code. Errors go to stderr, in one line where the input is to blame."""
+    """Run one verb and return its exit code. Errors go to stderr; bad input is reported in one line."""
     args = _parse(sys.argv[1:] if words is None else words)
-    signal.signal(signal.SIGINT, _interrupt)  # a shell script starts its background jobs with it ignored
+    signal.signal(signal.SIGINT, _interrupt)  # background jobs of a shell script start with it ignored
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
         signal.signal(signal.SIGHUP, _interrupt)
@@ -38,14 +38,14 @@ def main(words: list[str] | None = None) -> int:
     except StageFailed as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:
-        return _fail("stopped; the same command continues from here", INTERRUPTED)
+        return _fail("stopped; run the same command again to continue", INTERRUPTED)
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
     parser, verbs = _parsers()
     name = next((name for name in (" ".join(words[:2]), *words[:1]) if name in verbs), None)
     if name is None:
-        return parser.parse_args(words)  # prints the help, or what is wrong, and exits
+        return parser.parse_args(words)  # prints the help or an error, and exits
     # Not through the main parser: only this method accepts options between `key=value` words.
     return verbs[name].parse_intermixed_args(words[len(name.split()) :])
 
@@ -65,7 +65,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
 
 
 def _summary(verb: argparse.ArgumentParser) -> str:
-    """A verb's usage, and what it does in one line."""
+    """A verb's usage and its one-line description."""
     usage = " ".join(verb.format_usage().split()).removeprefix(f"usage: {PROGRAM} ").replace(" [-h]", "")
     lines = textwrap.fill(usage, 100, initial_indent="  ", subsequent_indent=" " * 6)
     return f"{lines}\n      {verb.description}"

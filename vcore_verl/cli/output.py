@@ -1,4 +1,4 @@
-"""Where the verbs print, and how each of them joins the parser."""
+"""The console of all verbs, and the registration of a verb with the argument parser."""
 
 import argparse
 import sys
@@ -16,7 +16,7 @@ def say(text: str, style: str | None = None) -> None:
 
 
 def add_verb(verbs: Any, name: str, call: Callable[[argparse.Namespace], int | None]) -> argparse.ArgumentParser:
-    """A parser for the verb `name`: it runs `call`, which returns its exit code, None for 0, and says what it does."""
+    """Add the verb `name`, which runs `call`: it returns the exit code (None: 0), and its docstring is the help."""
     parser: argparse.ArgumentParser = verbs.add_parser(name, description=call.__doc__)
     parser.set_defaults(call=call)
     return parser

@@ -1,4 +1,4 @@
-"""Verbs on a recipe: what it asks for is shown, estimated, run. Imports no torch."""
+"""Verbs on a recipe: run, sweep, data, show, plan, doctor. Imports no torch."""
 
 import argparse
 import shlex
@@ -23,11 +23,13 @@ def add_verbs(verbs: Any) -> None:
     """Add the verbs of this module to the parser."""
     verb = _add_verb(verbs, "run", run)
     verb.add_argument("--dry-run", action="store_true", help="print needs, stages and recipe, start nothing")
-    verb.add_argument("--fresh", action="store_true", help="run every stage again; former results are kept aside")
-    verb.add_argument("--no-report", action="store_true", help="leave out the report on all runs of the recipe")
+    verb.add_argument("--fresh", action="store_true", help="rerun every stage; previous results are kept in stale/")
+    verb.add_argument("--no-report", action="store_true", help="skip the report on all runs of the recipe")
     _add_changed_code(verb)
     verb = _add_verb(verbs, "sweep", sweep, "inits=vcore,dft rls=grpo seeds=0,1, and keys with one or more values")
-    verb.add_argument("--dry-run", action="store_true", help="print the arms and what is left to run, start nothing")
+    verb.add_argument(
+        "--dry-run", action="store_true", help="print the arms and their unfinished stages, start nothing"
+    )
     _add_changed_code(verb)
     _add_verb(verbs, "data", data)
     verb = _add_verb(verbs, "show", show)
@@ -78,10 +80,10 @@ def sweep(args: argparse.Namespace) -> None:
         if not failures:
             raise
     hours = total_seconds(planned) / 3600
-    say(f"{len(planned) - len(failures)} of {len(planned)} arms done, {hours:.2f} hours in all")
+    say(f"{len(planned) - len(failures)} of {len(planned)} arms done, {hours:.2f} hours in total")
     if failures:
         reasons = (f"{failure.arm.name}: {failure.reason}" for failure in failures)
-        raise StageFailed("\n".join(["some arms failed; the same command tries them again", *reasons]))
+        raise StageFailed("\n".join(["some arms failed; run the same command again to retry them", *reasons]))
 
 
 def data(args: argparse.Namespace) -> None:
@@ -94,7 +96,7 @@ def data(args: argparse.Namespace) -> None:
 
     run_dir = Run(recipe)
     wanted = {"data", "test_sets"}
-    if recipe.model.path.startswith(BUILTIN):  # of a model on the hub the tokenizer is enough
+    if recipe.model.path.startswith(BUILTIN):  # a model on the hub is needed for its tokenizer only
         wanted.add("base")
     needed = [stage for stage in stages(recipe, run_dir) if stage.name in wanted]
     Pipeline(recipe, console, needed).execute()
@@ -125,7 +127,7 @@ def plan(args: argparse.Namespace) -> None:
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """check whether a recipe (tiny unless named) can run on this machine, and say what to do where it cannot"""
+    """check whether a recipe (default: tiny) can run on this machine, and say what to do if it cannot"""
     recipe = hardware.resolve(load(args.recipe or "tiny", args.overrides))
     from vcore_verl.preflight.doctor import examine, print_findings
 
@@ -147,14 +149,14 @@ def _add_verb(verbs: Any, name: str, call: Any, words: str = "") -> argparse.Arg
 
 def _add_changed_code(verb: argparse.ArgumentParser) -> None:
     answers = verb.add_mutually_exclusive_group()
-    for answer, what in (("rerun", "run these stages again"), ("keep", "keep their results, and record that")):
+    for answer, what in (("rerun", "rerun them"), ("keep", "keep their results, and record that")):
         answers.add_argument(
             f"--{answer}",
             dest="changed_code",
             action="store_const",
             const=answer,
             default="ask",
-            help=f"where only the code of finished stages has changed: {what}",
+            help=f"if only the code of finished stages has changed: {what}",
         )
 
 
@@ -164,7 +166,7 @@ def _require_recipe(args: argparse.Namespace) -> None:
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:
-    """The recipe that the words name, checked, with its device decided."""
+    """Load and check the recipe given on the command line, and resolve its device."""
     _require_recipe(args)
     recipe = load(args.recipe, args.overrides)
     verl_keys.check(recipe)
@@ -205,5 +207,5 @@ def _print_obstacles(recipe: Recipe, steps: "list[Step]") -> None:
 
 
 def _quoted(word: str) -> str:
-    """`word` for a shell, in double quotes where it has single ones, as verl's overrides do."""
+    """Quote `word` for a shell: in double quotes if it contains single ones, as verl's overrides do."""
     return f'"{word}"' if "'" in word and not set('"$`\\!') & set(word) else shlex.quote(word)

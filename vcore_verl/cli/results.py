@@ -1,4 +1,4 @@
-"""Verbs on what runs left on disk: reports, comparisons, single prompts and tokens, evaluations. Imports no torch."""
+"""Verbs on existing runs: reports, comparisons, single prompts and tokens, evaluations. Imports no torch."""
 
 import argparse
 from pathlib import Path
@@ -18,39 +18,50 @@ def add_verbs(verbs: Any) -> None:
     """Add the verbs of this module to the parser."""
     verb = add_verb(verbs, "report", report)
     verb.add_argument("recipe", metavar="RECIPE", help="a recipe, or its directory of runs")
-    verb.add_argument("--against", metavar="INIT", help="SFT objective to compare the others with; sft unless given")
+    verb.add_argument("--against", metavar="INIT", help="SFT objective to compare the others with (default: sft)")
 
     verb = add_verb(verbs, "compare", compare)
-    help_ = "with results.json, or a run (its last evaluation); the first one is the reference"
+    help_ = "a folder with results.json, or a run (its last evaluation); the first is the reference"
     verb.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help=help_)
 
     verb = add_verb(verbs, "view", view)
     verb.add_argument("run", type=Path, metavar="RUN", help="runs/<recipe>, or a run below it")
     verb.add_argument("--prompt", metavar="ID", help="show every response to this prompt")
-    verb.add_argument("--all", action="store_true", help="every sample, not only the first of each outcome")
+    verb.add_argument("--all", action="store_true", help="show every sample, not only the first of each outcome")
 
     verb = add_verb(verbs, "view weights", view_weights)
-    verb.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run with SFT; several are side by side")
     verb.add_argument(
-        "--at", choices=("start", "end"), default="end", help="of SFT: which model weighs; end by default"
+        "runs", nargs="+", type=Path, metavar="RUN", help="a run with SFT; several are shown side by side"
     )
-    verb.add_argument("--examples", type=int, default=4, metavar="N", help="how many are shown (4)")
-    verb.add_argument("--measured", type=int, default=64, metavar="N", help="how many the table of kinds rests on (64)")
     verb.add_argument(
-        "--output", type=Path, metavar="FILE", help="the page; weights.html in the first RUN unless given"
+        "--at",
+        choices=("start", "end"),
+        default="end",
+        help="use the model at the start or the end of SFT (default: end)",
     )
+    verb.add_argument("--examples", type=int, default=4, metavar="N", help="examples shown (default: 4)")
+    verb.add_argument(
+        "--measured",
+        type=int,
+        default=64,
+        metavar="N",
+        help="examples measured for the table of token kinds (default: 64)",
+    )
+    verb.add_argument("--output", type=Path, metavar="FILE", help="the page (default: weights.html in the first RUN)")
 
     verb = add_verb(verbs, "migrate", migrate)
     verb.add_argument("runs", type=Path, metavar="RUNS", help="runs/<recipe>, or runs for all recipes")
 
     verb = add_verb(verbs, "eval", evaluate)
-    help_ = "directory in Hugging Face format, or hub id; or the folder of a finished evaluation"
+    help_ = "a directory in Hugging Face format, a hub id, or the folder of a finished evaluation"
     verb.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=help_)
-    help_ = "data sets of the recipe (all unless given), benchmarks, or parquet files in verl's RL row format"
+    help_ = "data sets of the recipe (default: all), benchmarks, or parquet files in verl's RL row format"
     verb.add_argument("datasets", nargs="*", metavar="DATASET", help=help_)
-    verb.add_argument("--recipe", help="whose decoding to use; for a checkpoint of a run, that run's unless given")
-    verb.add_argument("--output", type=Path, metavar="FOLDER", help="for results; in runs/evaluations unless given")
-    verb.add_argument("--export", metavar="LAYOUT", help="also write them as lm_eval does, below the results")
+    verb.add_argument("--recipe", help="recipe that sets the decoding (default: that of the checkpoint's run)")
+    verb.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="folder for the results (default: one in runs/evaluations)"
+    )
+    verb.add_argument("--export", metavar="LAYOUT", help="also write the results in this layout (lm_eval)")
 
 
 def report(args: argparse.Namespace) -> None:
@@ -68,7 +79,7 @@ def report(args: argparse.Namespace) -> None:
 
 
 def compare(args: argparse.Namespace) -> None:
-    """compare evaluations by their folders, wherever their checkpoints come from"""
+    """compare evaluations of any checkpoints, given their folders"""
     for folder in args.folders:
         if not folder.is_dir():
             hint = f"; to train arms of the recipe: sweep {folder}" if is_recipe(str(folder)) else ""
@@ -79,14 +90,14 @@ def compare(args: argparse.Namespace) -> None:
 
 
 def view(args: argparse.Namespace) -> None:
-    """show which prompts RL (without it: SFT) gained and lost, or all responses to one of them"""
+    """show the prompts that RL (without RL: SFT) gained and lost, or all responses to one prompt"""
     from vcore_verl.report.view import view as show_prompts
 
     console.print(show_prompts(args.run, args.prompt, args.all))
 
 
 def view_weights(args: argparse.Namespace) -> None:
-    """show training examples of a run, their tokens coloured by the weight that its SFT objective gives them"""
+    """show training examples with each token coloured by its weight in the run's SFT objective"""
     from vcore_verl.sft.view import view_weights as show_weights
 
     output = args.output or args.runs[0] / "weights.html"
@@ -96,11 +107,11 @@ def view_weights(args: argparse.Namespace) -> None:
 
 
 def migrate(args: argparse.Namespace) -> None:
-    """move runs of a former version to the present layout; deletes nothing"""
+    """move runs of an earlier version to the current layout; deletes nothing"""
     from vcore_verl.runs.migrate import migrate as move
 
     lines = [line for root in (args.runs, *sorted(args.runs.glob("*"))) for line in move(root)]
-    for line in lines or [f"{args.runs}: no run has the former layout"]:
+    for line in lines or [f"{args.runs}: no run has the old layout"]:
         say(line)
 
 
@@ -122,4 +133,4 @@ def evaluate(args: argparse.Namespace) -> None:
     say(f"results: {folder}")
     if args.export:
         export(folder, args.export, folder / args.export)
-        say(f"as {args.export} writes them: {folder / args.export}")
+        say(f"{args.export} layout: {folder / args.export}")

@@ -1,4 +1,4 @@
-"""What the types of a recipe cannot say: ranges, numbers that do not fit together, settings without effect.
+"""Checks that the types of a recipe cannot express: ranges, inconsistent values, settings without effect.
 
 Imports no torch.
 """
@@ -17,7 +17,7 @@ BUILTIN_TESTS = ("in_domain", "out_of_domain")  # its evaluation sets
 
 
 def check(recipe: Recipe) -> None:
-    """Raise `RecipeError` for the first value that makes no sense, by itself or beside another."""
+    """Raise `RecipeError` for the first value that is invalid, by itself or together with another."""
     for key, setting, value in described(recipe):
         if refusal := setting.refusal(value):
             raise RecipeError(f"{key}={value} {refusal}")
@@ -31,8 +31,8 @@ def check(recipe: Recipe) -> None:
 def check_effect(recipe: Recipe, given: Mapping[str, str], changed: Collection[str]) -> None:
     """Raise `RecipeError` for a setting that would be ignored.
 
-    `given` are the keys that overrides and the recipe's own files set, with the file's name or "" for an override. What
-    a file sets may lose its effect through one of the `changed` keys and groups, those that were chosen otherwise.
+    `given` maps each key that was set to the name of the file that set it, or "" for an override. A file's setting may
+    be ignored if the cause is one of the `changed` keys and groups, those that the user or a scale overrode.
     """
     for prefix, cause, reason in _ignored(recipe):
         for key, file in given.items():
@@ -41,9 +41,9 @@ def check_effect(recipe: Recipe, given: Mapping[str, str], changed: Collection[s
 
 
 def _ignored(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
-    """Keys or sections without effect, the key or group that makes them so, and the reason.
+    """Keys or sections without effect, the key or group that causes it, and the reason.
 
-    The data are shared by all runs of a recipe, so that all of `data` has its effect without SFT or without RL too.
+    All runs of a recipe share its data, so `data` takes effect even without SFT or without RL.
     """
     model, data, probe = recipe.model, recipe.data, recipe.init.probing
     if not recipe.has_sft:
@@ -82,13 +82,13 @@ def _ignored(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
 
 
 def _wrong(recipe: Recipe) -> Iterator[str]:
-    """What does not fit together, or is no value that a run could have."""
+    """Messages about values that are inconsistent, or that no run can have."""
     init, sft, rl, data = recipe.init, recipe.sft, recipe.rl, recipe.data
     if not (recipe.has_sft or recipe.has_rl):
         yield "init=none and rl=none together leave nothing to train"
     for key, name in {"variant": recipe.variant, "rl.variant": rl.variant}.items():
         if not re.fullmatch(r"[A-Za-z0-9._+@%=-]*", name):
-            yield f"{key}={name} is to be part of a folder's name: letters, digits and ._+@%=-"
+            yield f"{key}={name} becomes part of a folder name: use letters, digits and ._+@%=-"
     adapters: dict[str, Lora | RlLora] = {"model.lora": recipe.model.lora, "rl.lora": rl.lora}
     for key, lora in adapters.items():
         if lora.rank > 0 and lora.alpha == 0:
@@ -96,9 +96,9 @@ def _wrong(recipe: Recipe) -> Iterator[str]:
     if data.solve_rate is not None and (len(data.solve_rate) != 2 or data.solve_rate[0] > data.solve_rate[1]):
         yield f"data.solve_rate={data.solve_rate} must be [low, high] within [0, 1]"
     if not recipe.evaluation.datasets:
-        yield "evaluation.datasets is empty: name one at least"
+        yield "evaluation.datasets is empty: name at least one"
     if init.declaration and data.num_sft < sft.batch_size:
-        yield f"data.num_sft={data.num_sft} examples make no batch of sft.batch_size={sft.batch_size}"
+        yield f"data.num_sft={data.num_sft} examples do not fill a batch of sft.batch_size={sft.batch_size}"
     if init.declaration and len(sft.betas) != 2:
         yield f"sft.betas={sft.betas} must be two numbers"
     for group in init.declaration.exactly_one if init.declaration else ():
@@ -106,7 +106,7 @@ def _wrong(recipe: Recipe) -> Iterator[str]:
             keys = " and ".join(f"init.{name}" for name in group)
             yield f"give exactly one of {keys}, and null for the other{'s' * (len(group) > 2)}"
     if recipe.has_rl and data.num_rl < rl.prompts_per_step:
-        yield f"data.num_rl={data.num_rl} prompts make no step of rl.prompts_per_step={rl.prompts_per_step}"
+        yield f"data.num_rl={data.num_rl} prompts do not fill a step of rl.prompts_per_step={rl.prompts_per_step}"
     if recipe.has_rl and rl.overlong_buffer > rl.max_response_tokens:
         yield (
             f"rl.overlong_buffer={rl.overlong_buffer} must not exceed rl.max_response_tokens={rl.max_response_tokens}"
@@ -114,5 +114,5 @@ def _wrong(recipe: Recipe) -> Iterator[str]:
 
 
 def _is_local(path: str) -> bool:
-    """Whether `path` can only mean a place on this machine: hub ids look like `owner/name`."""
+    """Whether `path` can only be a local path: hub ids look like `owner/name`."""
     return path.startswith((os.sep, "./", "../", "~")) or path.endswith((".parquet", ".jsonl"))

@@ -1,7 +1,7 @@
-"""Where a recipe and the files that it chooses are, and what Hydra composes from them. Imports no torch.
+"""Where a recipe and its group files are, and what Hydra composes from them. Imports no torch.
 
-A recipe is one of `recipes/`, or a file elsewhere. It chooses one file of each group, which are looked for beside it
-first and in `recipes/` then; a choice that is a path is taken from there.
+A recipe is one of `recipes/`, or a file elsewhere. It chooses one file of each group, by name (searched beside the
+recipe first, then in `recipes/`) or by path.
 """
 
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ WITHOUT = {"init": "none", "scale": FULL}
 
 @dataclass(frozen=True)
 class Composition:
-    """A recipe with its `rl`, but without what its `init` says (`config`), what its `scale` then changes, and the file
-    of each group.
+    """`config` is a recipe with its `rl` file but without its `init` file, `scale` what its scale changes in it, and
+    `files` the file of each group.
     """
 
     config: DictConfig
@@ -42,12 +42,12 @@ def names() -> list[str]:
 
 
 def is_recipe(word: str) -> bool:
-    """Whether `word` is to be read as a recipe: a name, with `-<scale>` or not, or a YAML file."""
+    """Whether `word` names a recipe: a name, with or without `-<scale>`, or a YAML file."""
     return word.endswith(".yaml") or word.partition("-")[0] in names()
 
 
 def find(word: str) -> tuple[Path, str]:
-    """The file of a recipe, and the scale that its name says ("" where it says none)."""
+    """The file of a recipe, and the scale in its name ("" if none)."""
     if word.endswith(".yaml"):
         return _existing(word), ""
     name, _, scale = word.partition("-")
@@ -66,7 +66,7 @@ def composed(recipe: Path, chosen: Mapping[str, str]) -> Composition:
     """Compose `recipe` with the choices of `chosen` (group -> name or path) in place of its own."""
     content(recipe)  # so that invalid YAML is reported under the file's own name, not Hydra's
     with TemporaryDirectory() as folder:
-        # The first place that Hydra looks at: links to what was given by its path.
+        # Hydra searches this folder first: it links to the files that were given by path.
         place = Path(folder)
         (place / recipe.name).symlink_to(recipe)
         picked = {group: _linked(group, value, place, recipe) for group, value in chosen.items()}
@@ -91,7 +91,7 @@ def content(path: Path) -> DictConfig:
 
 
 def label(path: Path) -> str:
-    """How a file is called in a message: as short as it is clear."""
+    """A file's name in messages: relative to the repository or the working directory if possible."""
     for folder in (ROOT, Path.cwd()):
         if path.is_relative_to(folder):
             return str(path.relative_to(folder))
@@ -106,7 +106,7 @@ def _existing(word: str) -> Path:
 
 
 def _linked(group: str, value: str, place: Path, recipe: Path) -> str:
-    """The name of a choice. One that is a path is linked into `place`."""
+    """The name of a choice; a path is linked into `place` first."""
     if value.endswith(".yaml"):
         path = _existing(value)
         content(path)
@@ -125,7 +125,7 @@ def _file(group: str, name: str, place: Path, recipe: Path) -> Path:
 
 
 def _compose(place: Path, recipe: Path, picked: Mapping[str, str]) -> tuple[DictConfig, dict[str, str]]:
-    """The composed recipe, and the name that each group's choice has."""
+    """The composed recipe, and the chosen name of each group."""
     beside = ",".join(f"'file://{folder}'" for folder in dict.fromkeys((recipe.parent, RECIPES)))
     overrides = [f"hydra.searchpath=[{beside}]", *(f"{group}={name}" for group, name in picked.items())]
     try:

@@ -1,4 +1,4 @@
-"""A resolved recipe as what it changes. Imports no torch."""
+"""How a resolved recipe differs from its base. Imports no torch."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def difference(recipe: Recipe) -> str:
 def _reference(recipe: Recipe) -> DictConfig:
     """base.yaml and the files of `init` and `rl`, over the schema's defaults.
 
-    An `rl` that was given by its path is compared with grpo's file.
+    An `rl` given by path is compared with grpo's file.
     """
     beside = Path(recipe.file or RECIPES / recipe.name)
     config = typed(recipe.init.name, recipe.init.file)

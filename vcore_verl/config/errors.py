@@ -1,11 +1,11 @@
-"""Mistakes that are reported to a person in one line, without a traceback."""
+"""Input errors, reported in one line without a traceback."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """What was asked for cannot be done; the message is one line that says why and what to do."""
+    """The request cannot be carried out; the message is one line that says why and what to do."""
 
 
 class RecipeError(InputError):
@@ -13,6 +13,6 @@ class RecipeError(InputError):
 
 
 def suggestion(word: str, known: Iterable[str], section: str = "") -> str:
-    """A hint at the known key of `section` that is like `word`, as the rest of a message; empty where none is."""
+    """The end of a message that suggests the known key of `section` closest to `word`; empty if none is close."""
     similar = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {section}{'.' * bool(section)}{similar[0]}?" if similar else ""

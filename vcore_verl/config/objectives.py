@@ -1,8 +1,8 @@
-"""What the objectives declare, read from their source without running it: the launcher imports no torch.
+"""What the objectives declare, parsed from their source without importing it: the launcher imports no torch.
 
 A declaration is `@register("name", needs=(...), ...)` on a function whose keyword-only parameters are the settings,
-each `name: Annotated[type, Setting(...)] = default`. The decorator, annotations and defaults are evaluated, and know
-nothing but literals and the names in `KNOWN`.
+each `name: Annotated[type, Setting(...)] = default`. The decorator, annotations and defaults are evaluated with nothing
+but literals and the names in `KNOWN`.
 """
 
 import ast
@@ -16,7 +16,7 @@ from vcore_verl.setting import Setting
 
 OBJECTIVES = Path(__file__).resolve().parents[1] / "objectives"
 NEEDS = ("reference", "utility")
-# What the section `init` has beside an objective's own settings.
+# Names in the section `init` that are not settings of an objective.
 RESERVED = ("name", "file", "probe", "by_model", "declaration", "needs", "probing", "settings")
 TYPES = {"bool": bool, "int": int, "float": float, "str": str}  # or one of int, float, str and None
 KNOWN = {"__builtins__": TYPES, "Annotated": Annotated, "Setting": Setting}
@@ -24,7 +24,7 @@ KNOWN = {"__builtins__": TYPES, "Annotated": Annotated, "Setting": Setting}
 
 @dataclass(frozen=True)
 class Parameter:
-    """One setting of an objective: `kind` is its type, `setting` what is known of it beside."""
+    """One setting of an objective: `kind` is its type, `setting` its meaning and range."""
 
     name: str
     kind: Any
@@ -36,8 +36,8 @@ class Parameter:
 class Declaration:
     """An objective as its file declares it.
 
-    `needs` names what it reads beside the token losses. Of each group in `exactly_one` one setting is to have a value.
-    `colour` and `marker` are matplotlib's; `compared` objectives are the arms of a comparison that names none.
+    `needs` names what it reads besides the token losses. In each group of `exactly_one`, exactly one setting must be
+    set. `colour` and `marker` are matplotlib's; `compared` objectives are the default arms of a comparison.
     """
 
     name: str
@@ -58,9 +58,9 @@ def builtin() -> dict[str, Declaration]:
 
 
 def find(name: str, file: str | None) -> Declaration:
-    """The objective `name`, of the package or of a `file` elsewhere.
+    """The objective `name` of the package, or of `file`.
 
-    Raises `RecipeError` where there is none, or the file takes a name of the package.
+    Raises `RecipeError` if there is none, or if the file reuses a name of the package.
     """
     if file is None:
         if name not in builtin():
@@ -76,19 +76,19 @@ def find(name: str, file: str | None) -> Declaration:
 
 
 def declarations(file: Path) -> list[Declaration]:
-    """The objectives that `file` registers. Raises `RecipeError` where it is missing or not as it must be."""
+    """The objectives that `file` registers. Raises `RecipeError` if it is missing or a declaration is invalid."""
     try:
         tree = ast.parse(file.read_text())
     except OSError as error:
         raise RecipeError(f"{file}: {error.strerror}") from error
     except (SyntaxError, ValueError) as error:
-        raise RecipeError(f"{file}:{getattr(error, 'lineno', 1)}: no Python: {error.args[0]}") from error
+        raise RecipeError(f"{file}:{getattr(error, 'lineno', 1)}: invalid Python: {error.args[0]}") from error
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     return [_declaration(file, node, call) for node in functions for call in _registrations(node)]
 
 
 def _registrations(function: ast.FunctionDef) -> list[ast.Call]:
-    """The `@register(...)` of a function, the lowest first, in the order in which Python calls them."""
+    """The `@register(...)` calls of a function, innermost first, as Python applies them."""
     calls = [call for call in reversed(function.decorator_list) if isinstance(call, ast.Call)]
     return [call for call in calls if ast.unparse(call.func).rpartition(".")[2] == "register"]
 
@@ -100,7 +100,7 @@ def _declaration(file: Path, function: ast.FunctionDef, call: ast.Call) -> Decla
     if unknown := sorted(set(found.needs) - set(NEEDS)):
         raise _error(file, call, f"needs={unknown[0]!r} is not known; choose among {', '.join(NEEDS)}")
     if unknown := sorted({name for group in found.exactly_one for name in group} - {item.name for item in declared}):
-        raise _error(file, call, f"exactly_one names {unknown[0]!r}, which is no keyword-only parameter")
+        raise _error(file, call, f"exactly_one names {unknown[0]!r}, which is not a keyword-only parameter")
     return found
 
 
@@ -116,7 +116,7 @@ def _parameter(file: Path, argument: ast.arg, default: ast.expr | None) -> Param
 
 
 def _evaluated(file: Path, node: ast.expr, **names: Any) -> Any:
-    """The value of a part of a declaration; any mistake in it is a `RecipeError`."""
+    """Evaluate a part of a declaration; any error in it is raised as a `RecipeError`."""
     try:
         return eval(compile(ast.Expression(node), str(file), "eval"), KNOWN | names)
     except Exception as error:

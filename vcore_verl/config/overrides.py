@@ -1,15 +1,15 @@
-"""Nested settings by dotted keys, and as Hydra overrides, the form in which verl's programs take them. No torch."""
+"""Nested settings by dotted keys, and as Hydra overrides, as verl's programs take them. Imports no torch."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# Keys that verl reads but does not list in its YAML must be added with "+", or Hydra refuses them.
+# Keys that verl reads but does not list in its YAML must be added with "+", or Hydra rejects them.
 ADD = "+"
 
 
 def to_overrides(settings: Mapping[str, Any]) -> list[str]:
-    """`{"a": {"b": 1, "+c": "x"}}` becomes `["a.b=1", "+a.c='x'"]`; what lies below an added key is added too."""
+    """`{"a": {"b": 1, "+c": "x"}}` becomes `["a.b=1", "+a.c='x'"]`; everything below an added key is added too."""
     return [
         f"{ADD * any(part.startswith(ADD) for part in path)}{_dotted(path)}={_literal(value)}"
         for path, value in leaves(settings)
@@ -17,7 +17,7 @@ def to_overrides(settings: Mapping[str, Any]) -> list[str]:
 
 
 def merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`settings` with `changes` on top, nested; a key with and without "+" is the same key."""
+    """Merge `changes` into `settings` recursively; a key is the same with and without "+"."""
     merged = dict(settings)
     for key, value in changes.items():
         present = next((other for other in merged if other.lstrip(ADD) == key.lstrip(ADD)), key)
@@ -27,17 +27,17 @@ def merge(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys, without "+", and their values; an empty section is a value."""
+    """Dotted key without "+" -> value; an empty section counts as a value."""
     return {_dotted(path): value for path, value in leaves(settings)}
 
 
 def lookup(settings: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted key of nested settings, None where there is none; keys may carry "+"."""
+    """The value at a dotted key of nested settings, None if absent; keys may have "+"."""
     return flat(settings).get(key)
 
 
 def leaves(settings: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Path and value of everything that is not a section, or an empty one."""
+    """Path and value of every leaf; an empty section is a leaf."""
     for key, value in settings.items():
         if isinstance(value, Mapping) and value:
             yield from leaves(value, (*above, key))

@@ -1,7 +1,7 @@
 """Recipes: composed by Hydra from `recipes/`, checked by OmegaConf against the dataclasses of `schema`.
 
-Everything a run does follows from one `Recipe`. A mistake in one is a `RecipeError` of one line, raised before anything
-starts. Imports no torch.
+A `Recipe` determines everything a run does. An invalid one raises a one-line `RecipeError` before anything starts.
+Imports no torch.
 """
 
 import difflib
@@ -20,23 +20,23 @@ from vcore_verl.config.errors import RecipeError, suggestion
 from vcore_verl.config.overrides import leaves
 from vcore_verl.config.schema import NONE, Init, Recipe, init_section
 
-SHORT = {"gpus": "hardware.gpus", "nodes": "hardware.nodes"}  # words for the keys that every machine changes
-# Keys that follow from a choice, and the choice.
+SHORT = {"gpus": "hardware.gpus", "nodes": "hardware.nodes"}  # short forms of the keys that depend on the machine
+# Keys that cannot be set because a choice determines them -> the choice.
 CHOSEN = {
     **dict.fromkeys(("init.name", "init.file", "init.by_model", "init_file"), "init="),
     **dict.fromkeys(("rl.name", "rl_file"), "rl="),
     "file": "the recipe",
 }
-NAMES = ("variant", "rl.variant")  # also where they look like numbers: 1e-6
-NOT_OFFERED = ("verl", "file", "init_file", "rl_file")  # for an unknown key
+NAMES = ("variant", "rl.variant")  # strings even if they look like numbers: 1e-6
+NOT_OFFERED = ("verl", "file", "init_file", "rl_file")  # as suggestions for an unknown key
 
 
 def load(name: str, overrides: list[str]) -> Recipe:
     """Compose a recipe, `recipes/<name>.yaml` or the YAML file `name`, with `key=value` overrides.
 
-    At another scale the recipe is called `<name>-<scale>`, which keeps its runs apart; `name` may be so written too.
-    Raises `RecipeError` for an unknown recipe, an unknown key, a value of the wrong type or out of range, a value that
-    is not set, a local file that is missing, and a setting that would be ignored.
+    At another scale the recipe is called `<name>-<scale>`, with runs of its own; `name` may have this form.
+    Raises `RecipeError` for an unknown recipe or key, a value that is missing, of the wrong type or out of range, a
+    local file that does not exist, and a setting that would be ignored.
     """
     file, scale = find(name)
     parsed = _parse([f"scale={scale}", *overrides] if scale else overrides)
@@ -50,7 +50,7 @@ def load(name: str, overrides: list[str]) -> Recipe:
     _merge(config, OmegaConf.create({"init": own}), label(init))
     _merge(config, OmegaConf.create({"rl": _without_defaults(rl)}), label(rl))
     _merge(config, layers.config, label(file))
-    if "probe" not in config.init:  # a scale serves all objectives
+    if "probe" not in config.init:  # a scale is written for all objectives
         layers.scale.get("init", {}).pop("probe", None)
     _merge(config, layers.scale, label(layers.files.get("scale", file)))
     if OmegaConf.is_missing(config, "name"):
@@ -80,27 +80,28 @@ def compared_inits(name: str) -> list[str]:
 
 
 def init_of(values: DictConfig) -> Init:
-    """The section `init` that `values`, a part of it, stand for. Raises `RecipeError` as `load` does."""
+    """The complete section `init` from some of its `values`. Raises `RecipeError` as `load` does."""
     config = typed(values.name, values.get("file"))
     _merge(config, OmegaConf.create({"init": values}), "init")
     return cast(Init, OmegaConf.to_object(config.init))
 
 
 def init_settings(path: Path, model: Any) -> DictConfig:
-    """What a file of `init` sets for a model: the row of `by_model` with its path, or `default`, over the rest.
+    """The settings in the `init` file `path` for a model: the row of `by_model` for its path, else `default`, merged
+    over the rest.
 
-    A `file` that defines the objective, given relative to `path`, becomes absolute.
+    The objective's own `file`, given relative to `path`, becomes absolute.
     """
     own = _without_defaults(path)
     if own.get("name") != path.stem:
         raise RecipeError(
-            f"{label(path)}: name={own.get('name')} must be {path.stem}, as the file is called; "
-            "other settings of an objective are a variant=... of it"
+            f"{label(path)}: name={own.get('name')} must be {path.stem}, like the file; "
+            "name other settings of the same objective with variant=..."
         )
     own.file = own.get("file") and str((path.parent / own.file).resolve())
     rows = own.pop("by_model", None) or OmegaConf.create()
     if not isinstance(rows, DictConfig):
-        raise RecipeError(f"{label(path)}: by_model holds one section of settings for each model, and a default")
+        raise RecipeError(f"{label(path)}: by_model must hold one section of settings for each model, and a default")
     for row in rows.values():
         _merge(typed(own.name, own.file), OmegaConf.create({"init": row}), label(path))
     return cast(DictConfig, OmegaConf.merge(own, rows.get(str(model), rows.get("default", {}))))
@@ -113,12 +114,12 @@ def _without_defaults(path: Path) -> DictConfig:
 
 
 def _keys(values: DictConfig) -> list[str]:
-    """Dotted keys of all values that are no section."""
+    """Dotted keys of all values that are not sections."""
     return list(flat_values(values))
 
 
 def _override(config: DictConfig, item: Override) -> list[str]:
-    """Merge one override into the typed `config`; the keys that it sets, several where its value is a section."""
+    """Merge one override into the typed `config`. Returns the keys that it sets: several if its value is a section."""
     key, source = str(item.key_or_group), f"'{item.input_line}'"
     if key in CHOSEN:
         raise RecipeError(f"{source}: {key} follows from {CHOSEN[key]}")
@@ -156,7 +157,7 @@ def settings(recipe: Recipe) -> dict[str, Any]:
 
 
 def flat_values(config: DictConfig) -> dict[str, Any]:
-    """Dotted key -> value of everything that is not a section."""
+    """Dotted key -> value, of every value that is not a section."""
     values = cast(dict[str, Any], OmegaConf.to_container(config))
     return {".".join(path): value for path, value in leaves(values) if value != {}}
 
@@ -177,7 +178,7 @@ def _parse(overrides: list[str]) -> list[Override]:
 
 
 def typed(objective: str, file: str | None) -> DictConfig:
-    """An empty recipe with the types of all its keys, those of `init` as the objective declares them."""
+    """An empty recipe with typed keys; those of `init` as the objective declares them."""
     config = OmegaConf.structured(Recipe)
     for part in (config.sft, config.rl):  # verl's own keys: checked against verl, not here
         OmegaConf.set_struct(part.verl, False)
@@ -187,7 +188,7 @@ def typed(objective: str, file: str | None) -> DictConfig:
 
 
 def _merge(config: DictConfig, update: DictConfig, source: str) -> None:
-    """Merge `update` into the typed `config`; `source` says where the values come from in an error."""
+    """Merge `update` into the typed `config`; `source` names the origin of the values in errors."""
     try:
         config.merge_with(update)
     except ConfigKeyError as error:
@@ -203,12 +204,12 @@ def _to_recipe(config: DictConfig) -> Recipe:
         return cast(Recipe, OmegaConf.to_object(config))
     except MissingMandatoryValue as error:
         raise RecipeError(f"{error.full_key} is not set; add {error.full_key}=<value>") from error
-    except OmegaConfBaseException as error:  # an interpolation that leads nowhere
+    except OmegaConfBaseException as error:  # an interpolation that does not resolve
         raise RecipeError(f"{error.full_key}: {str(error.msg).splitlines()[0]}") from error
 
 
 def _unknown(config: DictConfig, key: str) -> str:
-    """What is wrong with the unknown `key`, and which there are."""
+    """The message about the unknown `key`, with the known ones."""
     section, _, rest = key.partition(".")
     if section != "init" or not rest:
         return f"unknown key '{key}'{_nearest(config, key)}"
@@ -219,7 +220,7 @@ def _unknown(config: DictConfig, key: str) -> str:
 
 
 def _nearest(config: DictConfig, key: str) -> str:
-    """A hint at the known keys that the unknown `key` may stand for: same or similar last name, else its section's."""
+    """Suggestions for the unknown `key`: keys with the same or a similar last name, else those of its section."""
     section, _, last = key.rpartition(".")
     siblings = [name for name in OmegaConf.select(config, section) if name not in NOT_OFFERED]
     if hint := suggestion(last, siblings, section):

@@ -1,7 +1,7 @@
-"""The recipe as types: every key there is, with its meaning and range. Imports no torch.
+"""The recipe as types: every key, with its meaning and range. Imports no torch.
 
-What is `MISSING` here has its value in `recipes/base.yaml` or in the recipe itself. The section `init` has the settings
-of the chosen objective, which its own file declares: `init_section` makes the type.
+`MISSING` values are set in `recipes/base.yaml` or in the recipe itself. The section `init` has the settings that the
+chosen objective's file declares: `init_section` makes its type.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ class Lora:
 class Model:
     """The base model: a hub id, a local directory, or `builtin:...` (made by the base stage).
 
-    `family` is the architecture and chat template of `path`: it says what a smoke run builds in its place.
+    `family` is the architecture and chat template of `path`; a smoke run builds a small model of it instead.
     """
 
     path: str = MISSING
@@ -53,7 +53,7 @@ class Model:
 
 @dataclass
 class Hardware:
-    """Where it runs. `device: auto` is resolved once, by the launcher."""
+    """The hardware to run on. `device: auto` is resolved once, by the launcher."""
 
     device: Device = "auto"
     gpus: Count = 8  # ranks per node; on a CPU, processes
@@ -64,7 +64,7 @@ class Hardware:
 
 @dataclass
 class Base:
-    """How the built-in base model is made; used only where `model.path` is `builtin:...`."""
+    """How the built-in base model is made; used only if `model.path` is `builtin:...`."""
 
     layers: Count = 4
     hidden_size: Count = 128
@@ -89,14 +89,14 @@ class Data:
     num_test: Count = MISSING
     max_prompt_tokens: Count = MISSING
     cutoff_tokens: Count = MISSING  # prompt and trace of an SFT example
-    overlong: Overlong = "drop"  # or truncate: SFT examples beyond it
+    overlong: Overlong = "drop"  # or truncate: longer SFT examples
     solve_rate: Annotated[list[float] | None, Setting(low=0, high=1)] = (
-        None  # [low, high]: RL problems that a small model solves so often
+        None  # [low, high]: RL problems with this solve rate of a small model
     )
-    decontaminate: list[str] | None = None  # benchmarks whose problems training leaves out; null: all of them
-    sft_revision: str | None = None  # a commit of the hub's repository; null: the newest
+    decontaminate: list[str] | None = None  # benchmarks to exclude from training; null: all of them
+    sft_revision: str | None = None  # commit of the hub repository; null: the newest
     rl_revision: str | None = None
-    mirror: str | None = None  # a directory of copies under their hub ids, or builtin:samples; used instead of the hub
+    mirror: str | None = None  # directory of copies under their hub ids, or builtin:samples; replaces the hub
 
 
 @dataclass
@@ -123,9 +123,9 @@ class Probe:
 
 @dataclass
 class Init:
-    """The SFT objective that prepares the model for RL; `file` holds it where it is none of the package's.
+    """The SFT objective that prepares the model for RL; `file` defines it if the package does not.
 
-    Without settings it is `init=none`. `init_section` derives the types that have an objective's settings.
+    This type without settings is `init=none`; `init_section` derives the types with an objective's settings.
     """
 
     declaration: ClassVar[Declaration | None] = None
@@ -135,12 +135,12 @@ class Init:
 
     @property
     def probing(self) -> Probe | None:
-        """`probe`, None where the objective needs no utilities and has none."""
+        """`probe`, or None if the objective needs no utilities."""
         return getattr(self, "probe", None)
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What the objective reads beside the token losses: "reference", "utility"."""
+        """What the objective reads besides the token losses: "reference", "utility"."""
         return self.declaration.needs if self.declaration else ()
 
     @property
@@ -151,7 +151,7 @@ class Init:
 
 @cache
 def init_section(declaration: Declaration) -> type[Init]:
-    """The type of `init` for an objective: its own settings, and `probe` where it needs utilities."""
+    """The type of `init` for an objective: its own settings, and `probe` if it needs utilities."""
     own = [(item.name, Annotated[item.kind, item.setting], item.default) for item in declaration.parameters]
     probe = [("probe", Probe, field(default_factory=Probe))] if "utility" in declaration.needs else []
     made = make_dataclass("Init", [*own, *probe], bases=(Init,), namespace={"declaration": declaration})
@@ -177,8 +177,8 @@ class Sft:
 
 @dataclass
 class RlLora:
-    """Low-rank adapters for RL; rank 0 trains all parameters. verl's adapters have no dropout in RL, where the ratio of
-    two policies would contain its noise.
+    """Low-rank adapters for RL; rank 0 trains all parameters. No dropout: its noise would enter the ratio of the two
+    policies.
     """
 
     rank: Annotated[int, Setting(low=0, high=512)] = 0  # vLLM's largest (config/lora.py, MaxLoRARanks)
@@ -190,7 +190,7 @@ class Rl:
     """Reinforcement learning; batch sizes are global. `verl` is merged into verl's PPO configuration."""
 
     name: str = MISSING
-    variant: str = ""  # names other settings of RL; their runs are stored in <rl>+<variant>
+    variant: str = ""  # name for other settings of RL; their runs are stored in <rl>+<variant>
     steps: Count = MISSING
     prompts_per_step: Count = MISSING
     samples_per_prompt: Count = MISSING
@@ -215,7 +215,7 @@ class Rl:
 
 @dataclass
 class Evaluation:
-    """Sampling at evaluation: `num_samples` per prompt, and one greedy answer where `greedy`."""
+    """Sampling at evaluation: `num_samples` per prompt, and one greedy answer if `greedy`."""
 
     datasets: list[str] = MISSING
     max_prompts: Annotated[int | None, Setting(low=1)] = None  # the first ones of each benchmark
@@ -229,16 +229,16 @@ class Evaluation:
 
 @dataclass
 class Recipe:
-    """All there is to say about one run.
+    """Everything that determines one run.
 
-    `file`, `init_file` and `rl_file` are YAML files that were named by their paths: `load` sets them, as `init.file`.
+    `file`, `init_file` and `rl_file` are YAML files that were given by path; `load` sets them, like `init.file`.
     """
 
     name: str = MISSING
     seed: int = 0
     variant: str = ""
     output_dir: str = "runs"
-    tracking: list[str] = field(default_factory=list)  # trackers of verl's, beside metrics.jsonl
+    tracking: list[str] = field(default_factory=list)  # verl's trackers, in addition to metrics.jsonl
     file: str | None = None  # of a recipe outside recipes/
     init_file: str | None = None
     rl_file: str | None = None
@@ -253,17 +253,17 @@ class Recipe:
 
     @property
     def word(self) -> str:
-        """What a command calls it: its file where that is outside `recipes/`."""
+        """Its name on the command line: the file if that is outside `recipes/`."""
         return self.file or self.name
 
     @property
     def init_word(self) -> str:
-        """What `init=` takes for the same choice."""
+        """The value of `init=` that makes the same choice."""
         return self.init_file or self.init.name
 
     @property
     def rl_word(self) -> str:
-        """What `rl=` takes for the same choice."""
+        """The value of `rl=` that makes the same choice."""
         return self.rl_file or self.rl.name
 
     @property
@@ -276,7 +276,7 @@ class Recipe:
 
 
 def described(section: Any, prefix: str = "") -> Iterator[tuple[str, Setting, Any]]:
-    """Every value of a recipe or a section that has a range or choices: dotted key, `Setting`, value."""
+    """Dotted key, `Setting` and value of everything in a recipe or section that has a range or choices."""
     hints = get_type_hints(type(section), include_extras=True)
     for item in fields(section):
         value = getattr(section, item.name)

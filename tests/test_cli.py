@@ -173,7 +173,7 @@ def test_fewer_gpus_than_asked_for_name_the_key_that_helps(monkeypatch):
 def test_several_nodes_start_in_a_slurm_job_of_so_many(monkeypatch):
     recipe = load("tiny", ["hardware.device=cpu", "nodes=2"])
     monkeypatch.delenv("SLURM_JOB_NUM_NODES", raising=False)
-    with pytest.raises(RecipeError, match=r"this is no Slurm job; start it with sbatch --nodes=2 scripts/slurm/"):
+    with pytest.raises(RecipeError, match=r"this is not a Slurm job; start it with sbatch --nodes=2 scripts/slurm/"):
         hardware.check(recipe)
     monkeypatch.setenv("RAY_ADDRESS", "node1:6379")
     monkeypatch.setenv("SLURM_JOB_NUM_NODES", "3")

@@ -34,7 +34,7 @@ def test_runs_of_the_former_layout_are_named_with_what_moves_them(base, arm):
     runs, excluded = reasons(base)
     assert runs == [("vcore", "grpo", 0)]
     assert excluded == {
-        "tiny": f"sft-grpo/seed0 in {base} have the former layout; `python -m vcore_verl migrate {base}` moves them"
+        "tiny": f"sft-grpo/seed0 in {base} have the old layout; `python -m vcore_verl migrate {base}` moves them"
     }
 
 

@@ -12,7 +12,7 @@ from vcore_verl.runs.migrate import former_runs_line, migrate
 
 @pytest.fixture
 def former(tmp_path):
-    """Adds a run of the former layout below tmp_path/tiny; `sft` is the content of its SFT's files."""
+    """Adds a run of the old layout below tmp_path/tiny; `sft` is the content of its SFT's files."""
 
     def add(init, rl, sft="trained"):
         run = tmp_path / "tiny" / f"{init}-{rl}" / "seed0"
@@ -96,7 +96,7 @@ def test_another_sft_goes_aside_with_a_line_about_it(former, tmp_path):
     root = tmp_path / "tiny"
     lines = list(migrate(root))
     aside = "vcore/seed0/grpo/stale/vcore-grpo"
-    assert lines[1].endswith(f"; its SFT is another than {root}/vcore/seed0/sft, and is now {root}/{aside}/sft")
+    assert lines[1].endswith(f"; its SFT differs from {root}/vcore/seed0/sft and was moved to {root}/{aside}/sft")
     found = files(root)
     assert found["vcore/seed0/sft/hf/file"] == "first"
     assert found[f"{aside}/sft/hf/file"] == found[f"{aside}/eval/pre_rl/file"] == "second"

@@ -32,13 +32,13 @@ def test_the_card_says_how_the_checkpoint_was_made(run):
     assert "`bash scripts/sft_then_grpo.sh tiny init=vcore rl=none seed=0`" in sft
     assert "| SFT | 100 steps of 32, learning rate 0.0015, all parameters |" in sft
     assert "| model | builtin:arithmetic, computed in float32 |" in sft
-    assert "The weights are float32. `dtype=torch.bfloat16`" in sft
+    assert "The weights are float32. Loading them with `dtype=torch.bfloat16`" in sft
     assert "RL" not in sft.partition("## Results")[0].partition("seed=0")[2]
     assert "# tiny: builtin:arithmetic after SFT with vcore and RL with grpo\n" in rl
     steps = "15 steps of 64 prompts, 4 responses each"
     assert f"| RL | grpo, {steps}, learning rate 0.0001, KL coefficient 0.001, all parameters |" in rl
     assert "| evaluated on | in_domain, out_of_domain |" in rl
-    assert "the results will be in `eval/results.json`" in rl
+    assert "the results will be in the run's `eval/results.json`" in rl
     assert rl.endswith("verl 0.9.1, commit 0a1b\n")
 
 

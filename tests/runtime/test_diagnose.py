@@ -98,9 +98,9 @@ def test_without_a_traceback_the_last_words_are_told_without_chatter(tmp_path):
 
 
 def test_sigkill_hints_at_memory(tmp_path):
-    assert of(tmp_path, "", 137) == ["ended by SIGKILL; the usual reason is that memory ran out"]
+    assert of(tmp_path, "", 137) == ["killed by SIGKILL; usually out of memory"]
 
 
 def test_only_the_end_of_a_long_log_is_read(tmp_path):
     text = "ValueError: early\n" + "INFO step\n" * 100_000 + "Segmentation fault\n"
-    assert of(tmp_path, text, 139) == ["ended by SIGSEGV", "Segmentation fault"]
+    assert of(tmp_path, text, 139) == ["killed by SIGSEGV", "Segmentation fault"]

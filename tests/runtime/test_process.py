@@ -164,7 +164,7 @@ def test_nothing_outlives_a_launcher_that_is_stopped(tmp_path, number):
 
 
 def test_a_command_killed_by_the_system_says_so(tmp_path):
-    with pytest.raises(StageFailed, match="ended by SIGKILL; the usual reason is that memory ran out"):
+    with pytest.raises(StageFailed, match="killed by SIGKILL; usually out of memory"):
         run(python("os.kill(os.getpid(), 9)", tmp_path), tmp_path / "a.log", 10, lambda line: None)
 
 

@@ -1,4 +1,4 @@
-"""Content hashes of files and directories, remembered by size and modification time. Imports no torch."""
+"""Content hashes of files and directories, cached by size and modification time. Imports no torch."""
 
 import glob
 import hashlib
@@ -8,21 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# A model card describes the files beside it, and the report adds results to it: nothing is computed from it.
+# Not hashed: nothing is computed from a model card, and the report adds results to it later.
 MODEL_CARD = "README.md"
-PARTIAL = ".partial"  # what a file's name ends in while it is written
+PARTIAL = ".partial"  # suffix of a file that is being written
 
 
 class Digests:
-    """SHA-256 by path. Like git's index: a file is read again only when its size or modification time has changed."""
+    """SHA-256 by path. Like git's index, it reads a file again only if its size or modification time has changed."""
 
     def __init__(self, cache: Path) -> None:
         self.cache = cache
         self.known: dict[str, list] = json.loads(cache.read_text()) if cache.exists() else {}
 
     def of(self, path: Path) -> str | None:
-        """Digest of a file, of all files but model cards and unfinished ones below a directory, or of those matching a
-        pattern; None where there are none.
+        """Digest of a file, of all files below a directory (except model cards and partial files), or of all files that
+        match a pattern; None if there are none.
         """
         if path.is_file():
             return self._of_file(path)
@@ -60,9 +60,9 @@ def file_sha(path: Path) -> str:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write `path` so that a reader, or a crash, meets the old content or the new and nothing between.
+    """Write `path` atomically: readers, even after a crash, see either the old content or the new.
 
-    Any number of processes may do so at once; the last one's content stays.
+    Several processes may write at once; the last one wins.
     """
     with replacement(path) as partial:
         partial.write_text(text)
@@ -70,9 +70,9 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextmanager
 def replacement(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write to, which takes its place at the end, and is removed where writing it failed.
+    """Yield a temporary file next to `path`, which replaces it at the end and is removed if writing fails.
 
-    Its name is its writer's own: runs of a recipe share files, also from several machines.
+    Its name is unique, since runs of a recipe share files, even across machines.
     """
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
     try:

@@ -8,19 +8,19 @@ from omegaconf import OmegaConf
 from vcore_verl.config.recipe import Recipe
 
 RECIPE, MANIFEST = "recipe.yaml", "manifest.json"  # at each of the three levels
-SFT_FOLDERS = ("sft", "eval", "logs", "stale")  # of an SFT run; any other folder in it is an RL run
+SFT_FOLDERS = ("sft", "eval", "logs", "stale")  # of an SFT run; any other folder there is an RL run
 
 
 class ArtefactError(RuntimeError):
-    """What a stage should have left on disk is missing or wrong; the message is one line."""
+    """A stage's output on disk is missing or wrong; the message is one line."""
 
 
 class Run:
     """The folders of one recipe, SFT objective, seed and RL algorithm.
 
-    Three levels: `root` holds what all runs of a recipe share (base model, data, report), `sft_home` below it one SFT
-    run, and `rl_home` below that an RL run that starts from it; others start from the same SFT. Paths are relative to
-    the working directory where `recipe.output_dir` is.
+    Three levels: `root` holds what all runs of a recipe share (base model, data, report); `sft_home` below it holds one
+    SFT run; `rl_home` below that holds one of the RL runs that start from it. Paths are relative to the working
+    directory if `recipe.output_dir` is.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -30,7 +30,7 @@ class Run:
         self.data = self.root / "data"
         self.report = self.root / "report"
         self.eval_base = self.base / "eval"
-        # The base checkpoint: what `model.path` names where that is a directory, else what the base stage makes.
+        # The base checkpoint: `model.path` if that is a directory, else the output of the base stage.
         local = Path(recipe.model.path).expanduser()
         self.base_hf = local if local.is_dir() else self.base / "hf"
 
@@ -71,7 +71,7 @@ class Place:
 
 
 def places(root: Path) -> list[Place]:
-    """The runs below `root` = runs/<recipe>: SFT runs (rl "none"), and the RL runs below them."""
+    """The runs below `root` = runs/<recipe>: SFT runs (rl "none") and the RL runs below them."""
     found = []
     for home in sorted(path for path in root.glob("*/seed*") if path.name.removeprefix("seed").isdigit()):
         if is_former(home):
@@ -85,7 +85,7 @@ def places(root: Path) -> list[Place]:
 
 
 def is_former(folder: Path) -> bool:
-    """Whether `folder` is a run of the former layout, <init>[+<variant>]-<rl>/seed<k>, whose recipe says its name."""
+    """Whether `folder` is a run of the old layout, <init>[+<variant>]-<rl>/seed<k>, and its recipe agrees."""
     if not (folder / RECIPE).is_file():
         return False
     recipe = OmegaConf.load(folder / RECIPE)

@@ -1,4 +1,4 @@
-"""Advisory locks on run directories; the kernel releases them however their holder ends. Imports no torch."""
+"""Advisory locks on run directories; the kernel releases them even if their holder crashes. Imports no torch."""
 
 import errno
 import fcntl
@@ -11,21 +11,21 @@ from typing import IO
 from vcore_verl.config.errors import InputError
 
 READ, WRITE = fcntl.LOCK_SH, fcntl.LOCK_EX
-# What flock answers where the file system has no locks: NFS without a lock service, Lustre mounted without them.
+# flock's errors on file systems without locks: NFS without a lock service, Lustre mounted without them.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Unlockable(InputError):
-    """The file system has no locks; the message is one line that says what to do."""
+    """The file system has no locks; the one-line message says what to do."""
 
 
 class Locked(RuntimeError):
-    """Another pipeline is writing here; the message is one line that names it."""
+    """Another pipeline is writing here; the one-line message names it."""
 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold `path` alone. Raises `Locked` at once where another process holds it, `Unlockable` where none can."""
+    """Hold `path` exclusively. Raises `Locked` at once if another process holds it, `Unlockable` if none can."""
     with _opened(path) as file:
         if not _take(file, path, WRITE):
             raise Locked(
@@ -37,10 +37,10 @@ def exclusive(path: Path) -> Iterator[None]:
 
 @contextmanager
 def shared(path: Path, waiting: Callable[[], None]) -> Iterator[Callable[[int], None]]:
-    """Open the lock `path`, which readers share and a writer has alone, and release it at the end.
+    """Open the readers-writer lock `path`, and release it at the end.
 
-    Yields what takes it, in place of what is held: called with `READ` or `WRITE`, it calls `waiting` once before a
-    wait, and raises `Unlockable` where the file system has no locks.
+    Yields a function that takes the lock as `READ` or `WRITE`, converting one that is held. It calls `waiting` once
+    before it waits, and raises `Unlockable` if the file system has no locks.
     """
     with _opened(path) as file:
 
@@ -66,7 +66,7 @@ def _take(file: IO[str], path: Path, kind: int) -> bool:
         if error.errno not in NO_LOCKS:
             raise
         raise Unlockable(
-            f"the file system of {path.parent} has no locks ({error.strerror}), without which two runs could write one "
+            f"the file system of {path.parent} has no locks ({error.strerror}), so two runs could write the same "
             "result: set output_dir to one that has them, or have this one mounted with them (Lustre: -o flock)"
         ) from error
     return True

@@ -14,7 +14,7 @@ from vcore_verl.config.versions import package_version
 from vcore_verl.runs.hashing import write_whole
 
 SCHEMA_VERSION = 1
-SHOWN = 3  # of several changes, files or runs
+SHOWN = 3  # at most, of several changes, files or runs
 PACKAGES = ("verl", "torch", "transformers", "vllm", "ray", "math-verify")
 
 
@@ -22,9 +22,9 @@ class Manifest:
     """The stage records of one directory.
 
     A record is `{status: started | done, fingerprint, depends, code, git_commit, started, seconds, artefacts}`;
-    `depends` maps what the result follows from (recipe keys, package versions, digests of input files) to its value,
-    and `code` this project's files to their hashes. Where a result was kept though the code had changed, `code` is what
-    it was kept under, and `made_by` what made it.
+    `depends` maps everything the result depends on (recipe keys, package versions, digests of input files) to its
+    value, and `code` this project's files to their hashes. If a result was kept although the code had changed, `code`
+    is the code at that time, and `made_by` the code that computed it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +45,7 @@ class Manifest:
         self.save()
 
     def keep(self, stage: str, code: dict[str, str]) -> None:
-        """Record that the result stays though the code is another one now."""
+        """Record that the result is kept although the code has changed."""
         record = self.stages[stage]
         self.stages[stage] = {key: value for key, value in record.items() if key != "made_by"} | _code(record, code)
         self.save()
@@ -60,7 +60,7 @@ class Manifest:
         self.save()
 
     def seconds(self, stage: str) -> float:
-        """What `stage` took so far, all attempts together."""
+        """Seconds that `stage` has taken so far, over all attempts."""
         return self.stages.get(stage, {}).get("seconds", 0.0)
 
     def forget(self, stage: str) -> None:
@@ -79,18 +79,18 @@ class Manifest:
 
 
 def _code(former: dict[str, Any], code: dict[str, str]) -> dict[str, Any]:
-    """`code` for a record, and `made_by` where the result was made by other code."""
+    """`code` for a record, and `made_by` if other code made the result."""
     made_by = former.get("made_by") or former.get("code") or code
     return {"code": code} | ({"made_by": made_by} if made_by != code else {})
 
 
 def changed(old: dict[str, Any], new: dict[str, Any], without: Collection[str] = ()) -> list[str]:
-    """The keys whose values differ or that only one of them has, except those in `without`."""
+    """The keys whose values differ or that only one side has, except those in `without`."""
     return [key for key in old | new if old.get(key) != new.get(key) and key not in without]
 
 
 def changes(old: dict[str, Any], new: dict[str, Any], without: Collection[str] = ()) -> str:
-    """What is `changed`, in words; empty where nothing is."""
+    """What has `changed`, as text; empty if nothing has."""
     words = []
     for key in changed(old, new, without):
         is_digest = any(isinstance(value, str) and len(value) == 64 for value in (old.get(key), new.get(key)))
@@ -99,7 +99,7 @@ def changes(old: dict[str, Any], new: dict[str, Any], without: Collection[str] =
 
 
 def some(words: list[str]) -> str:
-    """The first of them, and how many more there are."""
+    """The first `SHOWN` words, and the number of the others."""
     more = [f"and {len(words) - SHOWN} more"] if len(words) > SHOWN else []
     return ", ".join(words[:SHOWN] + more)
 
@@ -111,7 +111,7 @@ def fingerprint(depends: dict[str, Any]) -> str:
 
 @cache
 def git_commit() -> str | None:
-    """Commit of the repository, with `+changes` where the work tree differs from it; None outside git."""
+    """Commit of the repository, with `+changes` if the work tree differs from it; None outside git."""
     described = subprocess.run(
         ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""`metrics.jsonl` and progress files: one flat JSON object a step, `{"step", "total", ...}`. Imports no torch."""
+"""`metrics.jsonl` and progress files: one flat JSON object per step, `{"step", "total", ...}`. Imports no torch."""
 
 import json
 import math
@@ -10,13 +10,13 @@ from vcore_verl.runs.hashing import write_whole
 
 
 class MetricsFile:
-    """Writes a stage's metrics or progress; a step that is trained again after a crash replaces its old line.
+    """Writes a stage's metrics or progress; after a crash, a repeated step replaces its old line.
 
-    Has the form of a verl tracking backend (verl/utils/tracking.py): `log(data, step)`.
+    Has the interface of a verl tracking backend (verl/utils/tracking.py): `log(data, step)`.
     """
 
     def __init__(self, path: Path, total: int, resumed_from: int = 0):
-        """Keep the lines up to step `resumed_from` of an earlier attempt, drop what came after its last checkpoint."""
+        """Keep the lines of an earlier attempt up to step `resumed_from`, its last checkpoint, and drop the rest."""
         self.path = path
         self.total = total
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,14 +24,14 @@ class MetricsFile:
         write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def log(self, data: dict[str, Any], step: int) -> None:
-        """Append one step; what is not a finite number is left out, since JSON has no form for it."""
+        """Append one step, without values that are not finite numbers, which JSON cannot represent."""
         scalars = {key: float(value) for key, value in data.items() if isinstance(value, Real) and math.isfinite(value)}
         with self.path.open("a") as file:
             file.write(json.dumps({"step": step, "total": self.total} | scalars) + "\n")
 
 
 class GrowingFile:
-    """Reads the lines that another process appends to a file of JSON objects; with `skip_existing` only from now on."""
+    """Reads the JSON lines that another process appends to a file; with `skip_existing`, only those from now on."""
 
     def __init__(self, path: Path, skip_existing: bool = False) -> None:
         self.path = path
@@ -45,9 +45,9 @@ class GrowingFile:
         return state.st_ino, state.st_size
 
     def new_lines(self) -> list[dict[str, Any]]:
-        """Complete lines appended since the last call; a line that a killed process left half-written does not count.
+        """Complete lines appended since the last call; a half-written line of a killed process is ignored.
 
-        Of a file that a resumed process has replaced or cut, what it kept is not new.
+        If a resumed process has replaced or truncated the file, the content that it kept is not new.
         """
         inode, size = self._state()
         if inode != self.inode or size < self.offset:
@@ -62,10 +62,10 @@ class GrowingFile:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """All complete lines of a file, none where there is no file."""
+    """All complete lines of a file; none if it does not exist."""
     return GrowingFile(path).new_lines()
 
 
 def last_step(path: Path) -> int:
-    """The last step that `path` records, 0 where there is none."""
+    """The last step in `path`, 0 if there is none."""
     return max((int(line["step"]) for line in read(path)), default=0)

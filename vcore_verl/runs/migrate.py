@@ -1,7 +1,7 @@
-"""Moves runs of the former layout, <init>-<rl>/seed<k>, into the present one. Moves and never deletes. No torch.
+"""Moves runs of the old layout, <init>-<rl>/seed<k>, into the current one; deletes nothing. Imports no torch.
 
-There every run held SFT and RL; two runs that differed in RL alone shared the files of SFT by hard links. Here SFT lies
-once, and each RL run below it.
+In the old layout every run held SFT and RL, and runs that differed only in RL shared the SFT files by hard links. Now
+SFT is stored once, with each RL run below it.
 """
 
 from collections.abc import Iterator
@@ -22,45 +22,45 @@ RL_STAGES = ("rl", "export_rl", "evaluate_post_rl")
 
 
 def former_runs(root: Path) -> list[Path]:
-    """The runs of the former layout below `root` = runs/<recipe>."""
+    """The runs of the old layout below `root` = runs/<recipe>."""
     return sorted(path.parent for path in root.glob(f"*-*/seed*/{RECIPE}") if is_former(path.parent))
 
 
 def former_runs_line(root: Path) -> str | None:
-    """One line that names the runs of the former layout and says how to move them; None where there are none."""
+    """One line that names the runs of the old layout and how to move them; None if there are none."""
     if not (found := former_runs(root)):
         return None
     names = some([str(path.relative_to(root)) for path in found])
-    return f"{names} in {root} have the former layout; `python -m vcore_verl migrate {root}` moves them"
+    return f"{names} in {root} have the old layout; `python -m vcore_verl migrate {root}` moves them"
 
 
 def migrate(root: Path) -> Iterator[str]:
-    """Move every run of the former layout below `root` = runs/<recipe>; a line about each.
+    """Move every run of the old layout below `root` = runs/<recipe>, and yield a line about each.
 
     Raises `Locked` for a run that another process is writing.
     """
     records = {run: Manifest(run / MANIFEST).stages for run in former_runs(root)}
     if shared := Manifest(root / MANIFEST).stages if records else {}:
         _add_records(root, shared, tuple(shared))
-    # Of several SFT runs for the same place, the first is kept: a finished one, if there is any.
+    # Of several SFT runs with the same new folder the first is kept: a finished one, if any.
     for run in sorted(records, key=lambda run: records[run].get("export_sft", {}).get("status") != "done"):
         with lock.exclusive(run / ".lock"):
             yield _migrate(run, root, records[run])
 
 
 def _migrate(run: Path, root: Path, records: dict[str, Any]) -> str:
-    """Move a run's results to their places. The rest of its folder, and an SFT whose place is taken, go aside."""
+    """Move a run's results to their new folders; other files, and an SFT whose folder is taken, go to stale/."""
     init, _, rl = run.parent.name.rpartition("-")
     sft_home = root / init / run.name
     home = sft_home if rl == "none" else sft_home / rl
     aside = home / "stale" / run.parent.name
     if (home != sft_home and home.exists()) or aside.exists():
-        return f"{run}: not moved, since {home} is there already"
+        return f"{run}: not moved, since {home} already exists"
     said = f"{run} -> {home}"
     if (sft_home / "sft").exists():
         kept = Manifest(sft_home / MANIFEST).stages
         if _artefacts(kept) != _artefacts(records):
-            said += f"; its SFT is another than {sft_home / 'sft'}, and is now {aside / 'sft'}"
+            said += f"; its SFT differs from {sft_home / 'sft'} and was moved to {aside / 'sft'}"
     elif init != "none":
         _move(run / "sft", sft_home / "sft")
         _move(run / "eval" / "pre_rl", sft_home / "eval")
@@ -89,7 +89,7 @@ def _artefacts(records: dict[str, Any]) -> list[Any]:
 
 
 def _convert_recipe(source: Path, target: Path) -> None:
-    """Write the recipe without the settings that other objectives than its own had in it."""
+    """Write the recipe without the settings of objectives other than its own."""
     recipe = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(source)))
     recipe.pop("vcore_paper", None)
     own = _settings_of(recipe["init"]["name"])
@@ -98,7 +98,7 @@ def _convert_recipe(source: Path, target: Path) -> None:
 
 
 def _settings_of(objective: str) -> set[str]:
-    """What the section `init` has for an objective."""
+    """The keys of the section `init` for an objective."""
     declared = objectives.builtin().get(objective)
     if declared is None:
         return {"name"}
@@ -112,7 +112,7 @@ def _add_records(home: Path, records: dict[str, Any], stages: tuple[str, ...]) -
 
 
 def _converted(stage: str, record: dict[str, Any], home: Path) -> dict[str, Any]:
-    """Without what a result does not depend on. What code made it is not known, and it counts as the present one."""
+    """The record without what its result does not depend on. Unknown code counts as the current one."""
     asked, kept = record["depends"], {key: value for key, value in record.items() if key != "taken_from"}
     own = {f"init.{key}" for key in _settings_of(asked.get("init.name", "none"))}
     ignored = ("package vcore-verl", *(("evaluation.", "data.num_test") if stage == "data" else ()))
@@ -121,7 +121,7 @@ def _converted(stage: str, record: dict[str, Any], home: Path) -> dict[str, Any]
         for key, value in asked.items()
         if not key.startswith(ignored) and (not key.startswith("init.") or ".".join(key.split(".")[:2]) in own)
     }
-    if stage == "data":  # it wrote the evaluation sets too, and left their problems out of the training sets
+    if stage == "data":  # it also wrote the evaluation sets, and excluded their problems from training
         if not str(asked.get("data.sft", "")).startswith(BUILTIN):
             depends["data.decontaminate"] = asked.get("evaluation.datasets")
         digests = Digests(home / ".digests.json")

@@ -1,4 +1,4 @@
-"""The model card of an exported checkpoint: how it was made, and how it scored once that is known. Imports no torch."""
+"""The model card of an exported checkpoint: how it was made, and its scores once evaluated. Imports no torch."""
 
 import json
 import math
@@ -15,16 +15,15 @@ from vcore_verl.runs.hashing import MODEL_CARD, write_whole
 from vcore_verl.runs.layout import Run
 from vcore_verl.runs.manifest import Manifest
 
-# Stage -> levels between its home and the recipe's folder, and what its checkpoint is called.
+# Stage -> levels from its home up to the recipe's folder, and the label of its checkpoint.
 STAGES = {"sft": (2, "after SFT"), "rl": (3, "after RL")}
 
 
 def write_card(checkpoint: Path, command: str | None = None) -> None:
-    """Write README.md into `checkpoint` = <home>/sft/hf or <home>/rl/hf, from what the run has left until now.
+    """Write README.md into `checkpoint` = <home>/sft/hf or <home>/rl/hf, from the run's files so far.
 
-    In Markdown, with the hub's metadata on top. Written by the export, without results, and again by the report, which
-    knows the whole `command` with its overrides. Without a recipe that this version understands there is none, or the
-    one that was written before.
+    In Markdown, with the hub's metadata on top. The export writes it without results; the report rewrites it with them
+    and with the full `command`. If the run has no recipe that this version can read, nothing is written.
     """
     run, stage = checkpoint.parent.parent, checkpoint.parent.name
     if not (run / "recipe.yaml").is_file():
@@ -42,10 +41,10 @@ def write_card(checkpoint: Path, command: str | None = None) -> None:
     lines = [
         f"---\n{OmegaConf.to_yaml(metadata)}---",
         f"# {recipe.name}: {recipe.model.path} after {' and '.join(steps)}",
-        f"\nMade by vcore-verl: `{command or made_by}`. `recipe.yaml` of the run holds every setting.\n",
+        f"\nMade by vcore-verl: `{command or made_by}`. The run's `recipe.yaml` has every setting.\n",
         *_table(("", ""), list(settings.items())),
-        "\nThe weights are float32. `dtype=torch.bfloat16` at loading halves the memory, and rounds small changes "
-        "by the training away.",
+        "\nThe weights are float32. Loading them with `dtype=torch.bfloat16` halves the memory, but rounds away small "
+        "changes made by training.",
         f"\n## Results\n\n{_results(run, stage)}",
         f"\n## Versions\n\n{_versions(run)}\n",
     ]
@@ -53,7 +52,7 @@ def write_card(checkpoint: Path, command: str | None = None) -> None:
 
 
 def training(recipe: Recipe, run: Path, stage: str) -> dict[str, str]:
-    """What was trained on what and how until the end of `stage`, but for the SFT objective and the seed."""
+    """Model, data and hyperparameters up to the end of `stage`, without the SFT objective and the seed."""
     sft, rl, data = recipe.sft, recipe.rl, recipe.data
     parameters = num_parameters(Run(recipe).base_hf)
     size = f", {parameters:,} parameters" if parameters else ""
@@ -82,7 +81,7 @@ def _trained(lora: Lora | RlLora) -> str:
 
 
 def num_parameters(checkpoint: Path) -> int:
-    """Of the tensors in a checkpoint's safetensors files, from their headers; 0 where there are none."""
+    """Parameters in a checkpoint's safetensors files, from their headers; 0 if there are none."""
     total = 0
     for path in checkpoint.glob("*.safetensors"):
         with safe_open(path, framework="numpy") as file:
@@ -91,7 +90,7 @@ def num_parameters(checkpoint: Path) -> int:
 
 
 def _data_hash(run: Path, stage: str) -> str:
-    """The beginning of the SHA-256 of the rows that `stage` was trained on, as its record has it."""
+    """The start of the SHA-256 of `stage`'s training rows, from its record."""
     for folder in (run, run.parent):  # an RL run is stored below the SFT run that it starts from
         depends = Manifest(folder / "manifest.json").stages.get(stage, {}).get("depends", {})
         if digest := depends.get(f"data/{stage}.parquet"):
@@ -103,7 +102,7 @@ def _results(run: Path, stage: str) -> str:
     levels, label = STAGES[stage]
     path = run / "eval" / "results.json"
     if not path.is_file():
-        return f"Not evaluated yet; the results will be in `{path.relative_to(run)}` of the run."
+        return f"Not evaluated yet; the results will be in the run's `{path.relative_to(run)}`."
     results = json.loads(path.read_text())
     base_path = run.parents[levels - 1] / "base" / "eval" / "results.json"
     base = json.loads(base_path.read_text())["datasets"] if base_path.is_file() else {}

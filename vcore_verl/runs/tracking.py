@@ -1,6 +1,6 @@
-"""Experiment trackers (TensorBoard, Weights & Biases, ...) beside `metrics.jsonl`. Imports neither torch nor verl.
+"""Experiment trackers (TensorBoard, Weights & Biases, ...) in addition to `metrics.jsonl`. Imports no torch, no verl.
 
-What verl's `Tracking` supports (verl/utils/tracking.py) can be named in `tracking`, and all of a recipe goes to one
+`tracking` can name any tracker that verl's `Tracking` supports (verl/utils/tracking.py). All of a recipe goes to one
 project: SFT and RL curves, and the results of every evaluation.
 """
 
@@ -14,8 +14,8 @@ from vcore_verl.config.versions import package_version
 from vcore_verl.runs.layout import Run
 from vcore_verl.runs.metrics_file import MetricsFile
 
-# verl's name of a tracker -> the package on PyPI that it needs. verl's "console" and "file" are left out: logs and
-# metrics.jsonl are always written.
+# verl's name of a tracker -> its PyPI package. Without verl's "console" and "file": logs and metrics.jsonl are always
+# written.
 PACKAGES = {
     "tensorboard": "tensorboard",
     "wandb": "wandb",
@@ -38,7 +38,7 @@ def check(recipe: Recipe) -> None:
 
 
 def run_name(recipe: Recipe, stage: str) -> str:
-    """What a stage ("sft", "rl", "base", "pre_rl", "post_rl") is called in the trackers; the project is the recipe."""
+    """Name of a stage ("sft", "rl", "base", "pre_rl", "post_rl") in the trackers; the project is the recipe."""
     run = Run(recipe)
     before, after = f"{run.arm}-seed{recipe.seed}", f"{run.arm}-{run.rl_arm}-seed{recipe.seed}"
     return {
@@ -51,9 +51,8 @@ def run_name(recipe: Recipe, stage: str) -> str:
 
 
 def environment(recipe: Recipe, run: Run, folder: Path) -> dict[str, str]:
-    """Environment of a process that opens trackers: their files go to the stage's `folder`, databases that hold a whole
-    project to the recipe's. A place that the user has chosen by the same variable stays, but for TensorBoard, whose
-    runs have no other names than their folders'.
+    """Environment of a process that opens trackers: their files go to the stage's `folder`, project-wide databases to
+    the recipe's. Variables that the user has set are kept, except TensorBoard's, which names runs by their folders.
     """
     root, place = run.root.resolve(), folder.resolve()
     places = {
@@ -69,8 +68,8 @@ def environment(recipe: Recipe, run: Run, folder: Path) -> dict[str, str]:
 
 
 def add_metrics_file(backends: dict[str, Any], metrics: MetricsFile) -> None:
-    """Add `metrics.jsonl` to the backends of a verl `Tracking`, and have TensorBoard write every step at once: it holds
-    two minutes back, which a killed run would lose.
+    """Add `metrics.jsonl` to the backends of a verl `Tracking`, and flush TensorBoard at every step: it buffers two
+    minutes, which a killed run would lose.
     """
     backends["metrics.jsonl"] = metrics
     if "tensorboard" in backends:

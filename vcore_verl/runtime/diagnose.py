@@ -1,4 +1,4 @@
-"""Why a stage failed: the lines of its log that matter. Imports no torch."""
+"""Why a stage failed: the relevant lines of its log. Imports no torch."""
 
 import re
 import signal
@@ -8,17 +8,17 @@ TAIL_BYTES = 400_000
 MAX_LINES = 12
 TRACEBACK = "Traceback (most recent call last):"
 
-# Before the text of a line: "(TaskRunner pid=12) " of Ray and vLLM, "[rank0]:" of torch, vLLM's level and time.
+# Prefixes of a line: "(TaskRunner pid=12) " of Ray and vLLM, "[rank0]:" of torch, vLLM's level and time.
 _PREFIX = re.compile(
     r"^(?:\([\w.:]+(?: pid=\d+)?(?:, ip=[\d.]+)?\) ?|\[rank\d+\]: ?|(?:ERROR|CRITICAL) \d\d-\d\d \S+ \S+ )*"
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _EXCEPTION = re.compile(
     r"^[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Failed|Timeout|Died|Warning)\b.*"
-    r"|^(?:[a-z_]\w*\.)+[A-Z]\w*: .*"  # any class of a module, whatever its name ends in
+    r"|^(?:[a-z_]\w*\.)+[A-Z]\w*: .*"  # any qualified class name
 )
 _FRAME = re.compile(r'^File "([^"]+)", line (\d+), in ')
-# Exceptions that only say that another process failed; that one's own traceback is in the log as well.
+# Exceptions that only report the failure of another process, whose own traceback is in the log as well.
 _WRAPPERS = (
     "ChildFailedError",
     "RayTaskError",
@@ -33,7 +33,7 @@ _CHATTER = re.compile(
 
 
 def cause(log: Path, code: int) -> str:
-    """What a person needs to know of a failed child: its exception with the innermost frame, or its last lines.
+    """Why a child failed: its exception with the innermost frame, or the last lines of its log.
 
     `code` is its exit code, 128 + n for signal n.
     """
@@ -53,12 +53,12 @@ def _ending(code: int) -> str:
     if code <= 128:
         return f"exit code {code}"
     name = signal.Signals(code - 128).name if code - 128 in set(signal.Signals) else str(code - 128)
-    hint = "; the usual reason is that memory ran out" if name == "SIGKILL" else ""
-    return f"ended by {name}{hint}"
+    hint = "; usually out of memory" if name == "SIGKILL" else ""
+    return f"killed by {name}{hint}"
 
 
 def _last_exception(lines: list[str]) -> list[str]:
-    """The last traceback's exception and innermost frame; those of a mere messenger only where there is no other."""
+    """The last traceback's exception and innermost frame; a wrapper exception's only if there is no other."""
     found: list[tuple[bool, list[str]]] = []
     frame = ""
     inside = False
@@ -77,7 +77,7 @@ def _last_exception(lines: list[str]) -> list[str]:
 
 
 def _message(lines: list[str], start: int) -> list[str]:
-    """An exception's message, which may go on over several lines."""
+    """An exception's message, which may span several lines."""
     message = [lines[start].strip()]
     for line in lines[start + 1 : start + MAX_LINES]:
         if not line.strip() or line.startswith(TRACEBACK) or _CHATTER.search(line):

@@ -1,14 +1,13 @@
-"""Runs one command and leaves nothing of it behind.
+"""Runs one command and leaves no process of it behind.
 
 `python -m vcore_verl.runtime.guard LAUNCHER_PID RAY_LOGS COMMAND...`
 
-Ray, vLLM and torchrun start processes in sessions of their own, which outlive a parent that is killed. The guard
-stands between the launcher and the command: as a child subreaper it inherits every orphan below it, so that it can find
-and end them all, however the command ended. It ends them too when the launcher dies, even from SIGKILL. Linux only,
-like verl.
+Ray, vLLM and torchrun start processes in sessions of their own, which outlive a killed parent. The guard runs between
+the launcher and the command. As a child subreaper it inherits every orphan below it, so it can end them all however the
+command ended, and also when the launcher dies, even from SIGKILL. Linux only, like verl.
 
-A Ray that the command starts has its sockets and files in a temporary directory of its own, so that several runs and
-users share a machine; it goes with the command. Of a command that failed, the logs in it are kept in RAY_LOGS.
+If the command starts Ray, Ray's sockets and files go to a temporary directory, so that several runs and users can share
+a machine. It is deleted with the command; if the command failed, Ray's logs are copied to RAY_LOGS.
 """
 
 import ctypes
@@ -25,19 +24,19 @@ import psutil
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PR_SET_CHILD_SUBREAPER = 36
-COMMAND_GRACE = 10.0  # seconds the command has to end by itself after SIGTERM
-ORPHAN_GRACE = 3.0  # seconds what it left behind has after SIGTERM, and again after SIGKILL
+COMMAND_GRACE = 10.0  # seconds for the command to end by itself after SIGTERM
+ORPHAN_GRACE = 3.0  # seconds for orphans after SIGTERM, and again after SIGKILL
 
 
 def main() -> int:
-    """Run the command; exit as it does (128 + signal where a signal ended it or the guard)."""
+    """Run the command and return its exit code (128 + signal if a signal ended it or the guard)."""
     launcher, ray_logs, *command = sys.argv[1:]
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != int(launcher):  # it died before PR_SET_PDEATHSIG
         return 1
-    # Ray puts "ray/session_<date>/sockets/<name>" below it, and a socket's path holds 107 bytes: the name is short.
+    # Short prefix: Ray adds "ray/session_<date>/sockets/<name>", and a socket's path has at most 107 bytes.
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as ray_directory:
         code = _run(command, os.environ | {"RAY_TMPDIR": ray_directory})
         if code != 0:
@@ -62,7 +61,7 @@ def _run(command: list[str], env: dict[str, str]) -> int:
 
 
 def prctl(option: int, value: int) -> None:
-    """prctl(2) on the calling thread. Raises OSError where the kernel refuses."""
+    """prctl(2) on the calling thread. Raises OSError if the kernel refuses."""
     if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
 
@@ -73,7 +72,7 @@ def _prepare_child() -> None:
 
 
 def _wait(pid: int, deadline: float | None) -> int | None:
-    """Exit code of `pid`; None when told to stop (no deadline), or when the deadline (monotonic seconds) has passed."""
+    """Exit code of `pid`; None after SIGTERM or SIGINT (no deadline), or past the deadline (monotonic seconds)."""
     while True:
         codes = _reap()
         if pid in codes:
@@ -88,7 +87,7 @@ def _wait(pid: int, deadline: float | None) -> int | None:
 
 
 def _reap() -> dict[int, int]:
-    """Exit codes of the children, adopted ones included, that have ended."""
+    """Exit codes of the children that have ended, including adopted ones."""
     codes: dict[int, int] = {}
     while True:
         try:
@@ -105,7 +104,7 @@ def _end_descendants() -> None:
     start = time.monotonic()
     terminated: set[psutil.Process] = set()
     empty = 0
-    while empty < 2:  # twice: an orphan between two parents is seen by neither
+    while empty < 2:  # twice: an orphan being reparented is not listed below either parent
         _reap()
         alive = psutil.Process().children(recursive=True)
         empty = 0 if alive else empty + 1

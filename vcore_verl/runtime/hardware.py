@@ -1,4 +1,4 @@
-"""What the recipe runs on, decided once for all processes. Asks the system, not torch, so that it costs nothing."""
+"""The hardware of a run, decided once for all processes. Asks the system, so that torch need not be imported."""
 
 import os
 import re
@@ -32,7 +32,7 @@ def resolve(recipe: Recipe) -> Recipe:
 
 
 def shortage(recipe: Recipe) -> str | None:
-    """What the resolved recipe needs that this machine does not have, in one line; None where it has all."""
+    """One line on what the resolved recipe needs and this machine lacks; None if nothing is missing."""
     if missing := _missing_nodes(recipe):
         return missing
     if recipe.hardware.device == "cpu":
@@ -52,21 +52,21 @@ def _missing_nodes(recipe: Recipe) -> str | None:
     nodes, allocated = recipe.hardware.nodes, int(os.environ.get("SLURM_JOB_NUM_NODES", 0))
     if nodes == 1 or (in_cluster() and allocated == nodes):
         return None
-    here = f"this Slurm job has {allocated}" if allocated else "this is no Slurm job"
+    here = f"this Slurm job has {allocated}" if allocated else "this is not a Slurm job"
     command = f"sbatch --nodes={nodes} scripts/slurm/nodes.sbatch scripts/sft_then_grpo.sh {recipe.word} nodes={nodes}"
-    return f"recipe {recipe.name} is to run on {nodes} nodes, and {here}; start it with {command}"
+    return f"recipe {recipe.name} needs {nodes} nodes, but {here}; start it with {command}"
 
 
 def in_cluster() -> bool:
-    """Whether RL joins a Ray cluster that runs already, whose processes have an environment of their own."""
+    """Whether RL joins an existing Ray cluster, whose processes have their own environment."""
     return "RAY_ADDRESS" in os.environ
 
 
 def offload_threads(ranks: int) -> dict[str, str]:
-    """Environment of a training whose optimizer runs on the CPU: an equal share of its threads for each of a node's
-    ranks. Nothing where the user has chosen.
+    """Environment for training with the optimizer on the CPU: each of a node's ranks gets an equal share of its
+    threads. Empty if the user has set the number.
 
-    Without it torchrun and Ray give each rank one (torch/distributed/run.py:872, ray/_private/utils.py:236).
+    Otherwise torchrun and Ray give each rank one (torch/distributed/run.py:872, ray/_private/utils.py:236).
     """
     if "OMP_NUM_THREADS" in os.environ:
         return {}
@@ -74,11 +74,11 @@ def offload_threads(ranks: int) -> dict[str, str]:
 
 
 def expandable_segments() -> dict[str, str]:
-    """Environment of a training on CUDA whose every step has shapes of its own: PyTorch reuses the memory of former
-    ones, which it would hold in fragments otherwise. Nothing where the user has chosen.
+    """Environment for training on CUDA with different shapes at every step: PyTorch reuses the memory of earlier steps
+    instead of fragmenting it. Empty if the user has set the allocator.
 
-    Not for RL, where verl switches it in training and vLLM's sleep mode has to do without (verl/workers/
-    engine_workers.py:768, vllm/device_allocator/cumem.py:330).
+    Not for RL, where verl itself turns this on for training only, since vLLM's sleep mode does not support it
+    (verl/workers/engine_workers.py:768, vllm/device_allocator/cumem.py:330).
     """
     if {"PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"} & os.environ.keys():
         return {}
@@ -86,11 +86,11 @@ def expandable_segments() -> dict[str, str]:
 
 
 def obstacle(recipe: Recipe) -> str | None:
-    """Why the resolved recipe would not start here, in one line: hardware, or a library of another version."""
+    """One line on why the resolved recipe would not start here: hardware, or the version of a library; else None."""
     return shortage(recipe) or versions.mismatch(recipe.hardware.device == "cpu")
 
 
 def check(recipe: Recipe) -> None:
-    """Raise `RecipeError` where this machine does not have what the resolved recipe needs."""
+    """Raise `RecipeError` if this machine lacks what the resolved recipe needs."""
     if reason := obstacle(recipe):
         raise RecipeError(reason)

@@ -1,4 +1,4 @@
-"""Child processes: what a stage runs, and how it is watched and ended. Imports no torch."""
+"""Child processes of stages: started, watched and ended. Imports no torch."""
 
 import os
 import subprocess
@@ -18,16 +18,16 @@ STARTUP_FACTOR = 2  # imports, Ray, model loading and the vLLM server come befor
 
 
 class StageFailed(RuntimeError):
-    """A stage's child process failed; the message says why and where its log is."""
+    """A stage's child process failed; the message gives the reason and the log."""
 
 
 @dataclass(frozen=True)
 class Command:
     """A stage's child process.
 
-    The child appends one JSON object per line to `progress`, `{"step": int, "total": int, ...scalars}`: that file is
-    the progress bar and the stall watchdog. `total` counts `unit`s ("step", "prompt"). `files`, in the folder of
-    `progress`, are written before it starts.
+    The child appends one JSON object per line to `progress`, `{"step": int, "total": int, ...scalars}`; the progress
+    bar and the stall watchdog read this file. `total` counts `unit`s ("step", "prompt"). `files` in the same folder are
+    written before the child starts.
     """
 
     argv: list[str]
@@ -45,12 +45,11 @@ def run(
     on_progress: Callable[[dict[str, Any]], None],
     preparation_seconds: float = 0.0,
 ) -> None:
-    """Run `command` to its end under a guard, its output in `log`; call `on_progress` with each new progress line.
+    """Run `command` to its end under a guard, with its output in `log`; call `on_progress` with each progress line.
 
-    Raises `StageFailed` when it exits non-zero, or makes no progress for `stall_seconds`. Only new progress lines
-    count: where verl hangs in a failed weight sync, Ray goes on logging. Before the first one the allowance is
-    `STARTUP_FACTOR` times as long, and `preparation_seconds`. Whatever ends this call, no process of the command is
-    left behind.
+    Raises `StageFailed` if it exits non-zero, or makes no progress for `stall_seconds`. Only new progress lines count
+    as progress: Ray keeps logging while verl hangs in a failed weight sync. The first line may take `STARTUP_FACTOR`
+    times `stall_seconds`, plus `preparation_seconds`. However this call ends, no process of the command is left behind.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     command.progress.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +64,7 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches the launcher alone, which then ends the stage in order
+            start_new_session=True,  # Ctrl-C reaches the launcher only, which then shuts the stage down
         )
     allowance = STARTUP_FACTOR * stall_seconds + preparation_seconds
     last_progress = time.monotonic()
@@ -89,7 +88,7 @@ def run(
 
 
 def environment(more: dict[str, str]) -> dict[str, str]:
-    """This process's environment for a child that is to import this library, wherever it was started."""
+    """This process's environment plus `more`, with this library importable from any working directory."""
     python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONUNBUFFERED": "1", **more, "PYTHONPATH": python_path}
 
@@ -98,5 +97,5 @@ def _stalled(command: Command, last_line: dict[str, Any], allowance: float, stal
     reached = f"after {command.unit} {last_line['step']} of {command.total}" if last_line else "before its first step"
     return (
         f"no progress for {allowance / 60:.3g} minutes {reached}; stopped\n"
-        f"raise hardware.stall_minutes above {stall_seconds / 60:.3g} if the hardware is merely slow\nlog: {log}"
+        f"raise hardware.stall_minutes above {stall_seconds / 60:.3g} if the hardware is just slow\nlog: {log}"
     )

@@ -1,4 +1,4 @@
-"""What a person sees while stages run: a live bar each on a terminal, plain lines elsewhere. Imports no torch."""
+"""Progress of running stages: a live bar on a terminal, plain lines elsewhere. Imports no torch."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from vcore_verl.runtime.process import Command
 
-# What to show beside the step, and the metrics that carry it: ours, and the names in verl's PPO trainer.
+# What to show next to the step -> the metrics that hold it: ours, and the names in verl's PPO trainer.
 SHOWN = {
     "loss": ("loss", "train/loss"),
     "reward": ("reward", "critic/score/mean", "critic/rewards/mean"),
@@ -21,7 +21,7 @@ PLAIN_SECONDS = 30.0
 
 @contextmanager
 def shown(console: Console, title: str, command: Command) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Show the progress of one stage; yields what to call with each progress line."""
+    """Show the progress of one stage; yields the function to call with each progress line."""
     state, printed = StageProgress(command), 0.0
     text, state_text = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[state]}", markup=False)
     columns = (SpinnerColumn(), text, BarColumn(bar_width=24), state_text)
@@ -40,7 +40,7 @@ def shown(console: Console, title: str, command: Command) -> Iterator[Callable[[
 
 
 class StageProgress:
-    """Step, total, the metric that matters and the time left, from progress lines."""
+    """Step, total, main metric and remaining time, from progress lines."""
 
     def __init__(self, command: Command) -> None:
         self.unit = command.unit

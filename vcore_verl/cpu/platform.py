@@ -17,7 +17,7 @@ _DEVICE = torch.device("cpu")
 
 
 def _nothing(*_args: Any, **_kwargs: Any) -> None:
-    """What a call does that makes sense on an accelerator alone."""
+    """Stands in for calls that only make sense on an accelerator."""
 
 
 def _resident(*_args: Any) -> int:
@@ -49,7 +49,7 @@ def _device_module() -> types.ModuleType:
 
 
 class PlatformCPU(PlatformBase):
-    """Chosen by `VERL_PLATFORM=cpu` alone, never by auto-detection."""
+    """Chosen only by `VERL_PLATFORM=cpu`, never by auto-detection."""
 
     device_name = "cpu"
     vendor_name = "generic"
@@ -100,5 +100,5 @@ class PlatformCPU(PlatformBase):
 
 
 def register() -> None:
-    """Make `VERL_PLATFORM=cpu` a known platform."""
+    """Register the platform for `VERL_PLATFORM=cpu`."""
     PlatformRegistry.register(platform="cpu")(PlatformCPU)

@@ -1,6 +1,6 @@
-"""Entry point `verl.plugins`: importing this module is what loads the plugin.
+"""Entry point `verl.plugins`: importing this module loads the plugin.
 
-verl calls `EntryPoint.load` and nothing of what it returns (verl/__init__.py:71).
+verl calls `EntryPoint.load` and ignores what it returns (verl/__init__.py:71).
 """
 
 from vcore_verl.cpu import launched, launched_on_cpu

@@ -9,7 +9,7 @@ from vcore_verl.cpu.patches import keep_linear_weights
 
 class CPUWorkerExtension(vLLMColocateWorkerExtension):
     def __new__(cls, **kwargs):
-        # vLLM makes the extension in its worker process before it loads the model.
+        # vLLM creates the extension in its worker process before it loads the model.
         keep_linear_weights()
         return super().__new__(cls, **kwargs)
 

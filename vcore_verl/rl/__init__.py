@@ -1,1 +1,1 @@
-"""Reinforcement learning: a recipe becomes verl's own `main_ppo`, with math_verify rewards."""
+"""Reinforcement learning: verl's own `main_ppo`, configured by a recipe, with math_verify rewards."""

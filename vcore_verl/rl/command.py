@@ -19,15 +19,15 @@ from vcore_verl.runs.metrics_file import last_step, read
 from vcore_verl.runtime.hardware import in_cluster, offload_threads
 from vcore_verl.runtime.process import Command
 
-# vLLM's default on a CPU is several GiB, all of which it zeroes at the start; 65,000 tokens of the built-in model fit.
+# vLLM's default on a CPU is several GiB, which it zeroes at startup; this holds 65,000 tokens of the built-in model.
 KV_CACHE_BYTES_ON_CPU = 2**28
 REWARD_FUNCTION = ROOT / "reward" / "custom_reward_function.py"
 CHECKPOINTS_KEPT = 2
 
 
 def rl_command(recipe: Recipe, run: Run) -> Command:
-    """`python -m vcore_verl.rl.main` with verl's settings as Hydra overrides. Raises `RecipeError` for numbers that do
-    not fit together.
+    """`python -m vcore_verl.rl.main` with verl's settings as Hydra overrides. Raises `RecipeError` for settings that
+    are inconsistent.
     """
     settings = verl_settings(recipe, run)
     check(recipe, settings)
@@ -51,7 +51,7 @@ def rl_command(recipe: Recipe, run: Run) -> Command:
 
 
 def verify_rl(recipe: Recipe, run: Run) -> None:
-    """Raise `ArtefactError` unless training reached its last step and left a checkpoint of it."""
+    """Raise `ArtefactError` unless training reached its last step and saved a checkpoint there."""
     reached = last_step(run.rl / "metrics.jsonl")
     if reached != recipe.rl.steps:
         raise ArtefactError(f"RL ended at step {reached} of {recipe.rl.steps} ({run.rl / 'metrics.jsonl'})")
@@ -62,7 +62,7 @@ def verify_rl(recipe: Recipe, run: Run) -> None:
 
 
 def reward_warnings(run: Run) -> list[str]:
-    """What a person should know of the rewards of a finished training, one line each."""
+    """Warnings about the rewards of a finished training, one line each."""
     steps = read(run.rl / "metrics.jsonl")
     names = [name for name in steps[-1] if name.startswith("reward/")]
     means = {name.removeprefix("reward/"): fmean(step[name] for step in steps) for name in names}
@@ -70,7 +70,7 @@ def reward_warnings(run: Run) -> list[str]:
 
 
 def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
-    """verl's PPO configuration (trainer/config/ppo_trainer.yaml), as far as the recipe decides it, `rl.verl` on top."""
+    """The part of verl's PPO configuration (trainer/config/ppo_trainer.yaml) that the recipe sets, `rl.verl` on top."""
     settings = {
         "algorithm": {
             "adv_estimator": "grpo",
@@ -83,8 +83,8 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
                 "path": str(run.rl_start.resolve() if run.rl_start.exists() else run.rl_start),
                 "external_lib": external_library(recipe.hardware.device),
                 "+override_config": {"attn_implementation": NAME},
-                # Adapters stay beside the weights in rollouts, too: verl would merge them in bfloat16 (lora.merge;
-                # workers/engine/fsdp/transformer_impl.py:1082), which loses most of a small update.
+                # Adapters stay separate from the weights in rollouts, too: verl would merge them in bfloat16
+                # (lora.merge; workers/engine/fsdp/transformer_impl.py:1082), which loses most of a small update.
                 "lora_rank": recipe.rl.lora.rank,
                 "lora_alpha": recipe.rl.lora.alpha,
             },
@@ -108,7 +108,7 @@ def _data(recipe: Recipe, run: Run) -> dict[str, Any]:
     train = str((run.data / "rl.parquet").resolve())
     return {
         "train_files": train,
-        # verl wants a validation set even where it never validates; evaluation is a separate stage.
+        # verl requires a validation set even if it never validates; evaluation is a separate stage.
         "val_files": train,
         "val_max_samples": 1,
         "train_batch_size": recipe.rl.prompts_per_step,
@@ -154,10 +154,10 @@ def _rollout(recipe: Recipe) -> dict[str, Any]:
         "tensor_model_parallel_size": recipe.hardware.tensor_parallel,
         "max_model_len": recipe.data.max_prompt_tokens + recipe.rl.max_response_tokens,
         "seed": recipe.seed,
-        # Of use where rollouts and training are to be told apart; else they cost a log-softmax of every token.
+        # Needed only to correct for the mismatch of rollouts and training; costs a log-softmax for every token.
         "calculate_log_probs": "rollout_correction" in recipe.rl.verl.get("algorithm", {}),
-        # Under LoRA vLLM reads the frozen weights from the checkpoint, and verl sends the adapters alone
-        # (workers/engine_workers.py:673); else all weights come from the actor.
+        # With LoRA, vLLM reads the frozen weights from the checkpoint, and verl sends only the adapters
+        # (workers/engine_workers.py:673); otherwise all weights come from the actor.
         "load_format": "auto" if recipe.rl.lora.rank else "dummy",
     }
 
@@ -182,7 +182,7 @@ def _trainer(recipe: Recipe, run: Run) -> dict[str, Any]:
 
 
 def _on_cpu(recipe: Recipe) -> dict[str, Any]:
-    """What a machine without an accelerator needs; each point was measured to be necessary or to save time."""
+    """Settings for a machine without an accelerator; each was measured to be necessary or to save time."""
     # Logical resources: verl counts ranks in GPUs, and its many light actors ask for a CPU each.
     ray = {"+num_gpus": recipe.hardware.gpus, "num_cpus": 16 * recipe.hardware.gpus}
     ray |= {"+include_dashboard": False, "+object_store_memory": 2**30}
@@ -193,7 +193,7 @@ def _on_cpu(recipe: Recipe) -> dict[str, Any]:
             "ref": {"fsdp_config": {"use_torch_compile": False, "+mixed_precision": {"param_dtype": "fp32"}}},
             "rollout": {
                 "enforce_eager": True,
-                # vLLM's sleep mode frees GPU memory; it has no CPU form.
+                # vLLM's sleep mode frees GPU memory; it does not exist on a CPU.
                 "free_cache_engine": False,
                 "+enable_sleep_mode": False,
                 "engine_kwargs": {"vllm": {"+kv_cache_memory_bytes": KV_CACHE_BYTES_ON_CPU}},

@@ -8,7 +8,7 @@ from typing import Any
 
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
-# Generated batches a step may use up before dynamic sampling gives up; DAPO's own default (its max_num_gen_batches).
+# Batches generated per step before dynamic sampling gives up; DAPO's own default (its max_num_gen_batches).
 MAX_GENERATED_BATCHES = 10
 
 
@@ -17,9 +17,9 @@ class TooFewInformativeGroups(RuntimeError):
 
 
 class GenerationBound:
-    """Groups that a step may generate: `MAX_GENERATED_BATCHES` of `batch_size`.
+    """Limits the groups that a step generates to `MAX_GENERATED_BATCHES` * `batch_size`.
 
-    `evicted` counts those of this step that `buffer` dropped, by the accuracy that all answers of the group share.
+    `evicted` counts the groups of this step that `buffer` dropped, by the accuracy that all their answers share.
     """
 
     def __init__(self, buffer: ReplayBuffer, batch_size: int):
@@ -30,18 +30,18 @@ class GenerationBound:
         buffer._evict_terminal_groups = self._count_and_evict  # type: ignore[method-assign]
 
     def begin_step(self) -> None:
-        """The step's first batch is on its way."""
+        """Reset the counts; the step's first batch is being generated."""
         self.evicted.clear()
         self.generated = self.batch_size
 
     def add(self, num_groups: int, step: int) -> None:
-        """Before `num_groups` more are generated. Raises `TooFewInformativeGroups` where the bound is reached."""
+        """Count `num_groups` about to be generated. Raises `TooFewInformativeGroups` if the limit is reached."""
         if self.generated >= MAX_GENERATED_BATCHES * self.batch_size:
             raise TooFewInformativeGroups(self._report(step))
         self.generated += num_groups
 
     def _count_and_evict(self, global_steps: int, partition_id: str, eviction_reasons: tuple[Any, ...]) -> Any:
-        # verl's own record of an evicted group goes before the refill that it causes (replay_buffer.py:392).
+        # verl removes its own record of an evicted group before the refill that it causes (replay_buffer.py:392).
         self.evicted.update(eviction_reasons[3])
         return self._evict(global_steps, partition_id, eviction_reasons)
 

@@ -1,7 +1,7 @@
-"""What cannot be trained, or would be trained wrongly, said before anything starts. Imports no torch.
+"""Settings that cannot be trained, or would be trained wrongly, rejected before anything starts. Imports no torch.
 
-Global batch sizes do not follow the hardware, so they have to come out even on it. verl asserts the same
-(workers/engine_workers.py:267), but only once the model is loaded.
+Global batch sizes do not depend on the hardware, so they must be divisible by its ranks. verl asserts the same
+(workers/engine_workers.py:267), but only after the model is loaded.
 """
 
 import json
@@ -12,25 +12,25 @@ from vcore_verl.config.overrides import lookup
 from vcore_verl.config.recipe import Recipe, RecipeError
 from vcore_verl.runs.layout import Run
 
-# Where verl reads the ranks that share a sequence: the actor's own key goes before its engine's, and the reference
-# policy follows the actor (verl/workers/config/actor.py:328, trainer/config/ref/dp_ref.yaml).
+# Where verl reads the number of ranks that share a sequence: the actor's own key overrides its engine's, and the
+# reference policy follows the actor (verl/workers/config/actor.py:328, trainer/config/ref/dp_ref.yaml).
 SEQUENCE_PARALLEL = tuple(
     f"actor_rollout_ref.{place}.ulysses_sequence_parallel_size"
     for place in ("actor", "actor.fsdp_config", "ref", "ref.fsdp_config")
 )
 ATTENTION = "actor_rollout_ref.model.override_config.attn_implementation"
-# verl's estimators that judge a response without the others to its prompt (trainer/ppo/core_algos.py).
+# verl's advantage estimators that do not compare the responses to a prompt (trainer/ppo/core_algos.py).
 WITHOUT_GROUPS = ("gae", "reinforce_plus_plus", "remax")
 
 
 def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
-    """Raise `RecipeError`, one line, for the first setting that does not fit; `verl` is verl's PPO configuration."""
+    """Raise a one-line `RecipeError` for the first invalid setting; `verl` is verl's PPO configuration."""
     for key in SEQUENCE_PARALLEL:
         ranks = lookup(verl, key) or 1
         if ranks > 1 and not gathers_sequences(verl):
             raise RecipeError(
-                f"rl.verl.{key}={ranks} needs flash attention: with any other each rank would attend to its own slice "
-                "of a sequence only, and train on wrong log-probabilities; set it to 1, or install flash-attn and set "
+                f"rl.verl.{key}={ranks} needs flash attention: with any other, each rank would attend only to its own "
+                "slice of a sequence and train on wrong log-probabilities; set it to 1, or install flash-attn and set "
                 f"rl.verl.{ATTENTION}=flash_attention_2"
             )
     rl, trainer, rollout = recipe.rl, verl["trainer"], verl["actor_rollout_ref"]["rollout"]
@@ -39,7 +39,7 @@ def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
     longest = recipe.data.max_prompt_tokens + rl.max_response_tokens
     for message, applies in {
         f"rl.samples_per_prompt={rl.samples_per_prompt} leaves {estimator} nothing to compare a response with: "
-        "use 2 at least": rl.samples_per_prompt < 2 and estimator not in WITHOUT_GROUPS,
+        "use at least 2": rl.samples_per_prompt < 2 and estimator not in WITHOUT_GROUPS,
         f"{gpus} GPUs a node must be a multiple of the {engine} that share a vLLM engine (hardware.tensor_parallel)": (
             gpus % engine != 0
         ),
@@ -55,20 +55,20 @@ def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
 
 
 def gathers_sequences(verl: Mapping[str, Any]) -> bool:
-    """Whether attention brings together a sequence that several ranks share.
+    """Whether attention gathers a sequence that several ranks share.
 
-    verl gives each rank a slice of every micro-batch whatever the attention (workers/engine/fsdp/transformer_impl.py:
-    1228), and gathers them in flash attention alone (models/transformers/monkey_patch.py:544).
+    verl gives each rank a slice of every micro-batch with any attention (workers/engine/fsdp/transformer_impl.py:1228),
+    but gathers the slices only in flash attention (models/transformers/monkey_patch.py:544).
     """
     return lookup(verl, ATTENTION) == "flash_attention_2"
 
 
 def check_fused_kernels(verl: Mapping[str, Any], run: Run) -> None:
-    """Raise `RecipeError` where verl's fused kernels would read an output matrix that FSDP2 has sharded by itself.
+    """Raise `RecipeError` if verl's fused kernels would read an output matrix that FSDP2 has sharded separately.
 
-    It does so where the embeddings are not tied (verl/utils/fsdp_utils.py:559), and the kernels take the weight without
-    the forward that would gather it (verl/models/transformers/dense_common.py:125). Before the model is on this machine
-    its configuration is not known; it is checked again when RL starts.
+    FSDP2 does so if the embeddings are not tied (verl/utils/fsdp_utils.py:559), and the kernels use the weight without
+    the forward pass that would gather it (verl/models/transformers/dense_common.py:125). Nothing is checked before the
+    model is on this machine; the check is repeated when RL starts.
     """
     if not lookup(verl, "actor_rollout_ref.model.use_fused_kernels"):
         return
@@ -76,6 +76,6 @@ def check_fused_kernels(verl: Mapping[str, Any], run: Run) -> None:
         config = checkpoint / "config.json"
         if config.is_file() and not json.loads(config.read_text()).get("tie_word_embeddings"):
             raise RecipeError(
-                f"rl.verl.actor_rollout_ref.model.use_fused_kernels=true needs tied embeddings, which the model of "
+                f"rl.verl.actor_rollout_ref.model.use_fused_kernels=true needs tied embeddings, which the model in "
                 f"{config} does not have; set it to false"
             )

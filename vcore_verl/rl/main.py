@@ -13,12 +13,12 @@ from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
 from verl.trainer.ppo.utils import need_critic, need_reference_policy
 from verl.utils.config import validate_config
 
-# The class behind Ray's actor handle (ray/actor.py, ActorClass.__ray_metadata__): an actor class cannot be subclassed.
+# The class behind Ray's actor handle (ray/actor.py, ActorClass.__ray_metadata__), which cannot be subclassed itself.
 _TaskRunner: Any = TaskRunnerV1.__ray_metadata__.modified_class  # type: ignore[attr-defined]
 
 
 class TaskRunner(_TaskRunner):
-    """verl's task runner, in whose process the trainer has to be registered."""
+    """verl's task runner; the trainer must be registered in its process."""
 
     def run(self, config: DictConfig) -> None:
         import vcore_verl.rl.trainer  # noqa: F401  registers the trainer
@@ -27,7 +27,7 @@ class TaskRunner(_TaskRunner):
 
 
 def configure(overrides: list[str]) -> DictConfig:
-    """verl's PPO configuration with `overrides`, checked by verl. Raises Hydra's error for a key that verl lacks."""
+    """verl's PPO configuration with `overrides`, checked by verl. Raises Hydra's error for an unknown key."""
     with initialize_config_module("verl.trainer.config", version_base=None):
         config = compose("ppo_trainer", overrides=overrides)
     validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))

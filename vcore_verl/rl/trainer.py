@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 
 TRAINER = "vcore_sync"
 
-# Seconds between looks at the rollouts. verl's 2 s (trainer/ppo/v1/replay_buffer.py:144) are most of a small step on
-# the CPU.
+# Seconds between polls of the rollouts. verl's 2 s (trainer/ppo/v1/replay_buffer.py:144) would be most of a small step
+# on the CPU.
 CPU_POLL_INTERVAL = 0.1
 
 
@@ -39,11 +39,11 @@ class Trainer(PPOTrainerSync):
 
     def fit(self, agent_loop_manager: Any) -> None:
         super().fit(agent_loop_manager)
-        self.logger.finish()  # verl leaves it to __del__, which a Ray actor that is ended may never run
+        self.logger.finish()  # verl leaves it to __del__, which a killed Ray actor may never run
 
     def on_train_begin(self) -> None:
         super().on_train_begin()
-        # fit() has already moved on to the step it will train next.
+        # fit() has already advanced global_steps to the step it will train next.
         metrics = MetricsFile(Path(os.environ["VCORE_METRICS"]), self.total_training_steps, self.global_steps - 1)
         add_metrics_file(self.logger.logger, metrics)
 
@@ -60,7 +60,7 @@ class Trainer(PPOTrainerSync):
         rewards = self._reward_rows(batch)
         rates = status_rates(rewards)
         metrics |= {f"reward/{name}": rate for name, rate in rates.items()}
-        # Seconds from call to verdict, and several answers are judged at once.
+        # Can exceed 1: sums the seconds from call to verdict, and several answers are judged at once.
         metrics["reward/share_of_step"] = sum(row["reward_seconds"] for row in rewards) / timing_raw["step"]
         for warning in warnings_for(rates):
             logger.warning("step %d: %s", global_steps, warning)
@@ -69,7 +69,7 @@ class Trainer(PPOTrainerSync):
     def _reward_rows(batch) -> list[dict[str, Any]]:
         """What `reward/custom_reward_function.py` returned for each response of the batch.
 
-        verl averages it in validation alone (trainer_base.py:1128); it is read as the replay buffer reads it there.
+        verl averages it only in validation (trainer_base.py:1128); this reads it as the replay buffer does there.
         """
         keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
         fields = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=["extra_fields"])

@@ -87,7 +87,7 @@ def test_an_edited_objective_is_asked_about_and_nothing_starts(project):
         assert ended.stderr.splitlines() == [
             "error: code has changed since these results were made:",
             "  sft (runs/tiny/dft/seed0/sft): vcore_verl/objectives/dft.py changed",
-            "add --rerun to run these stages again, or --keep to keep their results, recorded as made by other code",
+            "add --rerun to rerun these stages, or --keep to keep their results, recorded as made by other code",
         ]
     shown = called(project, "--dry-run")
     assert shown.returncode == 0
@@ -101,7 +101,7 @@ def test_kept_results_are_not_asked_about_again_until_the_code_changes_again(pro
     made_by = record(project)["code"]
     assert "kept: vcore_verl/objectives/dft.py changed" in called(project, "--keep").stdout
     assert record(project)["made_by"] == made_by != record(project)["code"]
-    assert "sft: skipped: done before by other code in" in called(project).stdout
+    assert "sft: skipped: already done by other code in" in called(project).stdout
     edit(project / "vcore_verl/objectives/dft.py", "-2 *", "-3 *")
     assert called(project).returncode == 2
     called(project, "--keep")
@@ -119,7 +119,7 @@ def test_rerun_runs_the_stage_again_and_keeps_the_former_result_aside(project):
     assert "sft: supervised fine-tuning with dft (vcore_verl/objectives/dft.py changed)" in ended.stdout
     assert (project / "runs/tiny/dft/seed0/stale/sft-1/result").is_file()
     assert "made_by" not in record(project)
-    assert called(project).stdout.count("skipped: done before in") == 3
+    assert called(project).stdout.count("skipped: already done in") == 3
 
 
 @pytest.mark.slow
@@ -128,7 +128,7 @@ def test_words_about_the_code_and_other_objectives_are_not_asked_about(project):
     edit(project / "vcore_verl/objectives/dft.py", "@register", "# a comment\n@register")
     edit(project / "vcore_verl/objectives/vcore.py", "_BISECTIONS = 60", "_BISECTIONS = 61")
     edit(project / "vcore_verl/objectives/sft.py", "ones_like", "zeros_like")
-    assert called(project).stdout.count("skipped: done before in") == 3
+    assert called(project).stdout.count("skipped: already done in") == 3
     edit(project / "vcore_verl/objectives/packed.py", "return", "return 0 or")
     assert "vcore_verl/objectives/packed.py changed" in called(project).stderr
 

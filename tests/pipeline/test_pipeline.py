@@ -99,7 +99,7 @@ def actions(*overrides: str, build=three_stages) -> list[str]:
 def test_the_second_call_skips_every_stage_with_a_line_each(here):
     assert ran(run()) == ["base", "sft", "rl"]
     lines = run()
-    assert [line.split(": done before in")[0] for line in lines] == [
+    assert [line.split(": already done in")[0] for line in lines] == [
         "[1/3] base: skipped",
         "[2/3] sft: skipped",
         "[3/3] rl: skipped",
@@ -142,7 +142,7 @@ def test_a_stage_that_comes_out_the_same_leaves_those_after_it(here):
 def test_a_former_result_is_kept_aside(here):
     run()
     lines = run("sft.steps=41")
-    assert "[2/3] sft: its former result is kept in runs/tiny/vcore/seed0/stale/sft-1" in lines
+    assert "[2/3] sft: its previous result is kept in runs/tiny/vcore/seed0/stale/sft-1" in lines
     run("sft.steps=42")
     kept = Path("runs/tiny/vcore/seed0/stale")
     assert {path.name: (path / "result").read_text() for path in kept.glob("sft-*")} == {"sft-1": "40", "sft-2": "41"}
@@ -189,7 +189,7 @@ def test_a_result_that_was_lost_or_altered_is_made_again(here):
     Path("runs/tiny/vcore/seed0/grpo/rl/result").unlink()
     Path("runs/tiny/vcore/seed0/sft/result").write_text("tampered")
     lines = run()
-    assert "[2/3] sft: sft (its result is not as it was left: result changed)" in lines
+    assert "[2/3] sft: sft (its result was modified: result changed)" in lines
     assert "[3/3] rl: rl (runs/tiny/vcore/seed0/grpo/rl/result is missing)" in lines
 
 
@@ -226,7 +226,7 @@ def test_rl_runs_start_from_one_sft(here):
     run()
     lines = run("rl=dapo")
     assert ran(lines) == ["rl"]
-    assert lines[1].startswith("[2/3] sft: skipped: done before in 0:0")
+    assert lines[1].startswith("[2/3] sft: skipped: already done in 0:0")
     assert ran(run("rl=dapo", "sft.steps=41")) == ["sft", "rl"]
     assert ran(run("sft.steps=41")) == ["rl"]
 
@@ -355,8 +355,8 @@ def test_a_tracker_that_cannot_be_reached_is_a_warning(here):
 
     lines = run(build=tracked)
     assert ran(lines) == ["base"]
-    assert "base: warning: not in the trackers: exit code 1, OSError: no network" in lines[-1]
-    assert "skipped: done before" in run(build=tracked)[0]
+    assert "base: warning: not logged to the trackers: exit code 1, OSError: no network" in lines[-1]
+    assert "skipped: already done" in run(build=tracked)[0]
 
 
 def test_another_benchmark_touches_the_evaluations_alone(here):

@@ -150,11 +150,11 @@ def test_arms_that_differ_in_rl_alone_share_their_sft():
         (["seeds=0,one"], "seeds=0,one: 'one' is not a number"),
         (["inits="], "inits= has an empty entry"),
         (["seeds=0", "seeds=1"], "seeds is given 2 times; write seeds=0,1"),
-        (["init=dft"], "a comparison takes several: inits=dft"),
+        (["init=dft"], "a comparison takes a list: inits=dft"),
         (["inits=none", "rls=none"], "leave nothing to train"),
         (["inits=none", "sft.steps=7"], "sft.steps would be ignored"),
         (["sft.steps=7,"], "'sft.steps=': sft.steps is of the wrong type"),
-        (["data.num_sft=8,16"], "all arms have the same data.num_sft; keys of init, sft and rl can take several"),
+        (["data.num_sft=8,16"], "all arms have the same data.num_sft; only keys of init, sft and rl take several"),
         (["sft.stepz=7"], "did you mean sft.steps?"),
         (["rl.verl.trainer.nnodez=2"], "did you mean rl.verl.trainer.nnodes?"),
     ],
@@ -182,8 +182,8 @@ def test_finished_arms_are_skipped_with_a_line_each(here):
     assert "left for 1 of the arms" in lines[2]
     lines, _, _ = run(*words)
     assert [line.rpartition(" ")[0] for line in lines] == [
-        "arm 1/2 sft-grpo seed 0: done before in",
-        "arm 2/2 dft-grpo seed 0: done before in",
+        "arm 1/2 sft-grpo seed 0: already done in",
+        "arm 2/2 dft-grpo seed 0: already done in",
     ]
 
 
@@ -194,10 +194,10 @@ def test_the_plan_has_the_sft_of_several_arms_once(here):
     print_plan(small("inits=sft,dft", "rls=grpo,dapo"), Console(file=output, width=200))
     assert dict(re.split("  +", line.strip()) for line in output.getvalue().splitlines()) == {
         "arm": "to run",
-        "shared by all": "nothing: done before",
-        "sft-grpo seed 0": "nothing: done before",
+        "shared by all": "nothing: already done",
+        "sft-grpo seed 0": "nothing: already done",
         "dft-grpo seed 0": "sft",
-        "sft-dapo seed 0": "nothing: done before",
+        "sft-dapo seed 0": "nothing: already done",
         "dft-dapo seed 0": "nothing: in an arm above",
     }
 
@@ -220,7 +220,7 @@ def test_an_arm_that_fails_does_not_keep_the_others_from_running(here):
     Path("fail").unlink()
     lines, failed, _ = run(*words)
     assert failed == []
-    assert sum("done before" in line for line in lines) == 2
+    assert sum("already done" in line for line in lines) == 2
 
 
 def test_a_failure_that_says_nothing_is_told_by_how_it_ended(here):
@@ -265,7 +265,7 @@ def test_a_stopped_comparison_names_the_arms_left_and_leaves_no_process(number, 
     Path("slow").unlink()
     lines, failed, _ = run(*words)
     assert failed == []
-    assert "done before" in lines[0]
+    assert "already done" in lines[0]
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -1,9 +1,9 @@
-"""The code of this project that computes a result: a hash of each file, by which a change is noticed. Imports no torch.
+"""Hashes of the project files that compute a result, to detect changes. Imports no torch.
 
-Files are parsed, not imported: from a stage's own modules along every import of this project, those inside functions
-too, and along every string that names a module, since child processes and verl's plug-in points are named so. `config`,
-`runs` and `runtime` are left out: they say what was asked, where it lies and who watches it, and what a recipe asks is
-compared key by key. A package's own file counts where it is imported by its name, not for a module in it.
+Files are parsed, not imported. Starting from a stage's own modules, every import of this project is followed, also
+inside functions, and every string that names a module, as child processes and verl's plug-ins are given by name.
+`config`, `runs` and `runtime` are left out: they do not compute results, and recipes are compared key by key. A
+package's `__init__.py` counts if the package itself is imported, not if only a module in it is.
 """
 
 import ast
@@ -17,15 +17,15 @@ from vcore_verl.config.composition import ROOT
 
 PROJECT = ("vcore_verl", "reward")
 LEFT_OUT = ("vcore_verl.config", "vcore_verl.runs", "vcore_verl.runtime")
-COUNTED = "vcore_verl.config.overrides"  # of those: it merges what verl gets
+COUNTED = "vcore_verl.config.overrides"  # the exception: it merges verl's settings
 OBJECTIVES = "vcore_verl.objectives"
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def code_of(*modules: str, objective: str | None = None) -> dict[str, str]:
-    """File -> hash of its syntax tree without docstrings, of `modules` and of all that they import.
+    """File -> hash of its syntax tree without docstrings, for `modules` and everything they import.
 
-    Of the objectives' files those count that register `objective`, and what they import.
+    Of the objectives' files, only the one that registers `objective` and its imports are included.
     """
     files = {item.name: item.file for item in objectives.builtin().values()}
     own = files.get(objective or "")
@@ -44,7 +44,7 @@ def code_of(*modules: str, objective: str | None = None) -> dict[str, str]:
 
 
 def _file(name: str) -> Path | None:
-    """The file of a module; None for other names, and for the root package, which holds nothing but its version."""
+    """The file of a module; None for other names, and for the root package, which only has the version."""
     place = ROOT.joinpath(*name.split("."))
     found = (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file())
     return None if name == PROJECT[0] else next(found, None)
@@ -56,7 +56,7 @@ def _label(path: Path) -> str:
 
 @cache
 def _parsed(path: Path, modified: int) -> tuple[str, frozenset[str]]:
-    """Hash of a file as of its time of modification, and the dotted names of this project in it."""
+    """Hash of a file, and the dotted names of this project in it; `modified` (ns) is part of the cache key."""
     tree = ast.parse(path.read_bytes())
     names: set[str] = set()
     for node in ast.walk(tree):

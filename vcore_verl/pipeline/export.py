@@ -1,13 +1,13 @@
-"""Export of a training checkpoint to Hugging Face format, and the proof that the export is what it should be.
+"""Export of a training checkpoint to Hugging Face format, and verification of the export.
 
-verl's own merger rounds to bfloat16 (verl/model_merger/fsdp_model_merger.py:180) and, under LoRA, writes the base
-model; so the shards are joined here, in the float32 they were trained in, and adapters are merged by PEFT. The export
-is float32 regardless of the model's dtype: base weights are bfloat16 values, and half of bfloat16's step exceeds a
-short LoRA training moves most of them, and RL's master weights are float32 (verl/trainer/config/engine/fsdp.yaml:33).
+verl's own merger rounds to bfloat16 (verl/model_merger/fsdp_model_merger.py:180) and, with LoRA, writes the base model.
+So the shards are joined here, in the float32 they were trained in, and PEFT merges adapters. The export is float32
+regardless of the model's dtype: base weights are bfloat16 values, a short LoRA training moves most of them by less than
+half a bfloat16 step, and RL's master weights are float32 (verl/trainer/config/engine/fsdp.yaml:33).
 
     python -m vcore_verl.pipeline.export SHARDS START TARGET DTYPE
 
-SHARDS is the directory of a verl checkpoint that holds model_world_size_*_rank_*.pt; DTYPE is what inference rounds to.
+SHARDS is the directory of a verl checkpoint with model_world_size_*_rank_*.pt; DTYPE is the data type of inference.
 """
 
 import json
@@ -31,13 +31,13 @@ from vcore_verl.runs.model_card import write_card
 
 
 def export(shards: Path, start: Path | str, target: Path, dtype: str) -> None:
-    """Restore the model from `shards` and write it to `target` in float32, whole or not at all.
+    """Restore the model from `shards` and write it to `target` in float32, atomically.
 
-    `start` is the checkpoint that training began from: it gives configuration, tokenizer and generation settings, and
-    the export must differ from it. `dtype` ("float32", "bfloat16") is that of inference: export.json records the share
-    of the training's change that survives rounding to it, beside the share that was written. Raises `ArtefactError`
-    when training changed nothing, and when the files hold less than `LEAST_KEPT` of the change or do not reload to
-    a model that computes what the trained one does.
+    `start` is the checkpoint that training began from: it provides configuration, tokenizer and generation settings,
+    and the export must differ from it. `dtype` ("float32", "bfloat16") is that of inference: export.json records the
+    share of the weight update that was written, and the share that survives rounding to `dtype`. Raises `ArtefactError`
+    if training changed nothing, if the files hold less than `LEAST_KEPT` of the update, or if they do not reload to a
+    model with the trained model's logits.
     """
     tokenizer = AutoTokenizer.from_pretrained(start)
     texts = proof.token_ids(tokenizer)
@@ -57,10 +57,10 @@ def export(shards: Path, start: Path | str, target: Path, dtype: str) -> None:
 def _write(
     shards: Path, start: Path | str, folder: Path, tokenizer: Any, texts: list[torch.Tensor], dtype: torch.dtype
 ) -> tuple[proof.Update, torch.Tensor, torch.Tensor]:
-    """Write the trained model to `folder`; what the files keep of the training, and the logits of the trained model,
-    before adapters are merged, and of the starting one.
+    """Write the trained model to `folder`. Returns what the files keep of the weight update, the logits of the trained
+    model before adapters are merged, and the logits of the starting model.
 
-    No more than two models are in memory at a time, none after it.
+    At most two models are in memory at a time, none afterwards.
     """
     model: Any = restore(shards, start)
     trained = proof.logits(model, texts)
@@ -74,7 +74,7 @@ def _write(
 
 
 def require_kept(update: proof.Update, shards: Path, start: Path | str, written: Path) -> None:
-    """Raise `ArtefactError` unless the training changed the weights, and `written` holds them as they were trained."""
+    """Raise `ArtefactError` unless training changed the weights and `written` holds the trained weights."""
     if update.square == 0:
         raise ArtefactError(f"the weights of {shards} are those of {start}: training changed nothing")
     if update.kept < LEAST_KEPT:
@@ -87,11 +87,11 @@ def require_kept(update: proof.Update, shards: Path, start: Path | str, written:
 
 
 def align_end_of_sequence(model: PreTrainedModel, tokenizer: Any) -> None:
-    """Make tokenizer, configuration and generation settings end where training taught the model to.
+    """Set the end-of-sequence token of tokenizer, configuration and generation settings to the trained one.
 
-    That is the token that closes an assistant's turn in the chat template; tokens at which the starting checkpoint
-    stopped stay, after it, and so do its sampling defaults. vLLM stops at the tokenizer's token and at those of the
-    generation settings (vllm/sampling_params.py:649).
+    That is the token that closes an assistant's turn in the chat template. The starting checkpoint's stop tokens are
+    kept after it, and so are its sampling defaults. vLLM stops at the tokenizer's token and at those of the generation
+    settings (vllm/sampling_params.py:649).
     """
     trained = end_of_sequence(tokenizer)
     assert model.generation_config is not None
@@ -103,7 +103,7 @@ def align_end_of_sequence(model: PreTrainedModel, tokenizer: Any) -> None:
 
 
 def restore(shards: Path, start: Path | str) -> PreTrainedModel | PeftModel:
-    """The trained model in float32 for inference, adapters beside the weights that they were trained on."""
+    """The trained model in float32 for inference, adapters not merged."""
     tensors = join_shards(shards)
     model: Any = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
     adapted = sorted({name.split(".lora_A.")[0] for name in tensors if ".lora_A." in name})
@@ -117,8 +117,8 @@ def restore(shards: Path, start: Path | str) -> PreTrainedModel | PeftModel:
 
 
 def _load(model: torch.nn.Module, tensors: dict[str, torch.Tensor], shards: Path) -> None:
-    """Load every tensor. Raise `ArtefactError` where one is not finite, and where tied parameters were trained apart:
-    one of them would be lost.
+    """Load every tensor. Raise `ArtefactError` if one is not finite, or if tied parameters have diverged: one of them
+    would be lost.
     """
     if diverged := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
         raise ArtefactError(f"{shards} holds values for {diverged[0]} that are not finite: training diverged")
@@ -131,7 +131,7 @@ def _load(model: torch.nn.Module, tensors: dict[str, torch.Tensor], shards: Path
 def join_shards(directory: Path) -> dict:
     """Name -> full tensor, from the FSDP2 shards that verl saved (utils/checkpoint/fsdp_checkpoint_manager.py:300).
 
-    Shards are DTensors split along dimension 0; what is not a DTensor is the same on every rank.
+    Shards are DTensors split along dimension 0; anything else is the same on every rank.
     """
     paths = sorted(directory.glob("model_world_size_*_rank_*.pt"), key=lambda path: int(path.stem.rsplit("_", 1)[1]))
     if not paths:

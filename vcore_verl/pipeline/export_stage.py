@@ -1,4 +1,4 @@
-"""The export of a checkpoint as a stage: its command, and what is checked of its result. Imports no torch."""
+"""The export of a checkpoint as a stage: its command, and the checks of its result. Imports no torch."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runtime.process import Command
 
 RECORD = "export.json"
-LEAST_KEPT = 0.9  # of the change of the weights by a training
+LEAST_KEPT = 0.9  # share of the weight update
 
 
 def export_command(recipe: Recipe, run: Run, stage: str) -> Command:
@@ -24,7 +24,7 @@ def export_command(recipe: Recipe, run: Run, stage: str) -> Command:
 
 
 def verify_export(target: Path, digests: Digests) -> None:
-    """Raise `ArtefactError` unless the exported files hash as recorded when the export had proved itself."""
+    """Raise `ArtefactError` unless the exported files have the hashes recorded after the export was verified."""
     path = target / RECORD
     if not path.is_file():
         raise ArtefactError(f"{path} is missing: the export did not finish")
@@ -37,17 +37,17 @@ def verify_export(target: Path, digests: Digests) -> None:
 
 
 def export_warnings(target: Path, stage: str, dtype: str) -> list[str]:
-    """One line where inference in `dtype` sees less than `LEAST_KEPT` of what the training changed."""
+    """One line if inference in `dtype` sees less than `LEAST_KEPT` of the weight update."""
     kept = json.loads((target / RECORD).read_text())[seen_by(dtype)]
     if kept >= LEAST_KEPT:
         return []
     return [
-        f"evaluation and rollouts in {dtype} see {kept:.0%} of what {stage.upper()} changed, the rest is lost to "
-        "rounding; the export and RL's float32 master weights keep all of it. Set model.dtype=float32 to compute with "
-        f"all of it, or raise {stage}.learning_rate"
+        f"evaluation and rollouts in {dtype} see {kept:.0%} of what {stage.upper()} changed; rounding loses the rest. "
+        "The export and RL's float32 master weights keep all of it. Set model.dtype=float32 to compute with all of it, "
+        f"or raise {stage}.learning_rate"
     ]
 
 
 def seen_by(dtype: str) -> str:
-    """The record's key for the share of the training that inference in `dtype` sees."""
+    """The record's key for the share of the weight update that inference in `dtype` sees."""
     return f"update_kept_in_{dtype}"

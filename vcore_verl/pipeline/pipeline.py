@@ -1,10 +1,10 @@
-"""Runs the stages of a recipe: skips what is done, resumes what was killed, reruns what a change affects. No torch.
+"""Runs the stages of a recipe: skips finished, resumes killed, and reruns stale ones. Imports no torch.
 
-Stages lie in homes, from what all runs of a recipe share (base model, data) over an SFT run to an RL run that starts
-from it. Runs that share a home make it once and use it at the same time, under a lock.
+Each stage belongs to a home folder: that of the recipe (base model, data), of an SFT run, or of an RL run that starts
+from it. Runs that share a home build it once and use it concurrently, under a lock.
 
-What a stage left behind when it must run again is moved to `stale/<stage>-<n>` in its home, at the moment the stage
-starts, and never deleted: it may be a week of GPU time, and the change that made it stale a slip of the keyboard.
+When a stage has to rerun, its previous result is moved to `stale/<stage>-<n>` in its home as the stage starts, and
+never deleted: it may have taken a week of GPU time, and the change that made it stale may be a typo.
 """
 
 import shutil
@@ -31,14 +31,14 @@ from vcore_verl.runs.migrate import former_runs_line
 from vcore_verl.runtime import process
 from vcore_verl.runtime.progress import duration, shown
 
-MOVING = ("resume", "run", "rerun")  # actions that change what a stage leaves
+MOVING = ("resume", "run", "rerun")  # actions that change a stage's result
 
 
 @dataclass(frozen=True)
 class Step:
-    """What is to happen to a stage, and why.
+    """What to do with a stage, and why.
 
-    `skip`, `resume`, `run` (never ran), `rerun` (its result is stale), `keep` (though code has changed), or `ask`.
+    `action` is `skip`, `resume`, `run` (never ran), `rerun` (stale), `keep` (although code has changed), or `ask`.
     """
 
     stage: Stage
@@ -47,19 +47,19 @@ class Step:
 
 
 class CodeChanged(InputError):
-    """Only the code of results has changed, and whether they still hold is for a person to say."""
+    """Only code has changed since results were made; the user has to decide whether they are still valid."""
 
     def __init__(self, steps: Iterable[Step]) -> None:
         asked = dict.fromkeys(f"  {s.stage.name} ({s.stage.folder}): {s.reason}" for s in steps if s.action == "ask")
         lines = "\n".join(asked)
         super().__init__(
             f"code has changed since these results were made:\n{lines}\n"
-            "add --rerun to run these stages again, or --keep to keep their results, recorded as made by other code"
+            "add --rerun to rerun these stages, or --keep to keep their results, recorded as made by other code"
         )
 
 
 def require_answer(steps: Collection[Step]) -> None:
-    """Raise `CodeChanged` where there is something to ask."""
+    """Raise `CodeChanged` if any step has the action `ask`."""
     if any(step.action == "ask" for step in steps):
         raise CodeChanged(steps)
 
@@ -67,7 +67,7 @@ def require_answer(steps: Collection[Step]) -> None:
 class Pipeline:
     """One run of one recipe, whose `hardware.device` is resolved.
 
-    Raises `RecipeError` where a stage refuses the recipe, `InputError` where its runs have the former layout.
+    Raises `RecipeError` if a stage rejects the recipe, `InputError` if its runs have the old layout.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Pipeline:
         found = stage_list or stages(recipe, self.run_dir, self.digests)
         self.stages = [stage for stage in found if report or stage.name != "report"]
         for stage in self.stages:
-            stage.command()  # each checks the recipe: all mistakes are reported before the first stage runs
+            stage.command()  # checks the recipe, so that errors are reported before the first stage runs
         if line := former_runs_line(self.run_dir.root):
             raise InputError(line)
         self.changed_code = "ask"
@@ -88,9 +88,9 @@ class Pipeline:
         self.log_dirs: dict[Path, Path] = {}
 
     def plan(self, fresh: bool = False, changed_code: str = "ask") -> list[Step]:
-        """What `execute` would do now; changes nothing. A stage after one that runs follows it.
+        """What `execute` would do now; changes nothing. Stages that depend on one that runs are planned to rerun.
 
-        Where only the code of a result has changed, `changed_code` says what follows: "ask", "rerun" or "keep".
+        `changed_code` is the action if only the code of a result has changed: "ask", "rerun" or "keep".
         """
         self.changed_code = changed_code
         self.manifests.clear()
@@ -104,11 +104,11 @@ class Pipeline:
         return steps
 
     def execute(self, fresh: bool = False, changed_code: str = "ask") -> None:
-        """Bring every stage up to date, home after home.
+        """Bring every stage up to date, one home after the other.
 
-        Raises `StageFailed` when a stage fails or leaves a result that does not verify, `Locked` when another process
-        writes the same RL run, and `CodeChanged`, before anything starts, where `plan` has a stage to ask about. A
-        shared home is locked for writing while its stages run, and for reading until the end.
+        Raises `StageFailed` if a stage fails or its result does not verify, `Locked` if another process writes the same
+        RL run, and `CodeChanged`, before anything starts, if `plan` has a stage to ask about. A shared home is locked
+        for writing while its stages run, and for reading until the end.
         """
         require_answer(self.plan(fresh, changed_code))
         homes = dict.fromkeys(stage.home for stage in self.stages)
@@ -123,13 +123,13 @@ class Pipeline:
                     self._share(home, held.enter_context(lock.shared(home / ".lock", waiting)), fresh)
 
     def seconds(self, stage: Stage) -> float:
-        """What `stage` took so far, all attempts together."""
+        """Seconds that `stage` has taken so far, over all attempts."""
         return Manifest(stage.home / MANIFEST).seconds(stage.name)
 
     def _share(self, home: Path, hold: Callable[[int], None], fresh: bool) -> None:
-        """Bring the stages of a shared home up to date, and keep others from changing them while this run lasts."""
+        """Bring the stages of a shared home up to date, and keep other runs from changing them until this run ends."""
         made = False
-        while True:  # flock gives up one kind of hold before it takes the other, so look again after each change
+        while True:  # converting a flock is not atomic (it is released in between), so check again after each
             hold(lock.READ)
             self.manifests.pop(home, None)
             if not fresh and all(self._decide(stage).action == "skip" for stage in self.stages if stage.home == home):
@@ -141,7 +141,7 @@ class Pipeline:
             self._bring_up_to_date(home, fresh)
 
     def _bring_up_to_date(self, home: Path, fresh: bool) -> None:
-        self.manifests.pop(home, None)  # another run may have written it meanwhile
+        self.manifests.pop(home, None)  # another run may have changed it
         stages_here = [stage for stage in self.stages if stage.home == home]
         for stage in stages_here if fresh else ():
             self._manifest(stage).forget(stage.name)
@@ -159,7 +159,7 @@ class Pipeline:
         self._say(stage, f"{stage.purpose} [dim]({step.reason})[/dim]")
         if step.action != "resume" and stage.keep:
             self._put_aside(stage)
-        if stage.home != self.run_dir.report:  # it belongs to no one recipe
+        if stage.home != self.run_dir.report:  # it covers runs with different settings
             save(self.recipe, stage.home / RECIPE)
         manifest.start(stage.name, self._depends(stage), stage.code(), resumed=step.action == "resume")
         seconds = self._run(stage, stage.command())
@@ -176,13 +176,13 @@ class Pipeline:
             self._track(stage, stage.tracking())
 
     def _track(self, stage: Stage, command: process.Command) -> None:
-        """Log a result in the recipe's trackers; an unreachable tracker is only a warning."""
+        """Log a result to the recipe's trackers; an unreachable tracker only gives a warning."""
         log = self._log(stage).with_suffix(".tracking.log")
         try:
             process.run(command, log, 60 * self.recipe.hardware.stall_minutes, lambda line: None)
         except process.StageFailed as error:
             reason = ", ".join(str(error).splitlines())
-            self._say(stage, f"[yellow]warning:[/yellow] not in the trackers: {escape(reason)}")
+            self._say(stage, f"[yellow]warning:[/yellow] not logged to the trackers: {escape(reason)}")
 
     def _decide(self, stage: Stage) -> Step:
         record = self._manifest(stage).stages.get(stage.name)
@@ -198,24 +198,24 @@ class Pipeline:
         if not finished:
             return Step(stage, "resume", "continues where it was stopped")
         made_by = " by other code" if "made_by" in record else ""
-        return Step(stage, "skip", f"done before{made_by} in {duration(record['seconds'])}")
+        return Step(stage, "skip", f"already done{made_by} in {duration(record['seconds'])}")
 
     def _decide_on_code(self, stage: Stage, reason: str, finished: bool) -> Step:
-        """What is made again at no cost is; of anything else a person has to say it."""
+        """Cheap stages (not `keep`) rerun; for the others the user decides."""
         if not stage.keep or self.changed_code == "rerun":
             return Step(stage, "rerun", reason)
         if self.changed_code == "ask":
             return Step(stage, "ask", reason)
-        return Step(stage, "keep", reason) if finished else Step(stage, "resume", f"continues, though {reason}")
+        return Step(stage, "keep", reason) if finished else Step(stage, "resume", f"continues, although {reason}")
 
     def _fault(self, stage: Stage, record: dict[str, Any]) -> str:
-        """What is wrong with a finished stage's result; empty where nothing is."""
+        """What is wrong with a finished stage's result; empty if nothing is."""
         try:
             stage.verify()
         except ArtefactError as error:
             return str(error)
         why = changes(record["artefacts"], self._artefacts(stage))
-        return f"its result is not as it was left: {why}" if why else ""
+        return f"its result was modified: {why}" if why else ""
 
     def _depends(self, stage: Stage) -> dict[str, Any]:
         return dependencies(stage, self.recipe, self.run_dir, self.digests)
@@ -224,7 +224,7 @@ class Pipeline:
         return {path.name: self.digests.of(path) for path in stage.artefacts}
 
     def _run(self, stage: Stage, command: process.Command) -> float:
-        """Run the stage's command; seconds it took. They are recorded even when it fails, as part of what it cost."""
+        """Run the stage's command and return its seconds, which are recorded as cost even if it fails."""
         start = time.monotonic()
         try:
             with shown(self.console, self._title(stage), command) as on_progress:
@@ -243,7 +243,7 @@ class Pipeline:
         return seconds
 
     def _put_aside(self, stage: Stage) -> None:
-        """Move the former result to `stale/`, or copy it there where the stage adds to it."""
+        """Move the previous result to `stale/`, or copy it there if the stage adds to it."""
         paths = [path for path in stage.own or (stage.folder,) if path.exists()]
         if not paths:
             return
@@ -256,19 +256,19 @@ class Pipeline:
                 shutil.copytree(path, place)
             else:
                 path.rename(place)
-        self._say(stage, f"[dim]its former result is kept in {target}[/dim]")
+        self._say(stage, f"[dim]its previous result is kept in {target}[/dim]")
 
     def _adds(self, stage: Stage) -> bool:
-        """Whether nothing has changed since the stage was done but what it `extends`."""
+        """Whether only what the stage `extends` has changed since it was done."""
         record = self._manifest(stage).stages.get(stage.name, {})
         if not stage.extends or record.get("status") != "done" or changed(record.get("code", {}), stage.code()):
             return False
         return not changed(record["depends"], self._depends(stage), without=stage.extends)
 
     def _log(self, stage: Stage) -> Path:
-        """The stage's log in this attempt's directory, which is made when the first stage of the home really starts.
+        """The stage's log in this attempt's directory, which is created when the first stage of the home starts.
 
-        SFT and RL runs hold their own; the logs of what is shared beyond them lie in the run that made it.
+        SFT and RL runs hold their own logs; those of stages shared by the whole recipe are in the run that ran them.
         """
         home = stage.home if stage.home in (self.run_dir.sft_home, self.run_dir.rl_home) else self.run_dir.dir
         if home not in self.log_dirs:

@@ -1,4 +1,4 @@
-"""What an export keeps of a training: a share of the weights' change, and the logits of text."""
+"""What an export keeps of training: its share of the weight update, and the logits of sample texts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from vcore_verl.data import templates
 from vcore_verl.data.rendering import render_prompt
 from vcore_verl.runs.layout import ArtefactError
 
-# Question and response. A few hundred tokens: enough to meet every weight, seconds for a large model on a CPU.
+# Question and response. A few hundred tokens: enough to use every weight, and seconds for a large model on a CPU.
 TEXTS = (
     (
         "A train leaves at 9:40 and travels 126 km at 84 km/h. When does it arrive?",
@@ -25,17 +25,17 @@ TEXTS = (
         "at $x = 3$.\n</think>\n\nSince $f(x) = (x - 3)^2 + 2 \\ge 2$ with equality at $x = 3$, it is $\\boxed{2}$.",
     ),
 )
-BLOCK = 1 << 24  # numbers that are compared at a time: 128 MiB in float64, however large an embedding is
-ALLOWED_ERROR = 0.1  # of the largest change of a logit by training
-FLOAT32_NOISE = 1e-4  # of the largest logit; merging adapters makes 1e-6 in two layers, and more in a deep model
+BLOCK = 1 << 24  # numbers compared at a time: 128 MiB in float64, independent of the embedding's size
+ALLOWED_ERROR = 0.1  # relative to the largest change of a logit by training
+FLOAT32_NOISE = 1e-4  # relative to the largest logit; merging adapters causes 1e-6 in two layers, more in a deep model
 
 
 @dataclass(frozen=True)
 class Update:
-    """The change dW of all weights by a training, and the shares <kept, dW> / <dW, dW> of it that survive.
+    """The update dW of all weights by training, and the shares <kept, dW> / <dW, dW> of it that survive.
 
-    `square` is <dW, dW>. `kept` is what the written files hold of it, `kept_in_dtype` what inference sees in its own
-    data type: the difference of trained and starting weights after both are rounded. `exact` says that the files hold
+    `square` is <dW, dW>. `kept` is the share in the written files, `kept_in_dtype` the share that inference sees in its
+    own data type: the difference of trained and starting weights after rounding both. `exact` is whether the files hold
     the trained weights bit for bit.
     """
 
@@ -54,21 +54,21 @@ def token_ids(tokenizer: Any) -> list[torch.Tensor]:
 
 @torch.no_grad()
 def logits(model: Any, texts: list[torch.Tensor]) -> torch.Tensor:
-    """Logits of all texts one after another: (tokens, vocabulary)."""
+    """Logits of all texts, concatenated: (tokens, vocabulary)."""
     return torch.cat([model(input_ids=ids).logits[0] for ids in texts])
 
 
 def require_logits(found: torch.Tensor, trained: torch.Tensor, before: torch.Tensor) -> None:
-    """Raise `ArtefactError` unless `found` are the logits of the trained model, and not of the one before training.
+    """Raise `ArtefactError` unless `found` are the logits of the trained model, rather than of the one before training.
 
-    All float32 of shape (tokens, vocabulary). One that is not a number is wrong.
+    All are float32 of shape (tokens, vocabulary). NaN counts as wrong.
     """
     tolerance = float(ALLOWED_ERROR * (trained - before).abs().max() + FLOAT32_NOISE * trained.abs().max())
     error = float((found - trained).abs().max())
     if not error <= tolerance:
         raise ArtefactError(
-            f"the exported model computes other logits than the trained one: they differ by {error:.2g}, where "
-            f"{tolerance:.2g} is allowed"
+            f"the exported model computes other logits than the trained one: they differ by {error:.2g}, "
+            f"but at most {tolerance:.2g} is allowed"
         )
 
 
@@ -76,7 +76,7 @@ def require_logits(found: torch.Tensor, trained: torch.Tensor, before: torch.Ten
 def update(trained: torch.nn.Module, start: torch.nn.Module, written: Path, dtype: torch.dtype) -> Update:
     """Compare two float32 models and the safetensors files in `written`, whose tensors are read one at a time.
 
-    `dtype` is that of inference. Shares of no change at all are NaN. Raises `ArtefactError` where a weight was not
+    `dtype` is that of inference. If nothing changed, the shares are NaN. Raises `ArtefactError` if a weight was not
     written.
     """
     files = _files(written)

@@ -1,8 +1,8 @@
 """The stages of a run, in order, and what each depends on. Imports no torch.
 
 A stage is current while nothing it depends on has changed: its recipe keys, the versions of the packages and the code
-that compute it, and the content of its input files. Content, not the fact that an earlier stage ran again: a base model
-that is made again and comes out the same leaves the stages after it as they are.
+that compute it, and the content of its input files. Only content counts: if an earlier stage reruns and its result is
+the same, later stages stay current.
 """
 
 import os
@@ -40,11 +40,11 @@ from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runtime.process import Command
 from vcore_verl.sft.command import sft_command, verify_sft
 
-# verl's own of both trainers.
+# Keys of verl's two trainers.
 LOGGING = ("logger", "project_name", "experiment_name", "log_val_generations", "profile_interval")
 CHECKPOINTS = ("save_freq", "test_freq", "max_ckpt_to_keep", "max_actor_ckpt_to_keep", "max_critic_ckpt_to_keep")
 FILES = ("rollout_data_dir", "validation_data_dir")
-# They change where and how often, not what; the family is a fact about the model's path.
+# Keys that affect placement or frequency, not results; `model.family` is implied by `model.path`.
 IMMATERIAL = {
     "model.family",
     "hardware.stall_minutes",
@@ -57,7 +57,7 @@ IMMATERIAL = {
 }
 PACKAGE = ROOT / "vcore_verl"
 TRAINING = ("model", "seed", "hardware")
-# Checkpoints are sharded by rank, so that other ranks cannot resume from one; of a finished training it is a fact.
+# Checkpoints are sharded by rank, so training cannot resume with another number of ranks; once done, it is irrelevant.
 UNTIL_FINISHED = {
     "hardware.gpus",
     "hardware.nodes",
@@ -67,14 +67,13 @@ UNTIL_FINISHED = {
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of the pipeline. It writes into `folder` alone, or only its `own` files there; `artefacts` in it are
-    hashed when it is done. A change of what it `extends` adds to its result, which stays in place for that.
+    """One step of the pipeline. It writes only into `folder`, or only its `own` files there; `artefacts` in it are
+    hashed when it is done. If only what it `extends` changes, it adds to its result, which stays in place.
 
-    `keys` are recipe keys or sections; `code` are this project's files and their hashes, as `code.code_of` finds them;
-    `inputs` may hold wildcards; `after` names the stages that make the inputs.
-    `verify` raises `ArtefactError` unless the result is whole; `warnings` says what is whole but dubious, and
-    `tracking` logs what is done, which may fail. The record lies in `home`, and all runs below it share the result. The
-    former result of a stage that has nothing to `keep` is overwritten.
+    `keys` are recipe keys or sections; `code` returns the hashes of `code.code_of`; `inputs` may contain wildcards;
+    `after` names the stages that make the inputs. `verify` raises `ArtefactError` unless the result is complete;
+    `warnings` reports valid but suspicious results; `tracking` logs the result, which may fail. The record is in
+    `home`, and all runs below it share the result. With `keep=False` the previous result is overwritten.
     """
 
     name: str
@@ -97,7 +96,7 @@ class Stage:
 
 
 def stages(recipe: Recipe, run: Run, digests: Digests | None = None) -> list[Stage]:
-    """The stages that `recipe` asks for; `digests` remembers the hashes of exported checkpoints."""
+    """The stages of `recipe`; `digests` caches the hashes of exported checkpoints."""
     digests = digests or Digests(run.root / ".digests.json")
     return [
         *_shared(recipe, run),
@@ -108,7 +107,7 @@ def stages(recipe: Recipe, run: Run, digests: Digests | None = None) -> list[Sta
 
 
 def dependencies(stage: Stage, recipe: Recipe, run: Run, digests: Digests) -> dict[str, Any]:
-    """Everything the result of `stage` depends on, by readable names."""
+    """Everything that the result of `stage` depends on: readable name -> value or digest."""
     keys = {
         key: value
         for key, value in settings(recipe).items()
@@ -120,7 +119,7 @@ def dependencies(stage: Stage, recipe: Recipe, run: Run, digests: Digests) -> di
 
 
 def input_name(path: Path, run: Run) -> str:
-    """The path relative to the innermost of the run's folders, or, for a file of this project, to the package."""
+    """The path relative to the innermost folder of the run, or to the package for a file of this project."""
     homes = [home for home in (run.rl_home, run.sft_home, PACKAGE) if path.is_relative_to(home)]
     return os.path.relpath(path, homes[0] if homes else run.root)
 
@@ -216,7 +215,7 @@ def _rl(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
 
 
 def _plugin(recipe: Recipe) -> tuple[str, ...]:
-    """What verl loads in every process of a CPU run."""
+    """The module that verl loads in every process of a CPU run."""
     return ("vcore_verl.cpu.plugin",) if recipe.hardware.device == "cpu" else ()
 
 
@@ -237,7 +236,7 @@ def _export(recipe: Recipe, run: Run, stage: str, digests: Digests) -> Stage:
         keys=("model",),
         packages=("torch", "transformers"),
         code=partial(code_of, "vcore_verl.pipeline.export"),
-        inputs=(training / "metrics.jsonl",),  # in place of the checkpoints, which are too large to hash
+        inputs=(training / "metrics.jsonl",),  # instead of the checkpoints, which are too large to hash
         after=(stage,),
     )
 

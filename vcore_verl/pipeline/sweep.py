@@ -1,7 +1,7 @@
 """A sweep: the arms of a recipe - SFT objectives x RL algorithms x training seeds x values of keys - in sequence.
 
-Each arm is a `run` in a separate process. An arm that fails does not keep the others from running, and whatever was
-finished is skipped when the same command is given again. Imports no torch.
+Each arm is a `run` in a separate process. An arm that fails does not stop the others, and the same command given again
+skips whatever has finished. Imports no torch.
 """
 
 import itertools
@@ -28,10 +28,10 @@ from vcore_verl.runtime import guard, hardware, process
 from vcore_verl.runtime.diagnose import cause, tail
 from vcore_verl.runtime.progress import duration
 
-DEFAULTS = {"rls": "grpo", "seeds": "0"}  # and the inits whose objectives say so
-_ERROR = "error: "  # how the command line begins what it says of a failure
+DEFAULTS = {"rls": "grpo", "seeds": "0"}  # and the inits whose objectives are `compared`
+_ERROR = "error: "  # prefix of the command line's error messages
 _VARIANTS = {"variant": False, "rl.variant": True}  # of SFT and of RL
-# Settings of a stage that an arm leaves out.
+# Group -> the choice that skips its stage, and the settings that are then dropped from an arm.
 _IGNORED = {"init": (NONE, ("init.", "sft.", "model.lora.")), "rl": (NONE, ("rl.",))}
 
 
@@ -65,7 +65,7 @@ class Arm:
         return [step for step in self.plan() if step.action != "skip"]
 
     def seconds(self) -> float:
-        """What its SFT and RL, with their evaluations, took so far, all attempts together."""
+        """Seconds that its SFT, RL and their evaluations have taken so far, over all attempts."""
         return sum(self.pipeline.seconds(stage) for stage in self.pipeline.stages if stage.home != self.root)
 
     @property
@@ -74,7 +74,7 @@ class Arm:
 
 
 class Choice(NamedTuple):
-    """An override of an arm; `varied` where other arms have other values of the key."""
+    """An override of an arm; `varied` if the key has different values in different arms."""
 
     key: str
     value: str
@@ -90,20 +90,21 @@ class Failure:
 
 
 def arms(recipe_name: str, words: Sequence[str], console: Console, changed_code: str = "ask") -> list[Arm]:
-    """The arms that `words` ask for: `inits=a,b`, `rls=a,b`, `seeds=0,1`, and overrides for all of them.
+    """The arms given by `words`: `inits=a,b`, `rls=a,b`, `seeds=0,1`, and overrides for all of them.
 
-    One with several values, `sft.learning_rate=1e-3,2e-3`, makes an arm for each, whose variant says which. Arms that
-    differ in keys of RL alone start from the same SFT.
+    An override with several values, `sft.learning_rate=1e-3,2e-3`, makes one arm per value, named by its variant. Arms
+    that differ only in keys of RL start from the same SFT.
 
-    All arms of one seed come before the next seed's, so that a whole comparison is there early. A setting of SFT is not
-    handed to an arm without SFT, nor one of RL to an arm without RL. Raises `RecipeError` where one of them is refused.
+    All arms of one seed come before those of the next, so that a complete comparison is available early. Settings of
+    SFT are dropped from arms without SFT, and those of RL from arms without RL. Raises `RecipeError` if an arm is
+    invalid.
     """
     defaults = {"inits": ",".join(compared_inits(recipe_name)), **DEFAULTS}
     chosen = {name: _values(name, words, default) for name, default in defaults.items()}
     overrides = [word for word in words if word.partition("=")[0] not in defaults]
     for word in overrides:
         if word.partition("=")[0] in ("init", "rl", "seed"):
-            raise RecipeError(f"'{word}' names a single arm; a comparison takes several: {word.replace('=', 's=', 1)}")
+            raise RecipeError(f"'{word}' names a single arm; a comparison takes a list: {word.replace('=', 's=', 1)}")
     for seed in chosen["seeds"]:
         if not seed.isdecimal():
             raise RecipeError(f"seeds={','.join(chosen['seeds'])}: '{seed}' is not a number; write seeds=0,1,2")
@@ -113,7 +114,7 @@ def arms(recipe_name: str, words: Sequence[str], console: Console, changed_code:
         if (init, rl) != (NONE, NONE)
     ]
     if not triples:
-        raise RecipeError("init=none and rl=none together leave nothing to train: name another one")
+        raise RecipeError("init=none and rl=none together leave nothing to train: name another init or rl")
     several = len(set(triples)) > len(chosen["seeds"])
     choices = list(itertools.product(*map(_choices, overrides)))
     argvs = dict.fromkeys(_words(triple, settings, several) for triple in triples for settings in choices)
@@ -121,11 +122,11 @@ def arms(recipe_name: str, words: Sequence[str], console: Console, changed_code:
 
 
 def _choices(word: str) -> list[Choice]:
-    """`key=a,b` is one setting for each value, and anything else one; a list in brackets is one value."""
+    """`key=a,b` gives one choice per value, anything else a single one; a list in brackets is one value."""
     key, _, value = word.partition("=")
     several = "," in value and not set(value) & set("[]{}()'\"")
     if several and not key.startswith(("init.", "sft.", "rl.")):
-        raise RecipeError(f"'{word}': all arms have the same {key}; keys of init, sft and rl can take several values")
+        raise RecipeError(f"'{word}': all arms have the same {key}; only keys of init, sft and rl take several values")
     return [Choice(key, item, several) for item in (value.split(",") if several else [value])]
 
 
@@ -140,8 +141,8 @@ def _values(name: str, words: Sequence[str], default: str) -> list[str]:
 
 
 def _words(triple: tuple[str, str, str], settings: Sequence[Choice], drop_ignored: bool) -> tuple[str, ...]:
-    """The overrides of one arm; the settings that had several values give its SFT, or its RL where they are RL's, a
-    variant, `learning_rate-1e-3`.
+    """The overrides of one arm. Settings with several values name a variant of its SFT, or of its RL if they are RL's:
+    `learning_rate-1e-3`.
     """
     chosen = dict(zip(("init", "rl", "seed"), triple, strict=True))
     ignored = tuple(
@@ -169,26 +170,26 @@ def _arm(recipe_name: str, words: tuple[str, ...], console: Console, changed_cod
 
 
 def print_plan(planned: Sequence[Arm], console: Console) -> None:
-    """What `run_all` would do."""
+    """Print what `run_all` would do."""
     table = Table("arm", "to run", box=None)
     missing = {arm.name: arm.missing() for arm in planned}
     root = planned[0].root
     shared = dict.fromkeys(step.stage.name for steps in missing.values() for step in steps if step.stage.home == root)
-    table.add_row("shared by all", " ".join(shared) or "nothing: done before")
-    planned_folders: set[Path] = set()  # SFT is run by the first of the arms that start from it
+    table.add_row("shared by all", " ".join(shared) or "nothing: already done")
+    planned_folders: set[Path] = set()  # the first of the arms that share an SFT runs it
     for name, steps in missing.items():
         own = [step.stage for step in steps if step.stage.home != root]
         words = [stage.name for stage in own if stage.folder not in planned_folders]
         planned_folders.update(stage.folder for stage in own)
-        table.add_row(name, " ".join(words) or f"nothing: {'in an arm above' if own else 'done before'}")
+        table.add_row(name, " ".join(words) or f"nothing: {'in an arm above' if own else 'already done'}")
     console.print(table)
 
 
 def run_all(planned: Sequence[Arm], console: Console) -> list[Failure]:
-    """Run the arms that are not done, and after the last arm of each seed write the report; the arms that failed.
+    """Run the arms that are not done, write the report after the last arm of each seed, and return the failed arms.
 
-    A `KeyboardInterrupt` ends the running arm in order and is raised again once the arms left have been named. Raises
-    `CodeChanged` before the first arm starts, where that is to be asked of any.
+    On `KeyboardInterrupt`, shut down the running arm, print the remaining arms and raise it again. Raises `CodeChanged`
+    before the first arm starts, if any arm has a stage to ask about.
     """
     missing = {arm.name: arm.missing() for arm in planned}
     require_answer([step for steps in missing.values() for step in steps])
@@ -198,7 +199,7 @@ def run_all(planned: Sequence[Arm], console: Console) -> list[Failure]:
     for number, arm in enumerate(planned, 1):
         say = partial(_say, console, f"arm {number}/{len(planned)} {arm.name}")
         if arm not in left:
-            say(f"done before in {duration(arm.seconds())}")
+            say(f"already done in {duration(arm.seconds())}")
             continue
         say(f"running{_time_left(done, left)}; log: {arm.log}")
         start = time.monotonic()
@@ -220,7 +221,7 @@ def run_all(planned: Sequence[Arm], console: Console) -> list[Failure]:
 
 
 def total_seconds(planned: Sequence[Arm]) -> float:
-    """The time that all arms took; what they share is counted once."""
+    """The total time of all arms; shared stages count once."""
     seconds = {stage.folder: arm.pipeline.seconds(stage) for arm in planned for stage in arm.pipeline.stages}
     return sum(seconds.values())
 
@@ -230,7 +231,7 @@ def _say(console: Console, title: str, markup: str, detail: str = "") -> None:
 
 
 def _time_left(done: Sequence[Arm], left: Sequence[Arm]) -> str:
-    """From what the arms that are done took."""
+    """The estimated remaining time, from the mean of the finished arms; empty if there are none."""
     known = [seconds for arm in done if (seconds := arm.seconds()) > 0]
     if not known:
         return ""
@@ -246,9 +247,9 @@ def _run(arm: Arm, console: Console) -> Failure | None:
 
 
 def _child(argv: list[str], log: Path, on_line: Callable[[str], None]) -> int:
-    """Run `argv` with its output added to `log`; its exit code. `on_line` is called with the last line there is.
+    """Run `argv` with its output appended to `log` and return its exit code; `on_line` gets the last line so far.
 
-    However this process ends, the child is told to end, and does it in order: its own stages are guarded.
+    However this process ends, the child receives SIGTERM and shuts down cleanly: its own stages are guarded.
     """
     with log.open("ab") as output:
         child = subprocess.Popen(
@@ -257,7 +258,7 @@ def _child(argv: list[str], log: Path, on_line: Callable[[str], None]) -> int:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches this process alone
+            start_new_session=True,  # Ctrl-C reaches this process only
             preexec_fn=partial(guard.prctl, guard.PR_SET_PDEATHSIG, signal.SIGTERM),
         )
     try:
@@ -276,14 +277,14 @@ def _last_line(log: Path) -> str:
 
 
 def _reason(log: Path, start: int, code: int) -> str:
-    """What the command said of its failure after byte `start` of its log, or how it ended."""
+    """The command's own error message after byte `start` of its log, or else how it ended."""
     said = log.read_bytes()[start:].decode(errors="replace")
     _, found, message = f"\n{said}".rpartition(f"\n{_ERROR}")
     return message.rstrip() if found else f"{cause(log, code if code > 0 else 128 - code)}\nlog: {log}"
 
 
 def _report_so_far(arm: Arm, console: Console) -> None:
-    """In a separate process: a plot that fails must not end a sweep with hours to go."""
+    """Write the report in a separate process: a failing plot must not end a sweep with hours to go."""
     root = arm.root
     log = root / "report.log"
     with console.status("report"):

@@ -1,4 +1,4 @@
-"""The results of a finished evaluation for the recipe's trackers, in a separate process: verl imports torch.
+"""Logs the results of a finished evaluation to the recipe's trackers, in a separate process: verl imports torch.
 
 python -m vcore_verl.pipeline.tracking RECIPE.yaml FOLDER
 """
@@ -17,20 +17,20 @@ from vcore_verl.runtime.process import Command
 
 
 def tracking_command(recipe: Recipe, run: Run, folder: Path) -> Command:
-    """Log the evaluation in `folder`."""
+    """The command that logs the evaluation in `folder`."""
     asked = folder / "tracking.yaml"  # the recipe.yaml of a run is written when its own stages begin
     return Command(
         argv=[sys.executable, "-m", "vcore_verl.pipeline.tracking", str(asked), str(folder)],
         files={asked: to_yaml(recipe)},
         env=device_environment(recipe.hardware.device) | environment(recipe, run, folder),
-        progress=folder / "tracking.jsonl",  # never written: seconds at most
+        progress=folder / "tracking.jsonl",  # never written: takes seconds at most
         total=1,
         unit="evaluation",
     )
 
 
 def evaluation_metrics(results: dict[str, Any]) -> dict[str, float]:
-    """Flat names of what results.json says, without characters that some trackers refuse."""
+    """The metrics in results.json under flat names, without characters that some trackers reject."""
     metrics = {}
     for name, summary in results["datasets"].items():
         prefix = f"evaluation/{results['stage']}/{name}"
@@ -48,7 +48,7 @@ def main(recipe_file: Path, folder: Path) -> None:
     recipe = read(recipe_file)
     results = json.loads((folder / RESULTS).read_text())
     trained = {"base": 0, "pre_rl": recipe.sft.steps, "post_rl": recipe.rl.steps}
-    config = settings(recipe) | {"trainer": {}}  # verl looks for a proxy in it
+    config = settings(recipe) | {"trainer": {}}  # verl looks for a proxy there
     trackers = open_trackers(recipe.name, run_name(recipe, results["stage"]), recipe.tracking, config)
     trackers.log(evaluation_metrics(results), trained[results["stage"]])
     trackers.finish()

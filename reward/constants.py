@@ -1,9 +1,9 @@
-r"""Whether two constants are equal, by their digits.
+r"""Numerical test of whether two constants are equal.
 
-Numbers made of integers by + - * / and roots are either equal or further apart than a bound that follows from how they
-are written (Burnikel, Funke, Mehlhorn, Schirra, Schmitt: A separation bound for real algebraic expressions,
-Algorithmica 55, 2009). So with enough digits their equality is proved. For pi, e, logarithms and angles no bound is
-known: they count as equal where they agree to many more digits than they are written with.
+Numbers made of integers by + - * / and roots are either equal or differ by more than a bound that follows from their
+expressions (Burnikel, Funke, Mehlhorn, Schirra, Schmitt: A separation bound for real algebraic expressions,
+Algorithmica 55, 2009), so enough digits prove them equal. For pi, e, logarithms and angles no such bound is known: they
+count as equal if they agree to many more digits than they are written with.
 """
 
 import math
@@ -33,15 +33,15 @@ _Number = Any  # mpf or mpc
 
 
 class _TooLarge(Exception):
-    """Beyond the sizes above."""
+    """A number exceeds the limits above."""
 
 
 class _Undefined(Exception):
-    """There is no value, or no way to compute it."""
+    """The value does not exist or cannot be computed."""
 
 
 class _Constant(NamedTuple):
-    """A value and its bound in the article: u = 2^upper, l = 2^lower."""
+    """A value and the paper's u = 2^upper and l = 2^lower for its bound."""
 
     value: _Number
     upper: float
@@ -49,7 +49,7 @@ class _Constant(NamedTuple):
 
 
 def equal_constants(gold: Expr, answer: Expr) -> bool | None:
-    """Whether two expressions without free symbols are equal; None where digits cannot tell."""
+    """Whether two expressions without free symbols are equal; None if digits cannot decide."""
     try:
         first = _Difference(gold, answer, _FIRST_BITS)
         if not first.bounded:
@@ -70,8 +70,8 @@ class _Difference:
 
     Attributes:
         value: the difference.
-        lost_bits: how many of the bits rounding may have spoilt, judged by the largest and the smallest number met.
-        bounded: False if a part was left to sympy, of whose error nothing is known.
+        lost_bits: bits that rounding may have made wrong, from the largest and smallest intermediate values.
+        bounded: False if sympy evaluated a part, whose error is unknown.
     """
 
     def __init__(self, gold: Expr, answer: Expr, bits: int):
@@ -84,7 +84,7 @@ class _Difference:
             self.value, self._upper, self._lower = _sum(self._compute(gold), right._replace(value=-right.value))
 
     def required_bits(self) -> int:
-        """Below 2^-bits the difference is 0."""
+        """The number of bits such that a difference below 2^-bits is 0."""
         if self._algebraic:
             proof = self._lower + (math.prod(self._roots.values()) - 1) * self._upper
             if proof <= _MAX_BITS:
@@ -184,7 +184,7 @@ class _Difference:
         self.bounded = False
         for arg in expr.args:
             if isinstance(arg, Expr) and not arg.free_symbols:
-                self._compute(arg)  # sympy's own evaluation knows no bounds
+                self._compute(arg)  # raises on sizes that sympy's own evaluation would not limit
         value = expr.evalf(_SYMPY_DIGITS)
         if not all(part.is_Number and part.is_finite for part in value.as_real_imag()):
             raise _Undefined
@@ -192,7 +192,7 @@ class _Difference:
 
 
 def _exact(expr: Expr) -> Fraction | None:
-    """The value of a short rational number, as exponents are."""
+    """The value of a short rational expression, such as an exponent; None for anything else."""
     match expr:
         case sympy.Rational():
             return Fraction(expr.p, expr.q)
@@ -231,7 +231,7 @@ def _root(base: _Constant, degree: int) -> _Constant:
 
 
 def _transcendental(value: _Number, *args: _Constant) -> _Constant:
-    """What is enormous or tiny, or is made of such, asks for more digits."""
+    """A constant whose bound grows with its magnitude and its arguments': very large or small ones need more digits."""
     if not mpmath.isfinite(value):
         raise _Undefined
     return _Constant(value, sum(arg.upper + arg.lower for arg in args) + _magnitude(value), 0)

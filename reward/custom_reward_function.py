@@ -1,8 +1,8 @@
 """The file for verl's `reward.custom_reward_function.path`.
 
-verl executes the file again by its path, so it holds no state. What it adds to the score is numeric: in validation verl
-averages the numbers of `reward_extra_info` and skips text (verl 0.9.1 trainer/ppo/metric_utils.py:1004-1008), and it
-wants the same keys in every row (experimental/agent_loop/agent_loop.py:1107-1111).
+verl executes the file again by its path, so it holds no state. It adds only numbers to the score: in validation verl
+averages the numbers in `reward_extra_info` and skips text (verl 0.9.1 trainer/ppo/metric_utils.py:1004-1008). verl
+requires the same keys in every row (experimental/agent_loop/agent_loop.py:1107-1111).
 """
 
 from typing import Any

@@ -1,10 +1,10 @@
-"""Where the answer is in a response: the last complete box and the boxes that belong to it, or a GSM8K line."""
+"""Finds the answer in a response: the last complete box and the boxes that belong to it, or a GSM8K line."""
 
 import re
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-MAX_ANSWER_CHARS = 1_000  # no final answer is longer; parsers are superlinear
+MAX_ANSWER_CHARS = 1_000  # longer than any final answer; parsers take superlinear time
 
 AnswerStyle = Literal["boxed", "numeral", "gsm8k", "choice"]
 
@@ -28,17 +28,17 @@ _STYLES: tuple[tuple[str, AnswerStyle], ...] = (
 def answer_style(data_source: str) -> AnswerStyle:
     """How answers of a data source are written; `boxed` unless its name contains one of the known names.
 
-    `numeral` is `boxed` with an answer that must be a written number: where the task is to compute, `3+4` is the
-    question and not the answer. (`gpqa` covers SuperGPQA.)
+    `numeral` is `boxed` with an answer that must be a written number: if the task is arithmetic, `3+4` is the question,
+    not the answer. (`gpqa` covers SuperGPQA.)
     """
     name = data_source.lower()
     return next((style for part, style in _STYLES if part in name), "boxed")
 
 
 def extract_answer(response: str, style: AnswerStyle = "boxed") -> str | None:
-    r"""The text of the final answer, or None when the response has none (or was cut off while writing it).
+    r"""The text of the final answer, or None if the response has none (or was cut off inside it).
 
-    The content of the last box; or `\boxed{1}, \boxed{2}` verbatim, where only connectives are between boxes.
+    The content of the last box; or `\boxed{1}, \boxed{2}` verbatim, if only connectives separate the boxes.
     """
     begin = _answer_part(response)
     if style == "gsm8k":
@@ -56,16 +56,16 @@ def extract_answer(response: str, style: AnswerStyle = "boxed") -> str | None:
 
 
 def answer_span(response: str) -> tuple[int, int] | None:
-    """The characters [start, end) of the last boxed answer; None where `extract_answer` finds no box."""
+    """The characters [start, end) of the last boxed answer; None if `extract_answer` finds no box."""
     return last_box(response, _answer_part(response))
 
 
 def last_box(text: str, begin: int = 0) -> tuple[int, int] | None:
-    r"""The characters [start, end) of the content, spaces around it left out, of the last `\boxed{...}` after `begin`;
-    the outermost one where boxes are nested.
+    r"""The characters [start, end) of the stripped content of the last `\boxed{...}` after `begin`; of nested
+    boxes, the outermost counts.
 
-    None when there is no box, when the last one opened is never closed (the response was cut off inside it) or when
-    it is empty. One pass over the text at any nesting.
+    None if there is no box, if the last one opened is never closed (the response was cut off inside it), or if it is
+    empty. One pass over the text at any nesting depth.
     """
     return _content(text, _boxes(text, begin))
 
@@ -96,7 +96,7 @@ class _Box(NamedTuple):
 
 
 def _boxes(text: str, begin: int = 0) -> list[_Box]:
-    """The complete boxes after `begin`, the outermost where they are nested; none if the last one is never closed."""
+    """The complete, outermost boxes after `begin`; none if the last one opened is never closed."""
     open_braces: list[tuple[int, int] | None] = []  # (before, start) of a box, None for any other brace
     last_opened = last_closed = -1
     boxes: list[_Box] = []
@@ -124,7 +124,7 @@ def _content(text: str, boxes: list[_Box]) -> tuple[int, int] | None:
 
 
 def _last_together(text: str, boxes: list[_Box]) -> list[_Box]:
-    """The last box and those before it from which only connectives separate it."""
+    """The last box, and the boxes before it that only connectives separate from it."""
     first = max(0, len(boxes) - 1)
     while first > 0:
         gap_start, gap_end = boxes[first - 1].after, boxes[first].before
@@ -136,7 +136,7 @@ def _last_together(text: str, boxes: list[_Box]) -> list[_Box]:
 
 
 def _answer_part(response: str) -> int:
-    """Where what follows the last `</think>` begins; the response's end when the thinking was never closed."""
+    """Start of the text after the last `</think>`; the end of the response if the thinking was never closed."""
     before, closed, _ = response.rpartition("</think>")
     if closed:
         return len(before) + len(closed)

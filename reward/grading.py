@@ -1,6 +1,6 @@
-"""Is this answer the accepted one? Shapes, notation and exact arithmetic here; algebra is the caller's to supply.
+"""Compares an answer with the accepted one by shape, notation and exact arithmetic; the caller supplies algebra.
 
-Verdicts have three values: True, False, and None for "only algebra can tell".
+Verdicts have three values: True, False, and None for "needs algebra".
 """
 
 import re
@@ -20,7 +20,7 @@ Verdict = bool | None
 
 
 class Algebra(Protocol):
-    """What is asked about LaTeX expressions that exact arithmetic does not settle."""
+    """Questions about LaTeX expressions that exact arithmetic cannot decide."""
 
     def equal(self, gold: str, answer: str) -> Verdict:
         """Whether two expressions are equal."""
@@ -30,7 +30,7 @@ class Algebra(Protocol):
 
 
 class NoAlgebra:
-    """Knows nothing: what is left undecided goes to a worker process."""
+    """Decides nothing: undecided answers go to a worker process."""
 
     def equal(self, gold: str, answer: str) -> Verdict:
         return None
@@ -45,7 +45,7 @@ _NO_ALGEBRA = NoAlgebra()
 def grade(gold: str, answer: str, algebra: Algebra = _NO_ALGEBRA) -> Verdict:
     """Whether the answer equals the accepted one. Raises `reward.structure.Unreadable`.
 
-    Several boxes are one answer together, or the same answer over and over.
+    Several boxes are either one answer together, or the same answer repeated.
     """
     gold, _ = unboxed(gold)
     together, boxes = unboxed(answer)
@@ -114,7 +114,7 @@ def _same(gold: Answer, answer: Answer, algebra: Algebra) -> Verdict:
 
 
 def _alone(answer: Answer) -> Answer:
-    """The solution set of one solution is that solution."""
+    """A set with one solution becomes that solution."""
     only = answer.parts[0] if answer.kind == "set" and len(answer.parts) == 1 else answer
     return answer if only.kind == "set" else only
 
@@ -130,7 +130,7 @@ def _same_assignment(gold: Answer, answer: Answer, algebra: Algebra) -> Verdict:
 
 
 def _same_named(gold: Answer, answer: Answer, algebra: Algebra) -> Verdict:
-    """Several named values: each equal to the other side's of that name, or in its place where those have no names."""
+    """Compare several named values by name, or by position if the other side has no names."""
     if gold.named and answer.named:
         return _same_in_any_order(gold.parts, answer.parts, algebra)
     return _same_in_order(gold.parts, answer.parts, algebra)
@@ -199,7 +199,7 @@ def _same_in_any_order(golds: tuple[Answer, ...], answers: tuple[Answer, ...], a
     remaining = list(answers)
     verdict: Verdict = True
     for gold in golds:
-        # Of several named values none may be taken for another: `x=1, y=2` is not `1, 2`.
+        # Named values only match named values: `x=1, y=2` is not `1, 2`.
         verdicts = [
             False if (gold.kind == "assignment") != (other.kind == "assignment") else _same(gold, other, algebra)
             for other in remaining

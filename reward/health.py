@@ -1,11 +1,11 @@
-"""How often verification failed rather than judged, and a warning when that is too often."""
+"""How often verification itself failed, and warnings if it fails too often."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
 STATUSES = ("correct", "wrong", "no_answer", "parse_error", "timeout")
 
-# Above these shares of all answers the reward no longer measures mathematics: see README.md, "Counts and warnings".
+# Above these shares of all answers the reward no longer measures correctness: see README.md, "Counts and warnings".
 WARNING_RATES = {"timeout": 0.02, "parse_error": 0.2}
 
 
@@ -16,7 +16,7 @@ def status_rates(rows: Iterable[Mapping]) -> dict[str, float]:
         rows: results of `compute_score` or verl's `reward_extra_info` dicts.
 
     Returns:
-        `{"status/<status>": share, ..., "workers_replaced": per row}` for whatever is in the rows; {} for none.
+        `{"status/<status>": share, ..., "workers_replaced": per row}`; {} for no rows.
     """
     rows = list(rows)
     if not rows:
@@ -29,8 +29,8 @@ def status_rates(rows: Iterable[Mapping]) -> dict[str, float]:
 def warnings_for(rates: Mapping[str, float]) -> list[str]:
     """One line for each rate above its limit."""
     return [
-        f"reward: {rates[f'status/{status}']:.1%} of the answers ended as {status} (limit {limit:.0%}); they score 0"
-        " whatever they say. Look at `extracted` of these rows."
+        f"reward: {rates[f'status/{status}']:.1%} of the answers ended as {status} (limit {limit:.0%}) and scored 0"
+        " even if correct. Look at `extracted` of these rows."
         for status, limit in WARNING_RATES.items()
         if rates.get(f"status/{status}", 0.0) > limit
     ]

@@ -1,4 +1,4 @@
-"""One spelling for the many ways to write the same LaTeX. Changes notation only, never the value."""
+"""Rewrites LaTeX in one canonical spelling. Changes only the notation, never the value."""
 
 import re
 import unicodedata
@@ -64,7 +64,7 @@ _RULES = [
 
 
 def clean(answer: str) -> str:
-    """The answer in one spelling: ASCII digits and signs, plain fractions, no math delimiters, spacing or fonts."""
+    """The answer in canonical spelling: ASCII digits and signs, plain fractions; no delimiters, spacing or fonts."""
     text = _to_ascii(answer)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
@@ -72,7 +72,7 @@ def clean(answer: str) -> str:
 
 
 def compact(text: str) -> str:
-    """A cleaned answer as a key for comparison: without spaces (but `1, 234` is not `1,234`), `x^{2}` as `x^2`."""
+    """A cleaned answer as a comparison key: without spaces (but `1, 234` is not `1,234`), `x^{2}` as `x^2`."""
     text = re.sub(r"(?<![a-zA-Z0-9,]) | (?![a-zA-Z0-9])|(?<=,) (?!\d)", "", text)
     return re.sub(r"(?<=[\^_])\{(\w)\}", r"\1", text)
 

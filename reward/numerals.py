@@ -1,14 +1,14 @@
-r"""Exact rational arithmetic on short LaTeX, without sympy: the path nearly every answer takes.
+r"""Exact rational arithmetic on short LaTeX, without sympy, which decides nearly every answer.
 
 `parse_numeral` reads a written number (`-1{,}234.50`, `\frac{3}{4}`, `2\frac{1}{2}`, `1.5\times10^{3}`);
-`evaluate` also carries out `+ - * / ^` on them. Both expect the output of `reward.normalise.clean` and return None
-for anything they do not wholly understand; nothing is rounded.
+`evaluate` also applies `+ - * / ^` to them. Both expect the output of `reward.normalise.clean` and return None for
+anything they cannot fully parse; nothing is rounded.
 """
 
 import re
 from fractions import Fraction
 
-_MAX_BITS = 20_000  # results are exact integers: a bound on their size bounds time and memory
+_MAX_BITS = 20_000  # limits the time and memory of exact results
 _INTEGER = r"\d{1,3}(?:,\d{3})+|\d{1,3}(?:[ ]\d{3})+|\d+"
 _NUMERAL = re.compile(
     rf"""(?P<sign>[+-]?)\s*(?:
@@ -23,7 +23,7 @@ _NUMERAL = re.compile(
     )""",
     re.VERBOSE,
 )
-_GROUPED = re.compile(r"0[\d ,]*[ ,]")  # 0,123 is no thousands notation
+_GROUPED = re.compile(r"0[\d ,]*[ ,]")  # 0,123 has no thousands separator
 
 
 def parse_numeral(text: str) -> Fraction | None:
@@ -72,7 +72,7 @@ _SPELLING = {r"\times": "*", r"\cdot": "*", r"\ast": "*", r"\div": "/", r"\frac"
 def evaluate(text: str) -> Fraction | None:
     """The exact value of an arithmetic expression in integers and decimals; None for anything else.
 
-    Also None where the value is undefined (division by zero) or would exceed 20 000 bits.
+    Also None if the value is undefined (division by zero) or would exceed 20,000 bits.
     """
     if (value := parse_numeral(text)) is not None:
         return value
@@ -101,7 +101,7 @@ class _NotArithmetic(Exception):
 
 
 class _Arithmetic:
-    """Recursive descent: sum > product > power > atom. Adjacent factors are never multiplied: `3 4` is no number."""
+    """Recursive descent: sum > product > power > atom. Adjacent factors are not multiplied: `3 4` is rejected."""
 
     def __init__(self, tokens: list[str | Fraction]):
         self._tokens = tokens

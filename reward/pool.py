@@ -1,7 +1,7 @@
 """Worker processes that can be killed: a deadline counted from dispatch, a memory limit, replacement.
 
-Why not `concurrent.futures.ProcessPoolExecutor`: one killed child breaks it for good, its timeouts include the wait in
-its queue, a child stuck in C code keeps its slot forever, and `spawn` imports the host's `__main__` again (in a Ray
+Why not `concurrent.futures.ProcessPoolExecutor`: one killed child breaks it permanently, its timeouts include the time
+in its queue, a child stuck in C code keeps its slot forever, and `spawn` re-imports the host's `__main__` (in a Ray
 worker: Ray's).
 """
 
@@ -22,13 +22,13 @@ from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
 _START_LIMIT_S = 120.0  # importing sympy takes 1 s here, much longer on a network file system
-_MAX_ATTEMPTS = 10  # for one question whose workers die (not: exceed the deadline)
-_MAX_STARTS = 20  # in a row that fail
+_MAX_ATTEMPTS = 10  # for one question whose workers die (rather than exceed the deadline)
+_MAX_STARTS = 20  # consecutive failed starts
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one question. `replaced` counts the workers killed or lost on the way."""
+    """The result of one question. `replaced` counts the workers killed or lost meanwhile."""
 
     status: str
     replaced: int
@@ -39,7 +39,7 @@ class _ProcessDied(Exception):
 
 
 class _Template:
-    """The process that has sympy imported and forks the workers (`reward.worker`)."""
+    """The fork server: it has sympy imported and forks the workers (`reward.worker`)."""
 
     def __init__(self, memory_bytes: int):
         self._control, far_end = Pipe()
@@ -84,7 +84,7 @@ class _Template:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
-        with self._lock:  # whoever waits for a reply has found the end: a closed descriptor's number is soon another's
+        with self._lock:  # close only after a pending reader has returned: the file descriptor may be reused
             self._control.close()
 
 
@@ -95,12 +95,12 @@ class _Worker:
         self.pid = pid
 
     def ask(self, question: dict, budget_s: float) -> dict | None:
-        """The reply, or None when there was none within the budget."""
+        """The reply, or None if there was none within the budget."""
         _send(self._questions, question | {"budget_s": budget_s})
         return _receive(self._questions, budget_s)
 
     def lost(self) -> bool:
-        """Whether it ended while idle: it never speaks first, so what there is to read is the end."""
+        """Whether it ended while idle: it only sends replies, so readable input means end of file."""
         return self._questions.poll()
 
     def kill(self) -> None:
@@ -110,13 +110,13 @@ class _Worker:
 
 
 class WorkerPool:
-    """Up to `size` workers, started when first needed. Safe to call from any number of threads.
+    """Up to `size` workers, started on demand. Thread-safe.
 
-    A caller waits in `ask` until it may have a worker, so nothing queues inside the pool. After a fork the child must
-    not use its parent's pool.
+    Callers wait in `ask` until a worker is available, so nothing queues inside the pool. A forked child must not use
+    its parent's pool.
 
     Args:
-        size: the most workers alive at a time.
+        size: maximum number of workers alive at a time.
         memory_bytes: address space of a worker (RLIMIT_AS; Linux).
     """
 
@@ -129,15 +129,15 @@ class WorkerPool:
         self._idle: list[_Worker] = []
         self._template: _Template | None = None
         self._lock = threading.Lock()
-        # PR_SET_PDEATHSIG fires when the THREAD that started the child ends (prctl(2)): start it from one that lives as
-        # long as the process, never from a caller's thread.
+        # PR_SET_PDEATHSIG fires when the THREAD that started the child ends (prctl(2)): start it from a thread that
+        # lives as long as the process, never from a caller's thread.
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reward-worker-starter")
 
     def ask(self, question: dict, deadline_s: float) -> Outcome:
-        """The verdict of a worker; status `timeout` when it took longer than `deadline_s` or too much memory.
+        """The verdict of a worker; status `timeout` if it took longer than `deadline_s` or too much memory.
 
-        A worker lost for another reason (killed from outside) is replaced and the question asked again with what is
-        left of its time, at most ten times in all.
+        If a worker is lost for another reason (killed from outside), it is replaced and the question retried within the
+        remaining time, at most ten attempts in total.
         """
         replaced = 0
         budget_s = deadline_s
@@ -159,12 +159,12 @@ class WorkerPool:
                     return Outcome("timeout", replaced)
 
     def warm_up(self) -> None:
-        """Start all workers; each has sympy imported and has parsed once."""
+        """Start all workers, each with sympy imported and warmed up."""
         for worker in [self._take() for _ in range(self.size)]:
             self._give_back(worker, 0)
 
     def pids(self) -> list[int]:
-        """Process ids of the workers not at work."""
+        """Process ids of the idle workers."""
         with self._lock:
             return [worker.pid for worker in self._idle]
 
@@ -203,7 +203,7 @@ class WorkerPool:
             self._template = None
 
     def _give_back(self, worker: _Worker, peak_bytes: int) -> None:
-        # Memory is never given back, and what one hard question leaves behind must not stifle the next.
+        # Processes do not return memory, and one hard question must not leave too little for the next.
         if peak_bytes > self._memory_bytes // 2:
             worker.kill()
             return
@@ -212,7 +212,7 @@ class WorkerPool:
 
 
 class _Turns:
-    """A semaphore that serves in order of arrival. With `threading.Semaphore`, busy threads overtake waiting ones."""
+    """A FIFO semaphore. With `threading.Semaphore`, busy threads overtake waiting ones."""
 
     def __init__(self, count: int):
         self._free = count

@@ -1,4 +1,4 @@
-r"""Equations, inequalities and the intervals that they denote."""
+r"""Equations, inequalities and the intervals they denote."""
 
 import re
 from dataclasses import replace
@@ -36,7 +36,7 @@ def read_relation(text: str, parse_part: Parse) -> Answer | None:
     if r"\approx" in operators:  # the exact value precedes the rounded one
         exact = sides[: operators.index(r"\approx") + 1]
         if len(exact) == 1 and exact[0] not in _SYMBOLS_OF_NUMBERS and _IDENTIFIER.fullmatch(compact(exact[0])):
-            return _equation([*exact, sides[1]], text, parse_part)  # but a name is no value
+            return _equation([*exact, sides[1]], text, parse_part)  # the left side is a name, not an exact value
         return parse_part("=".join(exact) if exact != [""] else sides[1])
     if not sides[0] and operators == ["="]:
         return parse_part(sides[1])
@@ -94,7 +94,7 @@ def _inequality(sides: list[str], operators: list[str], parse_part: Parse) -> An
 
 
 def _unscaled(sides: list[str], operators: list[str]) -> tuple[list[str], list[str]]:
-    """`-1 < -2x` as `x < 1/2`: divided by the factor of the variable, turned around where that is negative."""
+    """`-1 < -2x` as `x < 1/2`: divided by the variable's factor, and flipped if that is negative."""
     for index, side in enumerate(sides):
         match = _SCALED.fullmatch(side)
         factor = match and evaluate(f"{match[1]}{match[2] or 1}")
@@ -106,7 +106,7 @@ def _unscaled(sides: list[str], operators: list[str]) -> tuple[list[str], list[s
 
 
 def as_interval(answer: Answer) -> Answer:
-    r"""Read a pair as the open interval it also denotes, and `\mathbb{R}` as the whole line."""
+    r"""Read a pair as an open interval, and `\mathbb{R}` as the whole real line."""
     if answer.kind == "tuple" and len(answer.parts) == 2:
         return interval("(", *answer.parts, ")")
     if answer == opaque(r"\mathbb{R}"):

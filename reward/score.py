@@ -1,4 +1,4 @@
-"""From a response to a score: extract, compare exactly, and only then ask a worker process."""
+"""From a response to a score: extract, compare exactly, and only if undecided ask a worker process."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ class Score(TypedDict):
 
 @dataclass(frozen=True)
 class Scored:
-    """A score and what it took: seconds from call to verdict, worker processes lost or killed on the way."""
+    """A score and its cost: seconds from call to verdict, worker processes lost or killed meanwhile."""
 
     score: float
     status: str
@@ -51,8 +51,8 @@ class Options:
     """How an answer is scored.
 
     Args:
-        deadline_s: seconds an answer may keep a worker process, counted from when the worker gets it.
-        format_weight: added to the score of a response that states an answer in the form asked for, right or wrong.
+        deadline_s: seconds that an answer may occupy a worker process, counted from dispatch.
+        format_weight: added to the score of a response with an answer in the requested format, right or wrong.
     """
 
     deadline_s: float = DEADLINE_S
@@ -64,7 +64,7 @@ class Options:
 
 @dataclass(frozen=True)
 class _Case:
-    """One response after the in-process steps: an outcome, or the question that only algebra can answer."""
+    """One response after the in-process steps: an outcome, or the question left for algebra."""
 
     extracted: str
     outcome: Outcome | None
@@ -78,7 +78,7 @@ class _Case:
 
 
 class _Process:
-    """What one process shares between its threads. Starts nothing before an answer needs it; a fork gets its own."""
+    """State shared by the threads of a process. Workers start on demand; a forked child gets its own state."""
 
     def __init__(self) -> None:
         self.pool = WorkerPool(size=min(4, os.cpu_count() or 1))
@@ -100,7 +100,7 @@ def compute_score(
     """Score one response. Safe to call from any number of threads.
 
     Args:
-        data_source: chooses how answers are written (`reward.extraction.answer_style`).
+        data_source: determines how answers are written (`reward.extraction.answer_style`).
         solution_str: the response, special tokens removed.
         ground_truth: the accepted answer, or a list of them: str, int or float.
         extra_info: not used; part of verl's signature.
@@ -125,9 +125,9 @@ def score_response(data_source: str, response: str, ground_truth: Any, options: 
 
 
 async def score_response_async(data_source: str, response: str, ground_truth: Any, options: Options) -> Scored:
-    """Blocks the event loop for the in-process steps only.
+    """Blocks the event loop only for the in-process steps.
 
-    What exact arithmetic settles never waits behind an answer that needs a worker, as it would in a thread pool.
+    Answers that exact arithmetic decides never wait behind one that needs a worker, as they would in a thread pool.
     """
     case = _examine(data_source, response, ground_truth)
     if case.outcome:
@@ -136,7 +136,7 @@ async def score_response_async(data_source: str, response: str, ground_truth: An
 
 
 def warm_up() -> None:
-    """Start this process's workers now rather than at the first answer that needs one."""
+    """Start this process's workers now instead of on demand."""
     _process.pool.warm_up()
 
 
@@ -147,7 +147,7 @@ def _examine(data_source: str, response: str, ground_truth: Any) -> _Case:
     answer = extract_answer(response, style)
     if answer is None:
         return _Case("", Outcome("no_answer", 0), {}, started)
-    # Lone surrogates and NULs are legal in a str and fatal to Arrow, UTF-8 files and C strings.
+    # Lone surrogates and NULs are valid in a str, but not in Arrow, UTF-8 files and C strings.
     extracted = answer[:_MAX_EXTRACTED_CHARS].encode("utf-8", "replace").decode().replace("\0", " ")
     status, undecided = _without_algebra(golds, answer, style)
     if status is None:

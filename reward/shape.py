@@ -1,4 +1,4 @@
-"""What an answer is made of, once parsed."""
+"""The parsed form of an answer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ Kind = Literal[
 
 
 class Unreadable(Exception):
-    """The answer's brackets do not balance or nest deeper than any answer does."""
+    """The answer's brackets do not balance, or nest too deep."""
 
 
 @dataclass(frozen=True)
 class Answer:
     r"""A parsed answer.
 
-    text: `expression` the LaTeX; `text` its key; `opaque` the key of notation compared as written only; `interval` its
-    brackets; `assignment` the name on the left; `relation` its operator (`=`, `<`, `\le`).
+    text: `expression` the LaTeX; `text` its key; `opaque` the key of notation that is only compared verbatim;
+    `interval` its brackets; `assignment` the name on the left; `relation` its operator (`=`, `<`, `\le`).
     parts: the items; for `assignment` the value; for `interval` and `relation` the two sides; for `matrix` the rows.
     """
 
@@ -31,7 +31,7 @@ class Answer:
 
     @property
     def named(self) -> bool:
-        """Whether these are values of several names: `x=1, y=2`."""
+        """Whether all parts are named values: `x=1, y=2`."""
         return len(self.parts) > 1 and all(part.kind == "assignment" for part in self.parts)
 
 

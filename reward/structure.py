@@ -1,7 +1,7 @@
-r"""The shape of an answer: what is a pair, an interval, a set, a list of answers, an equation, a word.
+r"""The shape of an answer: a pair, an interval, a set, a list of answers, an equation, a word, ...
 
-Parsers for algebra guess at these (`(1,2)` an interval or a point, `1,234` a number or two answers, `xy` a word or a
-product); here each is decided once, by the rules in README.md. Input is the output of `reward.normalise.clean`.
+Algebra parsers guess (`(1,2)` an interval or a point, `1,234` a number or two answers, `xy` a word or a product); here
+the rules in README.md decide. Input is the output of `reward.normalise.clean`.
 """
 
 import re
@@ -21,7 +21,7 @@ _MATRIX = re.compile(r"[\[(]?\\begin\{([pbB]?matrix|array)\}(?:\{[lcr| ]*\})?(.*
 _WORDS = re.compile(r"[a-zA-Z][a-zA-Z ,'’-]*")
 _SEVERAL_WORDS = re.compile(r"[, ](?:and|or)[, ]|,")
 _SHORT_WORDS = {"no", "on", "up", "it", "or", "if"}
-# Notation that the algebra parser drops, misreads or does not know: compared as written.
+# Notation that the algebra parser drops, misreads or does not know: compared verbatim.
 _OPAQUE = re.compile(
     r"'|!!|[+-]\s*[+-]|\\text|[%:?@#&\"`]|\\[lcvd]?dots|\d_|\\(?:p?mod|bmod|equiv|cong|sim|overline|underline|vec|hat|bar|widehat"
     r"|overrightarrow|perp|parallel|circ|triangle|angle|mid|forall|exists|to|Rightarrow|implies|iff|setminus|cap"
@@ -49,7 +49,7 @@ def parse(text: str, depth: int = 0) -> Answer:
 
 
 def _unwrap(text: str) -> str:
-    """Without brackets or `\\text{}` around the whole: `(5)`, `{5}`, `\\text{5}`."""
+    """Remove brackets or `\\text{}` around the whole text: `(5)`, `{5}`, `\\text{5}`."""
     while True:
         if (match := re.fullmatch(r"\\text\{([^{}]*)\}", text)) is not None:
             inner = match[1].strip().rstrip(".")

@@ -1,4 +1,4 @@
-"""Algebra with math_verify and sympy. For worker processes only: the import is slow, and a call may never return."""
+"""Algebra with math_verify and sympy. For worker processes only: the import is slow, and calls may hang."""
 
 import logging
 import math
@@ -22,13 +22,13 @@ _DIGITS = 120  # of the numbers compared
 _TOLERANCE = Rational(1, 10**100)
 _POINTS = (Rational(17, 11), Rational(-23, 13), Rational(5, 19))  # where expressions in variables are compared
 _CONVERSION = ConversionConfig(lowercase_symbols=False)  # by default pi R^2 is pi r^2
-# sympy would sieve all primes below the upper number.
+# Computed here, because sympy would sieve all primes below the upper number.
 _BINOMIAL = re.compile(r"\\binom *\{ *(\d+) *\} *\{ *(\d+) *\}|\{ *(\d+) *\\choose *(\d+) *\}")
 _MAX_BINOMIAL_BITS = 1 << 17
 _DECIMAL = re.compile(r"(\d*)\.(\d+)")
 
 
-# The parser builds its tables as it meets new notation, which costs far more than parsing: done once, before forking.
+# The parser builds its tables when it first meets a notation, which is far slower than parsing: do it before forking.
 _WARM_UP = (
     (r"2\sqrt{2}", r"\sqrt{8}"),
     (r"\frac{\sqrt{3}}{2}", r"\sin(\frac{\pi}{3})"),
@@ -49,7 +49,7 @@ _WARM_UP = (
 
 
 def warm_up() -> None:
-    """Parse and compare once what answers are commonly made of."""
+    """Parse and compare common notation once."""
     algebra = _Sympy()
     for gold, answer in _WARM_UP:
         algebra.equal(gold, answer)
@@ -68,12 +68,12 @@ def _grade(gold: str, answer: str) -> str:
         return "correct" if grade(gold, answer, _Sympy()) else "wrong"
     except MemoryError:
         raise
-    except Exception:  # antlr and sympy declare none, and raise any kind on what they cannot handle
+    except Exception:  # antlr and sympy raise undeclared exceptions of any kind on input they cannot handle
         return "parse_error"
 
 
 class _Sympy:
-    """Constants are equal by their digits; in variables, where no number tells them apart AND math_verify proves it."""
+    """Compares constants by digits; expressions in variables must agree at a few points AND by math_verify's proof."""
 
     def equal(self, gold: str, answer: str) -> bool:
         gold_expr, answer_expr = _parse(gold), _parse(answer)
@@ -104,7 +104,7 @@ class _Sympy:
 
 
 def _key(expression: Basic) -> str:
-    """The same for expressions that differ in the order of terms and factors only."""
+    """A key that is equal for expressions that differ only in the order of terms and factors."""
     if not expression.args:
         return f"{type(expression).__name__} {expression}"
     if isinstance(expression, (Add, Mul)):
@@ -118,7 +118,7 @@ def _terms(expression: Expr) -> Iterator[Basic]:
 
 
 def _values(gold: Expr, answer: Expr) -> Iterator[tuple[Expr, Expr]]:
-    """Both at a few points, where both have a value there. Far cheaper than a failed proof."""
+    """Values of both at a few points, where both are finite. Far cheaper than a failed proof."""
     symbols = sorted(gold.free_symbols | answer.free_symbols, key=str)
     for shift in range(len(_POINTS) if symbols else 1):
         point = {symbol: _POINTS[(shift + index) % len(_POINTS)] + index for index, symbol in enumerate(symbols)}
@@ -137,7 +137,7 @@ def _is_finite_number(value: Expr) -> bool:
 
 @lru_cache(maxsize=4096)
 def _parse(latex: str) -> Expr:
-    # Floats would be compared after rounding; a decimal is an exact number.
+    # Decimals become exact fractions: as floats they would be compared after rounding.
     exact = _DECIMAL.sub(lambda number: rf"\frac{{{number[1]}{number[2]}}}{{1{'0' * len(number[2])}}}", latex)
     exact = _BINOMIAL.sub(lambda match: _binomial(*(int(number) for number in match.groups() if number)), exact)
     expression = latex2sympy(exact, is_real=True, normalization_config=None, conversion_config=_CONVERSION)

@@ -1,4 +1,4 @@
-"""Cutting a cleaned answer where its brackets allow it."""
+"""Splits a cleaned answer outside its brackets."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ _CLOSING = {")", "]", "}", r"\}", r"\rfloor", r"\rceil", r"\rangle"}
 
 
 def tokens(text: str) -> Iterator[tuple[str, int, int]]:
-    """(token, start, end) of everything outside brackets, brackets themselves excluded."""
+    """(token, start, end) of everything outside brackets, without the brackets. Raises Unreadable if unbalanced."""
     depth = 0
     for match in _TOKEN.finditer(text):
         token = match.group()

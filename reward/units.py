@@ -1,7 +1,7 @@
 r"""Units at the end of an answer: `5\text{ cm}^2`, `\$5`, `50%`, `90^{\circ}`.
 
-A unit is recognised, never converted. Names outside the table are kept too, marked as unknown: a data set may label its
-own answers (`12 \text{ apples}`), a response may not add a word that could change the meaning (`5 \text{ million}`).
+Units are recognised, never converted. Names outside the table are kept and marked as unknown: a data set may label its
+own answers (`12 \text{ apples}`), but a response must not add a word that may change the meaning (`5 \text{ million}`).
 """
 
 import re
@@ -31,7 +31,7 @@ _DEGREES = re.compile(r"(?P<value>.+?)\s*\^\{\\circ\}\s*(?:\\text\{)?\s*(?P<scal
 
 
 def split_unit(text: str) -> tuple[str, str]:
-    """A cleaned answer as (value, unit); the unit is "" when there is none and starts with "?" when it is unknown."""
+    """A cleaned answer as (value, unit); the unit is "" if there is none and starts with "?" if it is unknown."""
     for sign, unit in _CURRENCY.items():
         if text.startswith(sign):
             return text[len(sign) :].strip(), unit
@@ -45,14 +45,14 @@ def split_unit(text: str) -> tuple[str, str]:
         return match["value"].strip(), _canonical(match["label"], power[1])
     if (match := _BARE_SUFFIX.fullmatch(text)) and (power := _POWER.fullmatch(match["power"])):
         unit = _canonical(match["label"], power[1])
-        # A letter after a number is more often a variable than a unit.
+        # A single letter after a number is more often a variable than a unit.
         if not unit.startswith("?") and len(match["label"]) > 1:
             return match["value"].strip(), unit
     return text, ""
 
 
 def units_agree(gold: str, answer: str) -> bool:
-    """Whether an answer may carry this unit: the accepted one, or none, or any known unit where none was given."""
+    """Whether the answer's unit is acceptable: the accepted answer's, none, or any known one if that has none."""
     if gold == answer or not answer:
         return True
     return not gold and not answer.startswith("?")

@@ -1,8 +1,8 @@
-"""The process that verifies: `python -m reward.worker <fd> <parent pid> <memory in bytes>`, started by `reward.pool`.
+"""The fork server: `python -m reward.worker <fd> <parent pid> <memory in bytes>`, started by `reward.pool`.
 
 It imports sympy once and then only forks: each fork is a worker with one connection, answering one question at a time.
-A worker may be killed at any moment and its successor is there in milliseconds, not after another import. Forking is
-safe here as it is not in the host: this process has one thread.
+A killed worker is replaced in milliseconds, without another import. Forking is safe here, unlike in the host, because
+this process has only one thread.
 """
 
 import ctypes
@@ -16,13 +16,13 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 
 _PR_SET_PDEATHSIG = 1
-_GRACE_S = 0.5  # the pool kills at the deadline; the worker's own alarm is for when the pool is gone
+_GRACE_S = 0.5  # the pool kills at the deadline; the worker's own alarm is for the case that the pool is gone
 
 
 def main() -> None:
     control, parent, memory_bytes = Connection(int(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3])
     _die_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is the parent's affair
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     if sys.platform == "linux":  # elsewhere the limit is refused or ignored
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     try:
@@ -41,7 +41,7 @@ def main() -> None:
             return
         if "kill" in command:
             os.kill(command["kill"], signal.SIGKILL)
-            os.waitpid(command["kill"], 0)  # until here its pid cannot have passed to another process
+            os.waitpid(command["kill"], 0)  # until here its pid cannot have been reused
             _send(control, {"killed": command["kill"]})
             continue
         questions = Connection(recv_handle(control))
@@ -64,7 +64,7 @@ def _answer(questions: Connection, grade_symbolically) -> None:
             question = json.loads(questions.recv_bytes())
         except EOFError:
             return
-        # Left at its default action the alarm ends the process in the kernel, even from inside C code.
+        # With its default action the alarm ends the process even inside C code.
         signal.setitimer(signal.ITIMER_REAL, question["budget_s"] + _GRACE_S)
         try:
             status = grade_symbolically(question["golds"], question["answer"])
@@ -80,7 +80,7 @@ def _send(connection: Connection, message: dict) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Have the kernel end this process when its parent dies, kill -9 included. (Not on Linux: the pipe.)"""
+    """Have the kernel end this process when its parent dies, even from SIGKILL. (Not on Linux: the pipe does.)"""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the call above

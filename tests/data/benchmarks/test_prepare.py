@@ -63,16 +63,16 @@ def test_rows_that_lack_columns_are_refused(tmp_path, rows, message):
 @pytest.mark.parametrize(
     ("benchmark", "rows", "message"),
     [
-        (GSM8K, ROWS[:2], "has 3 problems, the rows hold 2"),
+        (GSM8K, ROWS[:2], "needs 3 problems, the rows hold 2"),
         (
             replace(BENCHMARKS["math500"], size=2),
             2 * [{"unique_id": "a", "problem": "1?", "answer": "1"}],
-            "repeat a problem's id",
+            "repeat a problem id",
         ),
         (
             BENCHMARKS["supergpqa_1k"],
             [dict.fromkeys(BENCHMARKS["supergpqa_1k"].columns, "a")],
-            "has 1000 problems, the rows hold 1",
+            "needs 1000 problems, the rows hold 1",
         ),
     ],
 )

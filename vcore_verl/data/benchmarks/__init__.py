@@ -1,9 +1,9 @@
-"""The paper's benchmarks: small declarations that turn a published row into a prompt in verl's RL row format.
+"""The paper's benchmarks: short declarations of how a published row becomes a prompt in verl's RL row format.
 
-- `declaration`  what a benchmark declares
+- `declaration`  the fields of a benchmark
 - `catalogue`    the benchmarks
 - `prepare`      hub or mirror -> parquet
 
-Code benchmarks (LiveCodeBench, OJBench) need a sandbox for a grader: a `data_source` that `reward` can run, and a
+Code benchmarks (LiveCodeBench, OJBench) would need a sandboxed grader in `reward` for their `data_source`, and a
 declaration here.
 """

@@ -1,4 +1,4 @@
-"""The benchmarks of the paper (Tables 2 and 8, appendix E), BigMath's held-out slice among them."""
+"""The benchmarks of the paper (Tables 2 and 8, appendix E), including BigMath's held-out slice."""
 
 import hashlib
 import zlib
@@ -11,7 +11,7 @@ _BIG_MATH_BUCKETS, _BIG_MATH_HELD_OUT = 1000, 4  # about 1,000 of 251,122 proble
 
 
 def held_out(problem: str) -> bool:
-    """Whether a BigMath problem is kept for testing: training data must leave out those for which this is true."""
+    """Whether a BigMath problem is held out for testing and must be excluded from training."""
     return zlib.crc32(" ".join(problem.split()).encode()) % _BIG_MATH_BUCKETS < _BIG_MATH_HELD_OUT
 
 
@@ -33,7 +33,7 @@ def _rbench(row: Row, position: int) -> Problem:
 def _supergpqa(row: Row, position: int) -> Problem:
     if len(row["options"]) > len(LETTERS):
         raise ValueError(
-            f"SuperGPQA {row['uuid']} has {len(row['options'])} options, at most {len(LETTERS)} are lettered"
+            f"SuperGPQA {row['uuid']} has {len(row['options'])} options, but there are only {len(LETTERS)} letters"
         )
     prompt = multiple_choice(row["question"], row["options"])
     return Problem(f"supergpqa-{row['uuid']}", prompt, row["answer_letter"].strip())
@@ -49,7 +49,7 @@ def _gsm8k(row: Row, position: int) -> Problem:
 
 
 def _big_math(name: str, published: Published, problem: str, answer: str) -> Benchmark:
-    """500 of the problems kept for testing, with the columns that hold a problem and its answer."""
+    """500 of the held-out problems; `problem` and `answer` are their columns."""
 
     def to_problem(row: Row, position: int) -> Problem:
         digest = hashlib.sha256(row[problem].encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""What a benchmark declares."""
+"""The fields of a benchmark."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from vcore_verl.data.published import Published, Row
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem as it is asked and graded; `prompt_id` is unique in its benchmark."""
+    """One problem as prompted and graded; `prompt_id` is unique in its benchmark."""
 
     prompt_id: str
     prompt: str
@@ -20,9 +20,9 @@ class Benchmark:
     """A benchmark of `size` problems.
 
     `data_source` chooses the grader (`reward.extraction.answer_style`); `problem` turns a published row and its
-    position into a problem; each has `columns`. Of the published rows those that `keep` are taken, of equal
-    `distinct` columns the first. Where there is a column `stratified_by`, `size` of these are drawn, with its
-    distribution in the whole; else they must be `size`.
+    position into a problem; every row has `columns`. Rows must pass `keep`, and of rows with equal values in the column
+    `distinct` the first is used. With a column `stratified_by`, `size` of these rows are drawn with the distribution of
+    that column; otherwise there must be exactly `size`.
     """
 
     name: str

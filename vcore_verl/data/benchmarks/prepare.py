@@ -12,11 +12,10 @@ from vcore_verl.data.rows import rl_row, user, write_rows
 
 
 def prepare(benchmark: Benchmark, output: Path, mirror: Path | None = None, max_prompts: int | None = None) -> None:
-    """Write the benchmark's problems to `output`: from the hub, or from a `mirror` directory with copies under their
-    hub ids. Only the first `max_prompts` where that is set.
+    """Write the benchmark's problems to `output`, from the hub or from a `mirror` directory with copies under their hub
+    ids; only the first `max_prompts` if that is set.
 
-    Raises `DataError` for rows that cannot be had, missing columns, a number of problems that is not the benchmark's,
-    and repeated ids.
+    Raises `DataError` for rows that cannot be read, missing columns, a wrong number of problems, and repeated ids.
     """
     problems = to_problems(benchmark, _published(benchmark, mirror), max_prompts)
     rows = (
@@ -27,7 +26,7 @@ def prepare(benchmark: Benchmark, output: Path, mirror: Path | None = None, max_
 
 
 def every_problem(benchmark: Benchmark, mirror: Path | None) -> list[Problem]:
-    """All that the benchmark may be drawn from. Raises `DataError` for rows that cannot be had or lack columns."""
+    """All problems that the benchmark may draw. Raises `DataError` for rows that cannot be read or lack columns."""
     kept = _kept(benchmark, _published(benchmark, mirror))
     return [benchmark.problem(row, position) for position, row in enumerate(kept)]
 
@@ -38,7 +37,7 @@ def _published(benchmark: Benchmark, mirror: Path | None) -> Iterable[Row]:
 
 
 def to_problems(benchmark: Benchmark, rows: Iterable[Row], max_prompts: int | None = None) -> list[Problem]:
-    """The problems among published rows, checked: all of them, or the first `max_prompts` of those there are."""
+    """The benchmark's problems from published rows, checked: all of them, or the first `max_prompts`."""
     kept = _kept(benchmark, rows)
     if benchmark.stratified_by is not None and len(kept) >= benchmark.size:
         kept = stratified(kept, benchmark.stratified_by, benchmark.size)
@@ -46,16 +45,16 @@ def to_problems(benchmark: Benchmark, rows: Iterable[Row], max_prompts: int | No
     if max_prompts is not None:
         problems = problems[:max_prompts]
     elif len(problems) != benchmark.size:
-        raise DataError(f"benchmark '{benchmark.name}' has {benchmark.size} problems, the rows hold {len(problems)}")
+        raise DataError(f"benchmark '{benchmark.name}' needs {benchmark.size} problems, the rows hold {len(problems)}")
     if len({problem.prompt_id for problem in problems}) < len(problems):
-        raise DataError(f"benchmark '{benchmark.name}': the rows repeat a problem's id")
+        raise DataError(f"benchmark '{benchmark.name}': the rows repeat a problem id")
     return problems
 
 
 def stratified(rows: Sequence[Row], column: str, size: int, seed: int = 42) -> list[Row]:
-    """A draw of `size` rows with the distribution of `column` in all of them, in their original order.
+    """A stratified sample of `size` rows by `column`, in their original order.
 
-    Shares are rounded by largest remainder, so that exactly `size` rows come out.
+    Shares are rounded by largest remainder, so exactly `size` rows are drawn.
     """
     groups: dict[str, list[int]] = {}
     for position, row in enumerate(rows):

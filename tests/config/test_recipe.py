@@ -89,7 +89,14 @@ def test_table_7_is_read_by_the_model(name, overrides, epsilon, temperature):
 def test_the_objectives_have_the_settings_of_their_files():
     own = {init: settings(load("qwen3_4b", [f"init={init}"])) for init in shipped.INITS if init != "none"}
     found = {init: {key: value for key, value in all.items() if key.startswith("init.")} for init, all in own.items()}
-    probe = {"gradient": "fresh", "batch_size": 32, "update": "sgd", "clip_grad": None, "every": 1}
+    probe = {
+        "gradient": "fresh",
+        "batch_size": 32,
+        "cutoff_tokens": None,
+        "update": "sgd",
+        "clip_grad": None,
+        "every": 1,
+    }
     utility = {"init.file": None, "init.variance_control": "loss_ratio"}
     utility |= {f"init.probe.{key}": value for key, value in probe.items()}
     assert found == {
@@ -228,6 +235,7 @@ def test_a_missing_local_file_is_an_error(key, tmp_path):
         "init.kl_budget=-1.0",
         "init.variance_control=ratio",
         "init.probe.every=0",
+        "init.probe.cutoff_tokens=1",
         "init.probe.update=lion",
     ],
 )

@@ -293,6 +293,18 @@ def draws() -> list[list[int]]:
     return found
 
 
+def cut_draws() -> dict[str, Any]:
+    """Longest sequence and examples of this rank's part of a probe batch, whole and cut; the longest it trains on."""
+    found = {}
+    for name, cutoff in (("whole", None), ("cut", 24)):
+        subject = trainer(VCORE | {"probe": {"batch_size": 8, "cutoff_tokens": cutoff}})
+        drawn, training = subject._draw(1), mine(subject)
+        found[f"{name} probe"] = int(drawn["input_ids"].offsets().diff().max())
+        found[f"{name} examples"] = drawn["index"].values().tolist()
+        found[f"{name} training"] = int(training["input_ids"].offsets().diff().max())
+    return found
+
+
 def not_finite() -> str:
     """The error of a step whose loss is NaN."""
     subject = trainer({"name": "sft"})
@@ -316,7 +328,7 @@ def running() -> list[dict]:
 
 def main() -> None:
     distributed.initialize_global_process_group()
-    parts = (objectives, splits, utilities, blocks, traces, same_masks, stock, draws, not_finite, running)
+    parts = (objectives, splits, utilities, blocks, traces, same_masks, stock, draws, cut_draws, not_finite, running)
     results = {part.__name__: part() for part in parts}
     if torch.distributed.get_rank() == 0:
         torch.save(results, OUTPUT / "results.pt")

@@ -7,7 +7,7 @@ import torch
 
 from reward.extraction import extract_answer
 from vcore_verl.builtin import tokenizer
-from vcore_verl.sft.dataset import SupervisedDataset
+from vcore_verl.sft.dataset import SupervisedDataset, beginning
 
 TOKENIZER = tokenizer.build()
 ANSWER = "<think>1+2=3\n</think>\\boxed{3}"
@@ -71,6 +71,24 @@ def test_too_long_examples_are_refused_or_cut(tmp_path: Path):
         SupervisedDataset(file, TOKENIZER, {"max_length": 20})[0]
     cut = SupervisedDataset(file, TOKENIZER, {"max_length": 20, "truncation": "right"})[0]
     assert {len(cut[key]) for key in ("input_ids", "loss_mask", "position_ids", "answer_mask")} == {20}
+
+
+def test_the_beginning_of_an_example_is_its_prompt_and_the_first_tokens_of_its_answer(tmp_path: Path):
+    data = SupervisedDataset(write(tmp_path / "a.parquet", ANSWER), TOKENIZER, {})
+    data.attach_reference([torch.zeros(len(data[0]["input_ids"]))])
+    cut = beginning(data[0], 14)
+    assert TOKENIZER.decode(cut["input_ids"].tolist()) == "<|user|>1+2=?<|im_end|><|assistant|><think>1+2=3"
+    assert {len(cut[key]) for key in cut if key != "index"} == {14}
+    assert cut["index"].tolist() == [0]
+    whole = beginning(data[0], 1000)
+    assert all(torch.equal(whole[key], data[0][key]) for key in data[0])
+
+
+@pytest.mark.parametrize("tokens", [2, 8])
+def test_a_prompt_that_leaves_no_room_is_kept_whole_with_one_token_of_the_answer(tmp_path: Path, tokens: int):
+    cut = beginning(SupervisedDataset(write(tmp_path / "a.parquet", ANSWER), TOKENIZER, {})[0], tokens)
+    assert TOKENIZER.decode(cut["input_ids"].tolist()) == "<|user|>1+2=?<|im_end|><|assistant|><think>"
+    assert cut["loss_mask"].tolist() == [0] * 8 + [1]
 
 
 def test_rows_without_an_answer_are_refused(tmp_path: Path):

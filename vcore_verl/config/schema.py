@@ -110,6 +110,9 @@ class Probe:
         str, Setting("of a batch of its own, or the average of past training gradients", choices=("fresh", "running"))
     ] = "fresh"
     batch_size: Annotated[int, Setting("sequences of a fresh gradient", low=1, source="paper, section 5.1")] = 32
+    cutoff_tokens: Annotated[
+        int | None, Setting("tokens of such a sequence at most, from its beginning; null: all", low=2)
+    ] = None
     update: Annotated[str, Setting("what the gradient is made into", choices=("sgd", "adam"))] = "sgd"
     derivative: Annotated[
         str, Setting("exact, or a one-sided or central difference", choices=("jvp", "forward", "central"))

@@ -87,3 +87,14 @@ class SupervisedDataset(Dataset):
         if self.reference is not None:
             item["reference_log_probs"] = self.reference[index]
         return item
+
+
+def beginning(item: dict[str, Tensor], tokens: int) -> dict[str, Tensor]:
+    """The first `tokens` tokens of an item: its prompt and what fits of its response.
+
+    A prompt is never cut, since the response's tokens would be predicted from another one. Where it leaves no room, it
+    stays whole with the first token of the response.
+    """
+    supervised = item["loss_mask"].nonzero().flatten().tolist()
+    kept = max(tokens, supervised[0] + 1) if supervised else tokens
+    return {name: tensor if name == "index" else tensor[:kept] for name, tensor in item.items()}

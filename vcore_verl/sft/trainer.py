@@ -14,6 +14,7 @@ from verl.workers.config import TrainingWorkerConfig
 from vcore_verl.config.recipe import init_of
 from vcore_verl.runs.metrics_file import MetricsFile
 from vcore_verl.runs.tracking import add_metrics_file
+from vcore_verl.sft.dataset import beginning
 from vcore_verl.sft.reference import reference_log_probs
 from vcore_verl.sft.tracking import open_trackers
 from vcore_verl.sft.worker import ObjectiveWorker
@@ -99,19 +100,22 @@ class ObjectiveTrainer(SFTTrainer):
         self.ckpt_handler.train_dataloader = self.train_dataloader
 
     def _draw(self, step: int) -> TensorDict:
-        """This rank's part of the probe batch B' of a step: drawn with replacement, a function of seed and step
-        alone.
+        """This rank's part of the probe batch B' of a step: drawn with replacement, a function of seed and step alone,
+        each sequence cut to `init.probe.cutoff_tokens`.
         """
         probe = self.init.probing
         assert probe is not None
         ranks, rank = self.engine.get_data_parallel_size(), self.engine.get_data_parallel_rank()
         generator = torch.Generator().manual_seed((self.config.trainer.seed * 1_000_003 + step) % 2**63)
         chosen = torch.randint(len(self.train_dataset), (probe.batch_size,), generator=generator)
-        return self.batch(chosen[rank::ranks].tolist())
+        return self.batch(chosen[rank::ranks].tolist(), probe.cutoff_tokens)
 
-    def batch(self, indices: list[int]) -> TensorDict:
-        """Training examples as a batch in verl's form, with the meta data that verl's `fit` gives its own batches."""
-        tensors = self.collate_fn([self.train_dataset[index] for index in indices])
+    def batch(self, indices: list[int], cutoff_tokens: int | None = None) -> TensorDict:
+        """Training examples as a batch in verl's form, with the meta data that verl's `fit` gives its own batches; only
+        the beginning of each where `cutoff_tokens` says so.
+        """
+        items = [self.train_dataset[index] for index in indices]
+        tensors = self.collate_fn([beginning(item, cutoff_tokens) for item in items] if cutoff_tokens else items)
         data, model = self.config.data, self.config.model
         meta: dict[str, Any] = {
             "use_remove_padding": model.use_remove_padding,

@@ -30,6 +30,15 @@ def test_a_step_that_probes_counts_in_full_however_rare_it_is():
     assert stall_seconds(each, "sft") == pytest.approx(stall_seconds(seldom, "sft"))
 
 
+def test_a_cut_probe_batch_costs_its_share_of_the_mean_length():
+    # A mean of 8,192 tokens, as many probe sequences as trained ones: three passes for the gradient, two for utilities.
+    cuts = ("null", "2048", "12000")
+    plans = [hours(settings_of(load("qwen3_4b", [f"init.probe.cutoff_tokens={cut}"])), A100) for cut in cuts]
+    whole, quarter, longer = (next(item.amount for item in plan if item.name == "SFT, probe") for plan in plans)
+    assert quarter == pytest.approx((3 / 4 + 2) / (3 + 2) * whole)
+    assert longer == whole
+
+
 def test_gpus_that_cannot_hold_the_model_are_not_meant():
     weights = ("model.path=Qwen/Qwen3-32B", "gpus=1")
     assert planned_step(*weights) == float("inf")

@@ -94,6 +94,14 @@ def test_probe_batches_do_not_depend_on_ranks_and_differ_between_steps(laborator
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
+def test_the_probe_batch_is_cut_and_the_training_batch_is_not(laboratory: dict, ranks: int):
+    found = laboratory[ranks]["cut_draws"]
+    assert found["cut examples"] == found["whole examples"]
+    assert found["cut probe"] == 24 < found["whole probe"]
+    assert found["cut training"] == found["whole training"] > 24
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
 def test_running_average_starts_after_the_first_step(laboratory: dict, ranks: int):
     first, second, third = laboratory[ranks]["running"]
     assert first["weights/kl"] == pytest.approx(0, abs=1e-12)

@@ -141,6 +141,7 @@ def _probe_passes(s: Settings) -> float:
     if probe is None:
         return 0.0
     fresh = probe.batch_size / s.recipe.sft.batch_size if probe.gradient == "fresh" else 0.0
+    fresh *= min(1.0, (probe.cutoff_tokens or math.inf) / _mean_length(s, "sft"))
     return _passes(s, "sft") * fresh + {"jvp": 2 + s.trains_all("sft"), "central": 2, "forward": 1}[probe.derivative]
 
 

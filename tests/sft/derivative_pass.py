@@ -118,6 +118,22 @@ class Doubled(torch.autograd.Function):
         return 2 * gradients[0]
 
 
+@torch.library.custom_op("library::thrice", mutates_args=())
+def thrice(x: Tensor) -> Tensor:
+    return 3 * x
+
+
+@torch.library.custom_op("library::halve", mutates_args=("output",))
+def halve(output: Tensor, x: Tensor) -> None:
+    output.copy_(x / 2)
+
+
+def halved(x: Tensor) -> Tensor:
+    output = torch.empty_like(x)
+    halve(output, x)
+    return output
+
+
 def unfinished(_: Tensor) -> Tensor:
     raise NotImplementedError("not for this shape")
 
@@ -126,6 +142,9 @@ def unfinished(_: Tensor) -> Tensor:
 OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "function": Doubled.apply,
     "operation": lambda x: torch.special.zeta(x, x),
+    # Beside a path that carries the derivative on.
+    "custom": lambda x: x + thrice(x),
+    "written": lambda x: x + halved(x),
     "unfinished": unfinished,
 }
 

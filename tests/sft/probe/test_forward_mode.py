@@ -41,7 +41,10 @@ def test_layers_stay_checkpointed_after_a_derivative_pass_that_fails(measured: d
     assert measured["interrupted"] == [True, True]
 
 
-@pytest.mark.parametrize(("case", "name"), [("function", "Doubled"), ("operation", "special_zeta")])
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [("function", "Doubled"), ("operation", "special_zeta"), ("custom", "thrice"), ("written", "halve")],
+)
 def test_operation_without_forward_mode_rule_is_named(measured: dict, case: str, name: str):
     error = measured["refused"][case]
     assert type(error) is RuntimeError

@@ -14,11 +14,15 @@ from typing import Any
 
 import torch.autograd.forward_ad as fwAD
 from torch import Tensor, nn
+from torch._ops import OpOverloadPacket
 from torch.autograd.function import BackwardCFunction
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 SMALL = 2**29  # bytes of all tangents together; those of rank-8 adapters of 32 billion parameters are half as large
+TORCHS_OWN = ("aten::", "prim::", "prims::")  # operators
 
 
 class ForwardMode:
@@ -95,6 +99,35 @@ def without_checkpointing(model: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.gradient_checkpointing = True
+
+
+class NoLossOfTangents(TorchFunctionMode):
+    """Context: raises RuntimeError at a custom operator that takes a derivative and returns none.
+
+    Torch refuses its own operators without a forward-mode rule, but goes on without the derivative behind an operator
+    of a library (`torch.library.custom_op`, torch/_library/autograd.py: forward_no_grad), whatever backward that has:
+    the utilities would lack what flows through it. A kernel that is launched without an operator is not seen.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = func(*args, **(kwargs or {}))
+        packet = getattr(func, "overloadpacket", func)
+        # Inside an autograd function, which has its own rule, forward mode is off and nothing carries a derivative.
+        if isinstance(packet, OpOverloadPacket) and not packet._qualified_op_name.startswith(TORCHS_OWN):
+            taken = [_has_tangent(tensor) for tensor in _numbers((args, kwargs))]
+            # One that returns nothing writes to its arguments.
+            given = [_has_tangent(tensor) for tensor in _numbers(output)] if output is not None else taken
+            if any(taken) and not all(given):
+                raise RuntimeError(f"{packet} has no forward-mode derivative: set init.probe.derivative=central")
+        return output
+
+
+def _numbers(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+
+
+def _has_tangent(tensor: Tensor) -> bool:
+    return fwAD.unpack_dual(tensor).tangent is not None
 
 
 def _is_unit(module: nn.Module) -> bool:

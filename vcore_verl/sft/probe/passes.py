@@ -20,7 +20,13 @@ from verl.utils.device import get_device_id, get_device_name
 from verl.workers.engine.utils import postprocess_batch_func, prepare_micro_batches
 from verl.workers.utils.losses import sft_loss
 
-from vcore_verl.sft.probe.forward_mode import ForwardMode, tangent_of, without_checkpointing, without_rule
+from vcore_verl.sft.probe.forward_mode import (
+    ForwardMode,
+    NoLossOfTangents,
+    tangent_of,
+    without_checkpointing,
+    without_rule,
+)
 from vcore_verl.sft.probe.log_probs import packed_log_probs
 
 Direction = dict[str, Tensor]
@@ -105,7 +111,7 @@ def directional_derivatives(engine: Any, data: TensorDict, direction: Direction)
     """
     reshard(engine)
     try:
-        with without_checkpointing(engine.module), ForwardMode(engine.module, direction):
+        with without_checkpointing(engine.module), ForwardMode(engine.module, direction), NoLossOfTangents():
             return _each_micro_batch(engine, data, lambda log_prob_P: -tangent_of(log_prob_P))
     except NotImplementedError as error:
         operation = without_rule(error)

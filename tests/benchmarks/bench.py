@@ -63,9 +63,9 @@ def make_trainer(start: Path, init: dict | None, **changes: Any) -> Any:
     return ObjectiveTrainer(config) if init else SFTTrainer(config)
 
 
-def make_batch(trainer: Any, indices: list[int]) -> Any:
+def make_batch(trainer: Any, indices: list[int], cutoff_tokens: int | None = None) -> Any:
     """Examples as verl's `fit` hands them to `train_batch`; works for stock verl's trainer too."""
-    batch = ObjectiveTrainer.batch(trainer, indices)
+    batch = ObjectiveTrainer.batch(trainer, indices, cutoff_tokens)
     lengths = batch["input_ids"].offsets().diff().tolist()
     tu.assign_non_tensor(batch, update_lr_scheduler=False, global_token_num=tu.NonTensorData(lengths))
     return batch

@@ -2,11 +2,11 @@
 
     python tests/benchmarks/probe_table.py [--stages 0 20 60 --repeats 8] [--model DIR --data FILE.parquet --lora 8]
 
-Prints for every setting what a VCORE step costs, in SFT steps of 32 sequences, and how its utilities and the weights at
-0.1 nats compare with those of the exact derivative along the gradient of 512 other sequences (`--population`): Spearman
-correlation over all tokens, and total variation distance, mean over sequences. Then it names the cheapest setting whose
-distance is within 10 % of the best. Cuts are shares of the data's mean length. A smaller batch is the beginning of a
-larger one; the largest is drawn anew for every repeat. Stages are steps of SFT.
+Prints for every setting what a VCORE step costs, in SFT steps of 32 sequences (`--batch`), and how its utilities and
+the weights at 0.1 nats compare with those of the exact derivative along the gradient of 512 other sequences
+(`--population`): Spearman correlation over all tokens, and total variation distance, mean over sequences. Then it names
+the cheapest setting whose distance is within 10 % of the best. Cuts are shares of the data's mean length. A smaller
+batch is the beginning of a larger one; the largest is drawn anew for every repeat. Stages are steps of SFT.
 
 Costs are processor time on a CPU, medians over rounds in which every part runs once. The search for a step of a
 difference, every 20 steps, is counted. `--model` takes a checkpoint, `--data` examples with `messages`.
@@ -34,7 +34,6 @@ from vcore_verl.sft.probe import direction as directions
 from vcore_verl.sft.probe import passes
 from vcore_verl.sft.probe.step_size import CHECK_EVERY, StepSize
 
-BATCH = 32
 KL_BUDGET = 0.1
 CUTS = {"1/4": 0.25, "1/2": 0.5, "whole": None}
 DERIVATIVES = ("jvp", "central", "forward")
@@ -51,7 +50,8 @@ class Laboratory:
     def __init__(self, start: Path, args: argparse.Namespace):
         # A budget of 0 weighs uniformly; the probe's parts are there to be called.
         init = {"name": "vcore", "kl_budget": 0.0, "probe": {"every": 10**9}}
-        data = {"train_batch_size": BATCH, "max_length": args.longest, "truncation": "right"}
+        self.size = args.batch
+        data = {"train_batch_size": self.size, "max_length": args.longest, "truncation": "right"}
         changes: dict[str, Any] = {
             "data": data | {"max_token_len_per_gpu": args.tokens},
             "optim": {"lr": args.learning_rate, "lr_scheduler_type": "constant"},
@@ -62,8 +62,8 @@ class Laboratory:
         self.probe: Any = self.worker.probe
         self.generator = torch.Generator().manual_seed(0)
         order = torch.randperm(len(self.trainer.train_dataset), generator=self.generator).tolist()
-        self.population, self.others = order[: args.population], order[args.population + BATCH :]
-        self.batch = make_batch(self.trainer, order[args.population :][:BATCH])
+        self.population, self.others = order[: args.population], order[args.population + self.size :]
+        self.batch = make_batch(self.trainer, order[args.population :][: self.size])
         self.selection = Selection.of(self.batch)
         tokens = make_batch(self.trainer, self.population)["input_ids"].offsets()[-1]
         self.mean_length = int(tokens) / args.population
@@ -76,7 +76,7 @@ class Laboratory:
 
     def train(self, steps: int) -> None:
         for _ in range(steps):
-            self.worker.train_batch(make_batch(self.trainer, self.draw(BATCH)))
+            self.worker.train_batch(make_batch(self.trainer, self.draw(self.size)))
         self.begin_stage()
 
     def draw(self, size: int) -> list[int]:
@@ -131,10 +131,10 @@ class Laboratory:
 
     def costs(self, sizes: list[int], rounds: int) -> dict[Setting, float]:
         """Seconds of a step with each setting, relative to an SFT step in the same round."""
-        drawn, direction = self.draw(max(sizes)), self.gradient(self.draw(BATCH))
+        drawn, direction = self.draw(max(sizes)), self.gradient(self.draw(self.size))
         found: dict[Setting, list[float]] = {}
         for _ in range(rounds):
-            step = seconds(lambda: self.worker.train_batch(make_batch(self.trainer, self.draw(BATCH))))
+            step = seconds(lambda: self.worker.train_batch(make_batch(self.trainer, self.draw(self.size))))
             derivatives = {name: self.derivative_seconds(direction, name) for name in DERIVATIVES}
             for size, cut in product(sizes, CUTS):
                 gradient = seconds(lambda size=size, cut=cut: self.gradient(drawn[:size], cut))
@@ -186,6 +186,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--stages", type=int, nargs="+", default=[0, 20, 60])
     parser.add_argument("--sizes", type=int, nargs="+", default=[8, 32, 128])
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5, help="of the timing")
     parser.add_argument("--population", type=int, default=512)

@@ -169,6 +169,18 @@ def test_ranks_share_a_sequence_with_flash_attention_alone(place, monkeypatch):
     assert composed(recipe).actor_rollout_ref.model.override_config.attn_implementation == "flash_attention_2"
 
 
+def test_ranks_that_share_a_sequence_hold_it_together(monkeypatch):
+    monkeypatch.setenv("VERL_PLATFORM", "nvidia")
+    halved, shared = "rl.max_tokens_per_rank=6144", "rl.verl.actor_rollout_ref.{}.ulysses_sequence_parallel_size={}"
+    policy = shared.format("actor", 2)
+    recipe = load("qwen3_4b", [halved, FLASH_ATTENTION, policy])
+    assert command.rl_command(recipe, Run(recipe))
+    for lacking in ([], [policy, shared.format("ref", 1)]):
+        recipe = load("qwen3_4b", [halved, FLASH_ATTENTION, *lacking])
+        with pytest.raises(RecipeError, match=r"cannot hold one sequence of .* = 12288 tokens"):
+            command.rl_command(recipe, Run(recipe))
+
+
 @pytest.mark.parametrize(
     "override",
     [

@@ -36,7 +36,7 @@ def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
     rl, trainer, rollout = recipe.rl, verl["trainer"], verl["actor_rollout_ref"]["rollout"]
     gpus, nodes, engine = trainer["n_gpus_per_node"], trainer["nnodes"], rollout["tensor_model_parallel_size"]
     estimator = verl["algorithm"]["adv_estimator"]
-    longest = recipe.data.max_prompt_tokens + rl.max_response_tokens
+    longest, sharing = recipe.data.max_prompt_tokens + rl.max_response_tokens, _sequence_parallel(verl)
     for message, applies in {
         f"rl.samples_per_prompt={rl.samples_per_prompt} leaves {estimator} nothing to compare a response with: "
         "use at least 2": rl.samples_per_prompt < 2 and estimator not in WITHOUT_GROUPS,
@@ -48,10 +48,19 @@ def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
         f"rl.prompts_per_step={rl.prompts_per_step} must be a multiple of "
         f"rl.mini_batch_prompts={rl.mini_batch_prompts}": rl.prompts_per_step % rl.mini_batch_prompts != 0,
         f"rl.max_tokens_per_rank={rl.max_tokens_per_rank} cannot hold one sequence of data.max_prompt_tokens + "
-        f"rl.max_response_tokens = {longest} tokens": rl.max_tokens_per_rank < longest,
+        f"rl.max_response_tokens = {longest} tokens": rl.max_tokens_per_rank * sharing < longest,
     }.items():
         if applies:
             raise RecipeError(message)
+
+
+def _sequence_parallel(verl: Mapping[str, Any]) -> int:
+    """Ranks that share a sequence, which hold it together (verl/workers/engine/utils.py:111); the fewest of policy and
+    reference.
+    """
+    actor, actors_engine, ref, refs_engine = (lookup(verl, key) for key in SEQUENCE_PARALLEL)
+    ref = ref or actor
+    return min(own if own and own > 1 else engine or 1 for own, engine in ((actor, actors_engine), (ref, refs_engine)))
 
 
 def gathers_sequences(verl: Mapping[str, Any]) -> bool:

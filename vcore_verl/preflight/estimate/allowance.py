@@ -5,6 +5,7 @@ import math
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.preflight.estimate.architecture import UnknownArchitecture
 from vcore_verl.preflight.estimate.cost import GPUS, reference_seconds, step_seconds
+from vcore_verl.preflight.estimate.memory import shortages
 from vcore_verl.preflight.estimate.settings import settings_of
 
 # Allowed for each planned second: the plan takes responses to be half as long as they may be, and attention to run at
@@ -27,7 +28,7 @@ def preparation_seconds(recipe: Recipe, stage: str) -> float:
 
 
 def longest(recipe: Recipe, work: str) -> float:
-    """Planned seconds of a step of "sft" or "rl", or of the "reference" pass, on the slowest GPU that can do it.
+    """Planned seconds of a step of "sft" or "rl", or of the "reference" pass, on the slowest GPU that it fits on.
 
     0 for other stages, on a CPU, and for a model of unknown shape.
     """
@@ -37,5 +38,6 @@ def longest(recipe: Recipe, work: str) -> float:
         s = settings_of(recipe)
     except UnknownArchitecture:
         return 0.0
-    planned = [reference_seconds(s, gpu) if work == "reference" else step_seconds(s, gpu, work) for gpu in GPUS]
+    able = [gpu for gpu in GPUS if not shortages(s, gpu.memory)] or GPUS
+    planned = [reference_seconds(s, gpu) if work == "reference" else step_seconds(s, gpu, work) for gpu in able]
     return max((seconds for seconds in planned if seconds < math.inf), default=0.0)

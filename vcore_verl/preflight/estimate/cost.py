@@ -16,20 +16,32 @@ ROLLOUT = "RL, generation"
 TRAINING_UTILISATION, READING_UTILISATION = 0.35, 0.6  # of the published operations and bytes a second
 
 
+# Assumed of any machine: seconds until a process trains or generates, its libraries, Ray and vLLM's compilation
+# included, and bytes a second to and from the disk.
+SFT_START, RL_START, EVALUATION_START = 60, 180, 120
+STORAGE = 1e9
+
+
 @dataclass(frozen=True)
 class Gpu:
-    """Published figures: memory as CUDA reports it (bytes), dense bfloat16 operations a second, bytes a second."""
+    """Published figures: memory as sold (GB) and as CUDA reports it (bytes), dense bfloat16 operations and bytes a
+    second.
+    """
 
     name: str
+    size: int
     memory: float
     flops: float
     bandwidth: float
 
 
-GPUS = (  # NVIDIA's data sheets, SXM versions, without sparsity
-    Gpu("A100-80GB", 79.2 * GIB, 312e12, 2.04e12),
-    Gpu("H100-80GB", 79.1 * GIB, 989e12, 3.35e12),
-    Gpu("H200", 139.8 * GIB, 989e12, 4.8e12),
+GPUS = (  # NVIDIA's data sheets, without sparsity, sums in float32; A100, H100 and H200 in the SXM form
+    Gpu("RTX-4090", 24, 23.6 * GIB, 165e12, 1.008e12),
+    Gpu("A100-40GB", 40, 39.4 * GIB, 312e12, 1.555e12),
+    Gpu("L40S", 48, 44.4 * GIB, 362e12, 0.864e12),
+    Gpu("A100-80GB", 80, 79.2 * GIB, 312e12, 2.04e12),
+    Gpu("H100-80GB", 80, 79.1 * GIB, 989e12, 3.35e12),
+    Gpu("H200", 141, 139.8 * GIB, 989e12, 4.8e12),
 )
 
 
@@ -98,18 +110,36 @@ def hours(s: Settings, gpu: Gpu) -> list[Item]:
     sft, items = s.recipe.sft, []
     if s.recipe.has_sft:
         forward, passes = _forward_seconds(s, gpu, "sft", sft.steps * sft.batch_size) / 3600, _passes(s, "sft")
-        items.append(Item("SFT", passes * forward, f"{passes} forward passes' worth"))
+        items.append(Item("SFT", passes * forward, f"{passes} forward passes"))
         if probe := s.recipe.init.probing:
             probing = _probe_passes(s) / probe.every
-            items.append(Item("SFT, probe", probing * forward, f"{probing:.1f} forward passes' worth"))
+            items.append(Item("SFT, probe", probing * forward, f"{probing:.1f} forward passes"))
         if reference := reference_seconds(s, gpu):
-            items.append(Item("SFT, reference", reference / 3600, "a forward pass over the training data"))
+            items.append(Item("SFT, reference", reference / 3600, "one pass over all data"))
     for name, (times, *_) in _generated(s).items():
         items.append(Item(name, times * _generation_seconds(s, gpu, name) / 3600, f"{times} times"))
     if s.recipe.has_rl:
         update = s.recipe.rl.steps * _update_seconds(s, gpu) / 3600
-        items.append(Item("RL, update", update, f"{_update_passes(s)} forward passes' worth"))
-    return items
+        items.append(Item("RL, update", update, f"{_update_passes(s)} forward passes"))
+    return [*items, *_overhead(s)]
+
+
+def _overhead(s: Settings) -> list[Item]:
+    """Hours of what every run does beside computing, as assumed above."""
+    recipe, size = s.recipe, s.model.parameters
+    evaluations = _evaluations(s)
+    seconds = evaluations * EVALUATION_START + recipe.has_sft * SFT_START + recipe.has_rl * RL_START
+    # Everyone reads the base model's 2 P or an export's 4 P, the reference policy once more; an export is written.
+    read = 4 * size * (evaluations + 2 * recipe.has_sft + (2 + (recipe.rl.kl_coef > 0)) * recipe.has_rl)
+    starts = f"{evaluations + recipe.has_sft + recipe.has_rl} starts: assumed"
+    saved = 0.0
+    for section, trains in {"sft": recipe.has_sft, "rl": recipe.has_rl}.items():
+        times = math.ceil(getattr(recipe, section).steps / getattr(recipe, section).save_every)
+        saved += trains * times * (4 * s.parameters(section) + 8 * s.trained(section))
+    return [
+        Item("start-up and loading", (seconds + read / STORAGE) / 3600, starts),
+        Item("checkpoints", saved / STORAGE / 3600, f"{STORAGE / 1e9:.0f} GB a second: assumed"),
+    ]
 
 
 def step_seconds(s: Settings, gpu: Gpu, stage: str) -> float:
@@ -182,8 +212,14 @@ def _generated(s: Settings) -> dict[str, tuple[int, int, int, int]]:
         found[ROLLOUT] = rl.steps, rl.prompts_per_step, rl.samples_per_prompt, rl.max_response_tokens
     sizes = [BENCHMARKS[name].size if name in BENCHMARKS else recipe.data.num_test for name in settings.datasets]
     prompts = sum(min(size, settings.max_prompts or size) for size in sizes)
-    evaluations = 1 + recipe.has_sft + recipe.has_rl
-    return found | {"evaluation": (evaluations, prompts, settings.num_samples + settings.greedy, settings.max_tokens)}
+    return found | {
+        "evaluation": (_evaluations(s), prompts, settings.num_samples + settings.greedy, settings.max_tokens)
+    }
+
+
+def _evaluations(s: Settings) -> int:
+    """Of the base model, and after each training."""
+    return 1 + s.recipe.has_sft + s.recipe.has_rl
 
 
 def _generation_seconds(s: Settings, gpu: Gpu, name: str) -> float:

@@ -1,18 +1,15 @@
 """Memory of one GPU, part by part, at the moment of each phase that needs most. Imports no torch.
 
 verl's FSDP2 engine keeps float32 shards of all parameters, and for those it trains float32 shards of gradients and of
-AdamW's two moments (verl/workers/engine/fsdp/transformer_impl.py:430). The formulas of a training pass, which
-docs/operations.md lists, were found by counting all that this engine allocates on tensors without content, for Qwen3 of
-1.7, 4 and 8 B parameters on 1, 4 and 8 ranks; their peaks agree within 2 %. No GPU has confirmed them.
+AdamW's two moments (verl/workers/engine/fsdp/transformer_impl.py:430); `moments` says what comes on top.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from vcore_verl.config.schema import Probe
+from vcore_verl.preflight.estimate.moments import Moment, of_halved_probe, of_probe, of_training
 from vcore_verl.preflight.estimate.settings import RL, Settings
 from vcore_verl.rl.limits import gathers_sequences
-from vcore_verl.sft.limits import LOGIT_BYTES, LOGITS_BYTES
 
 GIB = 2**30
 # CUDA's context, NCCL's buffers and what the allocator cannot use; an RL run holds a second context, vLLM's, with its
@@ -21,8 +18,7 @@ OVERHEAD, VLLM_ASLEEP = 3 * GIB, 2 * GIB
 EVALUATION_SHARE = 0.92  # vllm/config/cache.py:68
 BATCHED_TOKENS = 8192  # of a vLLM step, verl/trainer/config/rollout/rollout.yaml
 SEQUENCES = 256  # at a time, same file
-BUCKET = 2 * GIB  # of weights on their way to vLLM, same file
-PROBED = 64  # hidden vectors a token in a layer of a probe, attention's scores among them: what the count gave for 4 B
+EVALUATION = "evaluation"
 FSDP = f"{RL}.actor.fsdp_config"
 
 
@@ -50,67 +46,43 @@ class Phase:
             return None
         largest = max(self.helps, key=self.parts.__getitem__)
         return (
-            f"{self.name} needs {self.total / GIB:.0f} of {memory / GIB:.0f} GiB; {largest} take "
-            f"{self.parts[largest] / GIB:.0f}: {self.helps[largest]}"
+            f"{self.name} needs {self.total / GIB:.1f} of {memory / GIB:.1f} GiB; {largest} take "
+            f"{self.parts[largest] / GIB:.1f}: {self.helps[largest]}"
         )
 
 
 def phases(s: Settings, memory: float) -> Iterator[Phase]:
     """The phases of all stages of the recipe, on GPUs of `memory` bytes. On a CPU, of the training processes alone."""
     if s.recipe.has_sft:
-        # The gradient takes the place of the logits (vcore_verl/cpu/log_probs.py).
-        yield _training("SFT, training pass", s, "sft", copies=1)
-    if s.recipe.has_sft and s.recipe.init.probing:
-        yield _probe(s, s.recipe.init.probing)
+        half = of_halved_probe(s)
+        yield _phase("SFT, training pass", s, "sft", [(half + fixed, each) for fixed, each in of_training(s, "sft")])
+    if s.recipe.has_sft and (probe := s.recipe.init.probing):
+        faster = ", or init.probe.derivative=forward" if probe.derivative == "jvp" else ""
+        yield _phase(f"SFT, probe ({probe.derivative})", s, "sft", of_probe(s, probe), faster)
     if s.recipe.has_rl and not s.on_cpu:
         yield _generation(s, memory)
     if s.recipe.has_rl:
-        copies = 4 if s.recipe.rl.entropy_coef else 2  # with their gradients, and the entropy's
-        yield _training("RL, update", s, "rl", copies + (s.recipe.rl.temperature != 1))
+        yield _phase("RL, update", s, "rl", of_training(s, "rl"))
     if not s.on_cpu:
         yield _evaluation(s, memory)
 
 
-def _training(name: str, s: Settings, section: str, copies: int) -> Phase:
-    """A step of "sft" or "rl", with `copies` of a micro-batch's logits; gradients of earlier ones are held too."""
-    m, e, trains_all = s.model, s.element, s.trains_all(section)
-    head, layer, whole = m.embedding, m.layer_parameters, int(trains_all)
-    dropout = section == "sft" and not trains_all and s.recipe.model.lora.dropout > 0  # adapters in RL have none
-    saved, again = m.layers * m.saved_bytes(e, dropout), 0
-    if s.checkpoints_activations(section):
-        saved, again = m.layers * m.hidden * e, m.saved_bytes(e, dropout)
-    if not dropout:  # with it, what the MLP has saved goes as its gradients come
-        again += 2 * m.intermediate * e
-    moments = (  # bytes of weights and whole gradients, and bytes a token
-        # The backward pass begins: the logits are there, and the output matrix twice, flat and copied out.
-        (e * (2 * head + whole * layer), saved + (4 + whole * 3 * e) * m.hidden + copies * e * m.vocab),
-        # A layer is computed again, and the next one gathered.
-        (e * (head + 2 * layer) + whole * (e * head + 4.5 * layer), saved + again),
-        # AdamW's temporaries of the output matrix.
-        (whole * 8 * head / s.ranks(section), 0),
-    )
-    return _phase(name, s, section, moments)
+def shortages(s: Settings, memory: float) -> list[str]:
+    """Why the recipe does not fit on GPUs of `memory` bytes, by phase, and what helps; empty where it fits."""
+    short = {phase.name: reason for phase in phases(s, memory) if (reason := phase.shortage(memory))}
+    if f"{FSDP}.offload_policy" in short.get("RL, update", ""):
+        # Which leaves room for generation as well.
+        short = {name: reason for name, reason in short.items() if f"{FSDP}.optimizer_offload" not in reason}
+    return list(short.values())
 
 
-def _probe(s: Settings, probe: Probe) -> Phase:
-    """The pass along the probe's direction, which keeps nothing for a backward pass.
-
-    Forward mode carries a tangent beside every number. Logits come in blocks (vcore_verl/sft/probe/log_probs.py).
-    """
-    m, e = s.model, s.element
-    values = 2 if probe.derivative == "jvp" else 1
-    direction = 12 * s.trained("sft") / s.ranks("sft")  # the gradient and two copies
-    logits = min(LOGITS_BYTES, LOGIT_BYTES * m.vocab * s.tokens("sft"))
-    moments = (
-        (direction + e * (m.embedding + 2 * m.layer_parameters), values * PROBED * e * m.hidden),
-        (direction + e * (m.embedding + m.layer_parameters) + logits, values * 2 * e * m.hidden),
-    )
-    faster = ", or init.probe.derivative=forward" if values == 2 else ""
-    return _phase(f"SFT, probe ({probe.derivative})", s, "sft", moments, faster)
+def tightest(s: Settings, memory: float) -> Phase:
+    """The phase that leaves the least of `memory` bytes free, evaluation apart, where vLLM takes a fixed share."""
+    return max((phase for phase in phases(s, memory) if phase.name != EVALUATION), key=lambda phase: phase.total)
 
 
-def _phase(name: str, s: Settings, section: str, moments: Iterable[tuple[float, float]], helps: str = "") -> Phase:
-    """A phase of training at the largest of `moments`: constant bytes, and bytes per token."""
+def _phase(name: str, s: Settings, section: str, moments: Iterable[Moment], helps: str = "") -> Phase:
+    """A phase of training at the largest of its moments."""
     weights, activations = max(((fixed, each * s.tokens(section)) for fixed, each in moments), key=sum)
     states = (4 * s.parameters(section) + 12 * s.trained(section)) / s.ranks(section)
     more_gpus = "add GPUs (gpus=, nodes=)"
@@ -140,7 +112,7 @@ def _fewer_tokens(s: Settings, section: str) -> str:
     if getattr(s.recipe, section).max_tokens_per_rank > longest:
         return f"lower {section}.max_tokens_per_rank to {longest}"
     if section == "rl" and gathers_sequences(s.rl):
-        limits += f", or rl.verl.{RL}.actor.ulysses_sequence_parallel_size=2"
+        limits += f", or to {longest // 2} with rl.verl.{RL}.actor.ulysses_sequence_parallel_size=2"
     return f"lower {section}.max_tokens_per_rank with {limits}"
 
 
@@ -149,7 +121,7 @@ def _generation(s: Settings, memory: float) -> Phase:
     share, engine, key = s.rollout_share, s.tensor_parallel, f"rl.verl.{RL}.rollout"
     parts = {
         "states": max(0, 4 * s.parameters("rl") + 8 * s.trained("rl") - offloaded(s)) / s.ranks("rl"),  # no gradients
-        "weights": min(BUCKET, 4 * s.trained("rl")),
+        "weights": min(s.bucket, 4 * s.trained("rl")),
         "vLLM": share * memory,
         "context": OVERHEAD,
     }
@@ -162,7 +134,7 @@ def _evaluation(s: Settings, memory: float) -> Phase:
     share, engine = EVALUATION_SHARE * memory, s.recipe.hardware.tensor_parallel
     length = s.recipe.data.max_prompt_tokens + s.recipe.evaluation.max_tokens
     larger = "lower evaluation.max_tokens or raise hardware.tensor_parallel"
-    return Phase("evaluation", {"vLLM": share}, problem=_problem(s, share, engine, length, larger))
+    return Phase(EVALUATION, {"vLLM": share}, problem=_problem(s, share, engine, length, larger))
 
 
 def _problem(s: Settings, share: float, gpus: int, length: int, helps: str) -> str:

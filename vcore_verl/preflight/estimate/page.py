@@ -18,18 +18,22 @@ from vcore_verl.preflight.estimate.cost import (
     main_memory,
     tokens,
 )
-from vcore_verl.preflight.estimate.memory import GIB, phases
+from vcore_verl.preflight.estimate.memory import GIB, phases, shortages
 from vcore_verl.preflight.estimate.settings import Settings, settings_of
+from vcore_verl.preflight.estimate.verdict import closest, on_each_gpu, reference_gpu, shortcut, verdict
 
 
 def print_plan(recipe: Recipe, console: Console) -> None:
-    """Print what the resolved `recipe` needs, and warn where it does not fit.
+    """Print whether the resolved `recipe` fits, what it needs, and what the plan leaves out.
 
     Raises `UnknownArchitecture` for a model whose shape is not known here.
     """
     s = settings_of(recipe)
+    _say(console, _of_cpu(s) if s.on_cpu else verdict(s), "bold")
     console.print(_headline(s), highlight=False)
     console.print(_memory(s))
+    for line in [] if s.on_cpu else on_each_gpu(s):
+        _say(console, f"  {line}")
     for title, scale, items in (
         ("main memory of a machine, GiB", GIB, main_memory(s)),
         ("disk, GB", 1e9, disk(s)),
@@ -41,34 +45,35 @@ def print_plan(recipe: Recipe, console: Console) -> None:
         plans = [hours(s, gpu) for gpu in GPUS]
         rows = [(items[0].name, [item.amount for item in items], items[0].how) for items in zip(*plans, strict=True)]
         console.print(_summed("hours", [gpu.name for gpu in GPUS], rows))
+        _say(console, shortcut(s))
         for stage in ["sft"] * recipe.has_sft + ["rl"] * recipe.has_rl:
-            console.print(_steps(s, stage), highlight=False)
+            _say(console, _steps(s, stage))
+    _say(console, f"not modelled: {', '.join(s.not_modelled()) or 'nothing that the recipe sets'}")
     console.print(_assumptions(s), style="dim", highlight=False)
-    for warning in warnings(s):
-        console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
-def warnings(s: Settings) -> list[str]:
-    """What does not fit, one line each, and the key that helps; the figures are those of the first GPU named."""
-    short: dict[str, dict[str, str]] = {}
-    for name, memory in _memories(s).items():
-        for phase in phases(s, memory):
-            if reason := phase.shortage(memory):
-                short.setdefault(phase.name, {})[name] = reason
-    return [f"{', '.join(found)}: {next(iter(found.values()))}" for found in short.values()]
+def _say(console: Console, line: str, style: str = "") -> None:
+    """One line, however long."""
+    console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
-def _memories(s: Settings) -> dict[str, float]:
-    """What a phase has to fit into, in bytes."""
-    if s.on_cpu:
-        return {"CPU process": psutil.virtual_memory().total / s.ranks("sft")}
-    return {gpu.name: gpu.memory for gpu in GPUS}
+def _of_cpu(s: Settings) -> str:
+    """The verdict on this machine's memory, which its processes share."""
+    memory = _cpu_memory(s)
+    short = shortages(s, memory)
+    return f"does not fit this machine: {short[0]}" if short else f"fits this machine; tightest: {closest(s, memory)}"
+
+
+def _cpu_memory(s: Settings) -> float:
+    return psutil.virtual_memory().total / s.ranks("sft")
 
 
 def _headline(s: Settings) -> str:
     recipe, m = s.recipe, s.model
     machines = f"{recipe.hardware.nodes} nodes x " if recipe.hardware.nodes > 1 else ""
-    where = "CPU processes" if s.on_cpu else "GPUs"
+    where = (
+        "CPU processes (hardware.device=cuda plans for GPUs)" if s.on_cpu else "GPU" + "s" * (recipe.hardware.gpus > 1)
+    )
     trained = ", ".join(
         _trained(s, section) if trains else f"none in {section.upper()}"
         for section, trains in {"sft": recipe.has_sft, "rl": recipe.has_rl}.items()
@@ -89,7 +94,8 @@ def _trained(s: Settings, section: str) -> str:
 
 
 def _memory(s: Settings) -> Table:
-    name, memory = next(iter(_memories(s).items()))
+    gpu = reference_gpu(s)
+    name, memory = ("CPU process", _cpu_memory(s)) if s.on_cpu else (gpu.name, gpu.memory)
     found = list(phases(s, memory))
     parts = list(dict.fromkeys(part for phase in found for part in phase.parts))
     table = _table(f"memory of one {name}, GiB", "sum", *parts)
@@ -113,9 +119,9 @@ def _summed(title: str, columns: list[str], rows: list[tuple[str, list[float], s
 def _table(title: str, *columns: str) -> Table:
     """The first column holds names, the others amounts."""
     table = Table(title, *columns, box=None, header_style="bold")
-    table.columns[0].min_width = 30
+    table.columns[0].min_width = 22
     for column in table.columns[1:]:
-        column.justify, column.min_width = "right", 8
+        column.justify, column.min_width = "right", 6
     return table
 
 
@@ -134,7 +140,7 @@ def _assumptions(s: Settings) -> str:
         return text + "."
     return text + (
         f"; training runs at {TRAINING_UTILISATION:.0%} of the published operations, generation reads at "
-        f"{READING_UTILISATION:.0%} of the published bandwidth. Start-up and checkpoint writing are not counted."
+        f"{READING_UTILISATION:.0%} of the published bandwidth."
     )
 
 

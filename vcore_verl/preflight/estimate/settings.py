@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from vcore_verl.config.overrides import lookup
+from vcore_verl.config.overrides import flat, lookup
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.preflight.estimate.architecture import Architecture, architecture_of
 from vcore_verl.rl import command as rl
@@ -11,6 +11,25 @@ from vcore_verl.runs.layout import Run
 from vcore_verl.sft import command as sft
 
 RL = "actor_rollout_ref"
+# verl's keys that the plan reads, each below `sft.verl` or `rl.verl`; `not_modelled` names the others that are set.
+MODELLED = {
+    "sft": frozenset({"model.enable_gradient_checkpointing"}),
+    "rl": frozenset(
+        {
+            "trainer.n_gpus_per_node",
+            "trainer.nnodes",
+            f"{RL}.model.enable_gradient_checkpointing",
+            f"{RL}.model.use_fused_kernels",
+            f"{RL}.actor.calculate_entropy",
+            f"{RL}.actor.fsdp_config.offload_policy",
+            f"{RL}.actor.fsdp_config.optimizer_offload",
+            f"{RL}.actor.fsdp_config.param_offload",
+            f"{RL}.rollout.tensor_model_parallel_size",
+            f"{RL}.rollout.gpu_memory_utilization",
+            f"{RL}.rollout.checkpoint_engine.update_weights_bucket_megabytes",
+        }
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -59,10 +78,10 @@ class Settings:
         return self.model.parameters + (0 if self.trains_all(section) else self.trained(section))
 
     def tokens(self, section: str) -> int:
-        """Tokens of a micro-batch on one rank; in RL ranks may share them."""
-        if section == "sft":
-            return self.recipe.sft.max_tokens_per_rank
-        return self.recipe.rl.max_tokens_per_rank // self.in_rl(f"{RL}.actor.ulysses_sequence_parallel_size", 1)
+        """Tokens of a micro-batch on one rank. Ranks that share sequences have larger micro-batches, and as many tokens
+        each (verl/workers/engine/utils.py:111).
+        """
+        return self.recipe.sft.max_tokens_per_rank if section == "sft" else self.recipe.rl.max_tokens_per_rank
 
     def longest(self, section: str) -> int:
         """Tokens of the longest sequence."""
@@ -71,8 +90,18 @@ class Settings:
 
     def checkpoints_activations(self, section: str) -> bool:
         """Whether only each layer's input is kept, and the rest computed again in the backward pass."""
-        settings, key = (self.sft, "model") if section == "sft" else (self.rl, f"{RL}.model")
-        return lookup(settings, f"{key}.enable_gradient_checkpointing") is not False
+        place = "model" if section == "sft" else f"{RL}.model"
+        return bool(self._verl(section, f"{place}.enable_gradient_checkpointing", True))
+
+    @property
+    def fuses_log_probs(self) -> bool:
+        """Whether RL computes log-probabilities without all logits."""
+        return bool(self.in_rl(f"{RL}.model.use_fused_kernels", False))
+
+    @property
+    def logs_entropy(self) -> bool:
+        """Whether RL computes the entropy, whatever its coefficient."""
+        return bool(self.in_rl(f"{RL}.actor.calculate_entropy", False))
 
     @property
     def tensor_parallel(self) -> int:
@@ -90,8 +119,28 @@ class Settings:
 
     def in_rl(self, key: str, default: Any) -> Any:
         """A setting of RL; `default` is verl's own."""
-        value = lookup(self.rl, key)
+        return self._verl("rl", key, default)
+
+    def _verl(self, section: str, key: str, default: Any) -> Any:
+        if key not in MODELLED[section]:
+            raise KeyError(f"{key} is not in MODELLED, and the plan would call it not modelled")
+        value = lookup(self.sft if section == "sft" else self.rl, key)
         return default if value is None else value
+
+    @property
+    def bucket(self) -> float:
+        """Bytes of weights on their way to a rollout engine."""
+        return self.in_rl(f"{RL}.rollout.checkpoint_engine.update_weights_bucket_megabytes", 2048) * 2**20
+
+    def not_modelled(self) -> list[str]:
+        """verl's keys that the recipe sets and the plan does not read: some of them change memory or speed."""
+        found = []
+        for section, trains in {"sft": self.recipe.has_sft, "rl": self.recipe.has_rl}.items():
+            keys = flat(getattr(self.recipe, section).verl) if trains else {}
+            found += [f"{section}.verl.{key}={value}" for key, value in keys.items() if key not in MODELLED[section]]
+        if self.recipe.has_rl and self.offloads("offload_policy"):
+            found.append(f"the time that rl.verl.{RL}.actor.fsdp_config.offload_policy costs")
+        return found
 
 
 def settings_of(recipe: Recipe) -> Settings:

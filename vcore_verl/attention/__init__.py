@@ -8,3 +8,5 @@ This module imports no torch.
 
 # As transformers knows it (`attn_implementation`), once `packed` has been imported.
 NAME = "vcore_packed"
+# Head of the CUDA kernels, in numbers; forward mode takes half as wide ones.
+WIDEST = 256

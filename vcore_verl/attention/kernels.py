@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vcore_verl.attention import WIDEST
+
 HALF_PRECISION = (torch.bfloat16, torch.float16)
-WIDEST = 256  # head of the CUDA kernels, which take multiples of WIDTH_STEP only
-WIDTH_STEP = 8
+WIDTH_STEP = 8  # of the CUDA kernels' heads
 _aten = torch.ops.aten
 
 

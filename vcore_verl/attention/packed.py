@@ -21,7 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.weak import WeakTensorKeyDictionary
 from transformers import AttentionInterface
 
-from vcore_verl.attention import NAME, kernels
+from vcore_verl.attention import NAME, WIDEST, kernels
 from vcore_verl.attention.kernels import Sequences
 
 _sequences: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # position_ids -> Sequences
@@ -56,9 +56,9 @@ class PackedAttention(torch.autograd.Function):
         query, key, value = ctx.saved_tensors
         d_query, d_key, d_value = tangents[:3]
         width = query.shape[-1]
-        if query.is_cuda and 2 * width > kernels.WIDEST:
+        if query.is_cuda and 2 * width > WIDEST:
             raise ValueError(
-                f"heads of {width} numbers are too wide for forward mode, which takes {kernels.WIDEST // 2} at most: "
+                f"heads of {width} numbers are too wide for forward mode, which takes {WIDEST // 2} at most: "
                 "set init.probe.derivative=central"
             )
         output, _ = kernels.forward(query, key, d_value, *ctx.settings)

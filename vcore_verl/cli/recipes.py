@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     if args.dry_run:
         _print_dry_run(recipe, pipeline.plan(args.fresh, args.changed_code))
         return
-    hardware.check(recipe)
+    _check(recipe)
     pipeline.execute(args.fresh, args.changed_code)
     if not args.no_report:
         from vcore_verl.report import terminal_summary
@@ -67,7 +67,7 @@ def sweep(args: argparse.Namespace) -> None:
         _print_obstacles(planned[0].recipe, [step for arm in planned for step in arm.plan()])
         return
     for arm in planned:
-        hardware.check(arm.recipe)
+        _check(arm.recipe)
     failures = run_all(planned, console)
     from vcore_verl.report import ReportError, terminal_summary, write_report
 
@@ -190,6 +190,18 @@ def _print_dry_run(recipe: Recipe, steps: "list[Step]") -> None:
     _print_obstacles(recipe, steps)
 
 
+def _check(recipe: Recipe) -> None:
+    """Raise `RecipeError` where this machine cannot run the recipe."""
+    if reason := _obstacle(recipe):
+        raise RecipeError(reason)
+
+
+def _obstacle(recipe: Recipe) -> str | None:
+    from vcore_verl.preflight.obstacles import obstacle_here
+
+    return hardware.obstacle(recipe) or obstacle_here(recipe)
+
+
 def _print_difference(recipe: Recipe) -> None:
     from vcore_verl.config.diff import difference
 
@@ -201,7 +213,7 @@ def _print_difference(recipe: Recipe) -> None:
 def _print_obstacles(recipe: Recipe, steps: "list[Step]") -> None:
     from vcore_verl.pipeline.pipeline import CodeChanged
 
-    reasons = [hardware.obstacle(recipe), str(CodeChanged(steps)) if any(s.action == "ask" for s in steps) else None]
+    reasons = [_obstacle(recipe), str(CodeChanged(steps)) if any(s.action == "ask" for s in steps) else None]
     for reason in filter(None, reasons):
         say(f"would not start: {reason}", style="yellow")
 

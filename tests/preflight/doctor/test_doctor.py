@@ -13,8 +13,8 @@ from vcore_verl.preflight.doctor import Finding, examine, machine, network, prin
 from vcore_verl.sft.command import RENDEZVOUS_PORT
 
 SMI = """\
-NVIDIA A100-SXM4-80GB, 580.65.06, 81920, 3
-NVIDIA A100-SXM4-80GB, 580.65.06, 81920, 40510
+NVIDIA A100-SXM4-80GB, 580.65.06, 81920, 3, 8.0
+NVIDIA A100-SXM4-80GB, 580.65.06, 81920, 40510, 8.0
 """
 
 

@@ -45,8 +45,9 @@ def _needs(recipe: Recipe, states: list[machine.GpuState]) -> Iterator[Finding]:
     """Memory and disk against the plan."""
     from vcore_verl.preflight.estimate.architecture import UnknownArchitecture
     from vcore_verl.preflight.estimate.cost import disk, main_memory
-    from vcore_verl.preflight.estimate.memory import phases
+    from vcore_verl.preflight.estimate.memory import shortages
     from vcore_verl.preflight.estimate.settings import settings_of
+    from vcore_verl.preflight.obstacles import obstacle
 
     try:
         settings = settings_of(recipe)
@@ -55,11 +56,12 @@ def _needs(recipe: Recipe, states: list[machine.GpuState]) -> Iterator[Finding]:
         return
     yield machine.memory(sum(item.amount for item in main_memory(settings)))
     yield machine.disk(sum(item.amount for item in disk(settings)), Path(recipe.output_dir))
-    if states and recipe.hardware.device == "cuda":
+    if reason := obstacle(recipe, states):
+        yield Finding("GPU", "cannot run this recipe", "error", reason)
+    elif states and recipe.hardware.device == "cuda":
         smallest = min(state.memory for state in states)
-        for phase in phases(settings, smallest):
-            if reason := phase.shortage(smallest):
-                yield Finding("GPU memory", "too small by the plan", "warning", reason)
+        for reason in shortages(settings, smallest):
+            yield Finding("GPU memory", "too small by the plan", "warning", reason)
 
 
 def print_findings(findings: list[Finding], console: Console) -> None:

@@ -30,21 +30,34 @@ class GpuState(NamedTuple):
     driver: str
     memory: int
     used: int
+    capability: tuple[int, int]
 
 
 def gpu_states() -> list[GpuState]:
     """The GPUs that nvidia-smi lists; empty where there is none."""
     if shutil.which("nvidia-smi") is None:
         return []
-    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total,memory.used", "--format=csv,noheader,nounits"]
+    query = [
+        "nvidia-smi",
+        "--query-gpu=name,driver_version,memory.total,memory.used,compute_cap",
+        "--format=csv,noheader,nounits",
+    ]
     ended = subprocess.run(query, capture_output=True, text=True, check=False)
     return parse(ended.stdout) if ended.returncode == 0 else []
 
 
 def parse(listed: str) -> list[GpuState]:
-    """nvidia-smi's lines `name, driver, total MiB, used MiB`."""
-    rows = [line.split(", ") for line in listed.splitlines() if line.count(", ") == 3]
-    return [GpuState(name, driver, int(total) * 2**20, int(used) * 2**20) for name, driver, total, used in rows]
+    """nvidia-smi's lines `name, driver, total MiB, used MiB, compute capability`."""
+    rows = [line.split(", ") for line in listed.splitlines() if line.count(", ") == 4]
+    return [
+        GpuState(name, driver, int(total) * 2**20, int(used) * 2**20, _version(capability))
+        for name, driver, total, used, capability in rows
+    ]
+
+
+def _version(found: str) -> tuple[int, int]:
+    major, _, minor = found.partition(".")
+    return int(major), int(minor)
 
 
 def gpus(recipe: Recipe, states: list[GpuState]) -> Iterator[Finding]:

@@ -1,0 +1,55 @@
+"""What no run on this machine's GPUs could get past, said before anything starts. Imports no torch."""
+
+from vcore_verl.attention import NAME, WIDEST
+from vcore_verl.config.overrides import lookup
+from vcore_verl.config.recipe import Recipe
+from vcore_verl.preflight.doctor.machine import GIB, GpuState, gpu_states
+from vcore_verl.preflight.estimate.architecture import UnknownArchitecture
+from vcore_verl.preflight.estimate.memory import phases
+from vcore_verl.preflight.estimate.settings import Settings, settings_of
+from vcore_verl.sft.limits import ATTENTION
+
+OLDEST = (8, 0)  # compute capability of flash attention and of bfloat16's arithmetic
+
+
+def obstacle(recipe: Recipe, states: list[GpuState]) -> str | None:
+    """Why the resolved `recipe` cannot run on GPUs like these, in one line; None where it may."""
+    if recipe.hardware.device == "cpu":
+        return None
+    for state in states:
+        if state.capability < OLDEST:
+            return (
+                f"{state.name} (compute capability {state.capability[0]}.{state.capability[1]}) is too old: bfloat16 "
+                "and flash attention need 8.0, as an A100 or an RTX 3090 has"
+            )
+    try:
+        s = settings_of(recipe)
+    except UnknownArchitecture:
+        return None
+    return _too_wide(s) or (_too_small(s, min(states, key=lambda state: state.memory)) if states else None)
+
+
+def obstacle_here(recipe: Recipe) -> str | None:
+    """The same for the GPUs of this machine."""
+    return None if recipe.hardware.device == "cpu" else obstacle(recipe, gpu_states())
+
+
+def _too_wide(s: Settings) -> str | None:
+    """Forward mode doubles the width of heads (vcore_verl/attention/packed.py)."""
+    probe, attention = s.recipe.init.probing, lookup(s.recipe.sft.verl, ATTENTION) or NAME
+    if probe is None or probe.derivative != "jvp" or attention != NAME or s.recipe.model.dtype == "float32":
+        return None
+    if 2 * s.model.head_dim <= WIDEST:
+        return None
+    return (
+        f"{s.recipe.model.path} has heads of {s.model.head_dim} numbers, and flash attention in forward mode takes "
+        f"{WIDEST // 2} at most: set init.probe.derivative=central"
+    )
+
+
+def _too_small(s: Settings, smallest: GpuState) -> str | None:
+    """Where training states alone do not fit. What else a phase takes is an estimate, on which doctor warns."""
+    for phase in phases(s, smallest.memory):
+        if phase.parts.get("states", 0) > smallest.memory:
+            return f"{smallest.name}, {smallest.memory / GIB:.0f} GiB, is too small: {phase.shortage(smallest.memory)}"
+    return None

@@ -170,6 +170,8 @@ class Pipeline:
         manifest.finish(stage.name, self._artefacts(stage))
         self.digests.save()
         self._say(stage, f"[green]done[/green] in {duration(seconds)}")
+        for remark in stage.remarks():
+            self._say(stage, remark)
         for warning in stage.warnings():
             self._say(stage, f"[yellow]warning:[/yellow] {escape(warning)}")
         if stage.tracking is not None:

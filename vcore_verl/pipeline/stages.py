@@ -34,6 +34,7 @@ from vcore_verl.evaluation.command import evaluate_command, verify_evaluation
 from vcore_verl.pipeline.code import code_of
 from vcore_verl.pipeline.export_stage import export_command, export_warnings, verify_export
 from vcore_verl.pipeline.tracking import tracking_command
+from vcore_verl.preflight.estimate.peak import peak_memory
 from vcore_verl.rl.command import reward_warnings, rl_command, verify_rl
 from vcore_verl.runs.hashing import Digests
 from vcore_verl.runs.layout import ArtefactError, Run
@@ -72,8 +73,9 @@ class Stage:
 
     `keys` are recipe keys or sections; `code` returns the hashes of `code.code_of`; `inputs` may contain wildcards;
     `after` names the stages that make the inputs. `verify` raises `ArtefactError` unless the result is complete;
-    `warnings` reports valid but suspicious results; `tracking` logs the result, which may fail. The record is in
-    `home`, and all runs below it share the result. With `keep=False` the previous result is overwritten.
+    `warnings` reports valid but suspicious results, `remarks` other facts about them; `tracking` logs the result, which
+    may fail. The record is in `home`, and all runs below it share the result. With `keep=False` the previous result is
+    overwritten.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Stage:
     extends: frozenset[str] = frozenset()
     keep: bool = True
     warnings: Callable[[], list[str]] = list
+    remarks: Callable[[], list[str]] = list
     tracking: Callable[[], Command] | None = None
 
 
@@ -182,6 +185,7 @@ def _sft(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
         artefacts=(run.sft / "metrics.jsonl",),
         command=partial(sft_command, recipe, run),
         verify=partial(verify_sft, recipe, run),
+        remarks=partial(peak_memory, recipe, "sft", run.sft / "metrics.jsonl"),
         keys=(*TRAINING, "init", "sft", "data.cutoff_tokens"),
         packages=("verl", "torch", "transformers"),
         code=partial(code_of, "vcore_verl.sft.command", *_plugin(recipe), objective=recipe.init.name),
@@ -204,6 +208,7 @@ def _rl(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
         command=partial(rl_command, recipe, run),
         verify=partial(verify_rl, recipe, run),
         warnings=partial(reward_warnings, run),
+        remarks=partial(peak_memory, recipe, "rl", run.rl / "metrics.jsonl"),
         keys=(*TRAINING, "rl", "data.max_prompt_tokens"),
         packages=("verl", "torch", "transformers", "vllm", "math-verify"),
         code=partial(code_of, "vcore_verl.rl.command", "reward.custom_reward_function", *_plugin(recipe)),

@@ -9,6 +9,7 @@ RECIPES = (
     "qwen3_32b",
     "qwen3_4b",
     "qwen3_8b",
+    "smollm2_135m",
     "tiny",
 )
 INITS = ("dft", "iw_sft", "none", "random", "sft", "vcore", "vcore_paper")

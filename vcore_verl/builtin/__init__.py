@@ -1,10 +1,11 @@
-"""What needs no download: models and data sets made from fixed seeds, and samples of published sets.
+"""What needs no hub: models and data sets made from fixed seeds, a model from a package, samples of published sets.
 
 - `arithmetic`     the arithmetic task: problems, traces, kinds of token
 - `tokenizer`      its tokenizer
 - `base_model`     its pretrained base model
 - `families`       tokenizers and configurations of published model families
 - `random_model`   small untrained models of them, for `scale=smoke`
+- `smollm2`        a real pretrained model, from a package
 - `prepare`        the task's training and test sets
 - `__main__`       the child process that makes them
 - `samples/`       a dozen rows of each published data set, in its own format

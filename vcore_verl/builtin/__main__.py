@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vcore_verl.config.checks import BUILTIN
+from vcore_verl.config.checks import BUILTIN, SMOLLM2
 from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import Recipe, read
 from vcore_verl.runs.layout import Run
@@ -20,6 +20,10 @@ def make_base(recipe: Recipe, run: Run) -> None:
         from vcore_verl.builtin.base_model import pretrain
 
         made: tuple[Any, Any] = pretrain(recipe.base, seed=0, progress=run.base / "metrics.jsonl")
+    elif recipe.model.path == SMOLLM2:
+        from vcore_verl.builtin.smollm2 import load
+
+        made = load()
     else:
         from vcore_verl.builtin.random_model import build
 

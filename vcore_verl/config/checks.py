@@ -9,11 +9,14 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from vcore_verl.config.errors import RecipeError
-from vcore_verl.config.schema import Lora, Recipe, RlLora, described
+from vcore_verl.config.schema import Data, Lora, Recipe, RlLora, described
 
 BUILTIN = "builtin:"  # models and data sets made locally from fixed seeds
 BUILTIN_TASK = "builtin:arithmetic"  # the only one that is both a pretrained model and data
-BUILTIN_TESTS = ("in_domain", "out_of_domain")  # its evaluation sets
+SMOLLM2 = "builtin:smollm2"  # a published model, from a package
+REASONING_GYM = "reasoning_gym:"  # data sets that a package generates
+MADE_HERE = (BUILTIN, REASONING_GYM)
+MADE_TESTS = ("in_domain", "out_of_domain")  # evaluation sets of what is made here
 
 
 def check(recipe: Recipe) -> None:
@@ -55,20 +58,25 @@ def _ignored(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
             yield key, "model.lora.rank", "model.lora.rank=0 trains all parameters"
     if recipe.rl.lora.rank == 0:
         yield "rl.lora.alpha", "rl.lora.rank", "rl.lora.rank=0 trains all parameters"
-    if not model.path.startswith(BUILTIN):
-        yield "base", "model.path", f"model.path={model.path} is not built in"
+    if not model.path.startswith(BUILTIN) or model.path == SMOLLM2:
+        yield "base", "model.path", f"model.path={model.path} is published"
         yield "model.family", "scale", "only scale=smoke builds a model of the family"
     elif model.path != BUILTIN_TASK:
         for key in ("base.steps", "base.batch_size", "base.learning_rate"):
             yield key, "model.path", f"model.path={model.path} is not pretrained"
+    if data.sft.startswith(MADE_HERE):
+        yield "data.sft_revision", "data.sft", f"data.sft={data.sft} is made here"
+    if data.rl.startswith(MADE_HERE):
+        for key in ("data.solve_rate", "data.rl_revision"):
+            yield key, "data.rl", f"data.rl={data.rl} is made here"
     if data.sft.startswith(BUILTIN):
-        for key in ("data.solve_rate", "data.sft_revision", "data.rl_revision", "data.decontaminate"):
-            yield key, "data.sft", f"data.sft={data.sft} is made here"
+        yield "data.decontaminate", "data.sft", f"data.sft={data.sft} is made here"
     tests = set(recipe.evaluation.datasets)
-    if tests <= set(BUILTIN_TESTS):
-        for key in ("data.mirror", "evaluation.max_prompts"):
-            yield key, "evaluation.datasets", "all evaluation sets are made here"
-    if not tests & set(BUILTIN_TESTS):
+    if tests <= set(MADE_TESTS):
+        yield "evaluation.max_prompts", "evaluation.datasets", "all evaluation sets are made here"
+        if data.sft.startswith(MADE_HERE) and data.rl.startswith(MADE_HERE) and not _decontaminates(data):
+            yield "data.mirror", "evaluation.datasets", "training and evaluation sets are all made here"
+    if not tests & set(MADE_TESTS):
         yield "data.num_test", "evaluation.datasets", "the size of a benchmark is evaluation.max_prompts"
     for role, source in {"sft": data.sft, "rl": data.rl}.items():
         if _is_local(source):
@@ -115,6 +123,11 @@ def _wrong(recipe: Recipe) -> Iterator[str]:
         yield (
             f"rl.overlong_buffer={rl.overlong_buffer} must not exceed rl.max_response_tokens={rl.max_response_tokens}"
         )
+
+
+def _decontaminates(data: Data) -> bool:
+    """Whether training leaves out a benchmark's problems, which have to be read for that."""
+    return not data.sft.startswith(BUILTIN) and data.decontaminate != []
 
 
 def _is_local(path: str) -> bool:

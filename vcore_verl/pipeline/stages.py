@@ -13,12 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vcore_verl.config.checks import BUILTIN, BUILTIN_TASK
+from vcore_verl.config.checks import BUILTIN, BUILTIN_TASK, SMOLLM2
 from vcore_verl.config.composition import ROOT
 from vcore_verl.config.recipe import Recipe, settings
 from vcore_verl.config.schema import Data
 from vcore_verl.config.versions import package_version
+from vcore_verl.data import generated
 from vcore_verl.data.command import (
+    SMOLLM2_PACKAGES,
     base_command,
     data_command,
     is_builtin,
@@ -129,19 +131,18 @@ def input_name(path: Path, run: Run) -> str:
 
 def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
     if run.base_hf.parent == run.base:
-        builtin = recipe.model.path.startswith(BUILTIN)
-        maker = "builtin.base_model" if recipe.model.path == BUILTIN_TASK else "builtin.random_model"
+        purpose, maker, keys, packages = _base(recipe.model.path)
         yield Stage(
             name="base",
-            purpose="make the built-in base model" if builtin else "fetch the base model",
+            purpose=purpose,
             home=run.root,
             folder=run.base,
             artefacts=(run.base_hf,),
             command=partial(base_command, recipe, run),
             verify=partial(verify_base, recipe, run),
-            keys=("base", "model.path", "model.dtype") if builtin else ("model.path",),
-            packages=("torch", "transformers") if builtin else (),
-            code=partial(code_of, f"vcore_verl.{maker if builtin else 'data.fetch'}"),
+            keys=keys,
+            packages=packages,
+            code=partial(code_of, f"vcore_verl.{maker}"),
             inputs=tuple(model_files(recipe.model.path)),
         )
     yield Stage(
@@ -155,9 +156,12 @@ def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
         verify=partial(verify_data, recipe, run),
         # Lengths are counted with the model's tokenizer.
         keys=("model.path", *(f"data.{key.name}" for key in fields(Data) if key.name != "num_test")),
+        packages=generated.packages(recipe.data.sft, recipe.data.rl),
         code=partial(code_of, "vcore_verl.builtin.prepare" if is_builtin(recipe) else "vcore_verl.data.prepare"),
         inputs=tuple(local_sources(recipe)),
     )
+    maker = "builtin.prepare" if is_builtin(recipe) else "data.test_sets"
+    tests_of = ("data.rl",) if generated.is_generated(recipe.data.rl) else ()
     yield Stage(
         name="test_sets",
         purpose="prepare the evaluation sets",
@@ -166,12 +170,29 @@ def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
         artefacts=tuple(run.data / f"{name}.parquet" for name in recipe.evaluation.datasets),
         command=partial(test_sets_command, recipe, run),
         verify=partial(verify_test_sets, recipe, run),
-        keys=("evaluation.datasets", "evaluation.max_prompts", "data.mirror", "data.num_test"),
-        code=partial(code_of, "vcore_verl.builtin.prepare" if is_builtin(recipe) else "vcore_verl.data.test_sets"),
+        keys=("evaluation.datasets", "evaluation.max_prompts", "data.mirror", "data.num_test", *tests_of),
+        packages=generated.packages(recipe.data.rl),
+        code=partial(code_of, f"vcore_verl.{maker}", *(("vcore_verl.data.generated",) if tests_of else ())),
         inputs=tuple(samples(recipe)),
         keep=False,
     )
     yield _evaluation(recipe, run, "base")
+
+
+def _base(path: str) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
+    """Of the stage that provides `model.path`: purpose, module, recipe keys and packages."""
+    if not path.startswith(BUILTIN):
+        return "fetch the base model", "data.fetch", ("model.path",), ()
+    packages: tuple[str, ...] = ("torch", "transformers")
+    if path == SMOLLM2:
+        return (
+            "read the base model from its package",
+            "builtin.smollm2",
+            ("model.path",),
+            (*packages, *SMOLLM2_PACKAGES),
+        )
+    module = "builtin.base_model" if path == BUILTIN_TASK else "builtin.random_model"
+    return "make the built-in base model", module, ("base", "model.path", "model.dtype"), packages
 
 
 def _sft(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from huggingface_hub import constants, get_token, try_to_load_from_cache
 
-from vcore_verl.config.checks import BUILTIN
+from vcore_verl.config.checks import MADE_HERE
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.preflight.doctor.finding import Finding, judge
 from vcore_verl.runtime.hardware import in_cluster
@@ -58,7 +58,7 @@ def _wanted(recipe: Recipe) -> list[str]:
     """Hub ids of model and data that are neither local nor, for the model, in the hub's cache."""
     data = [recipe.data.sft] * recipe.has_sft + [recipe.data.rl] * recipe.has_rl
     names = [recipe.model.path, *(data if recipe.data.mirror is None else [])]
-    remote = [name for name in names if not name.startswith(BUILTIN) and not Path(name).expanduser().exists()]
+    remote = [name for name in names if not name.startswith(MADE_HERE) and not Path(name).expanduser().exists()]
     return [name for name in remote if not isinstance(try_to_load_from_cache(name, "config.json"), str)]
 
 

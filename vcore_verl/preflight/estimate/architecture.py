@@ -10,7 +10,7 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
-from vcore_verl.config.checks import BUILTIN
+from vcore_verl.config.checks import BUILTIN, SMOLLM2
 from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import Recipe
 
@@ -100,6 +100,8 @@ PUBLISHED = {
     "Qwen/Qwen3-8B": Architecture(151936, 4096, 12288, 36, 32, 8, 128, tied=False, qk_norm=True),
     "Qwen/Qwen3-32B": Architecture(151936, 5120, 25600, 64, 64, 8, 128, tied=False, qk_norm=True),
     "meta-llama/Llama-3.1-8B-Instruct": Architecture(128256, 4096, 14336, 32, 32, 8, 128, tied=False, qk_norm=False),
+    SMOLLM2: Architecture(49152, 576, 1536, 30, 9, 3, 64, tied=True, qk_norm=False),
+    "HuggingFaceTB/SmolLM2-135M-Instruct": Architecture(49152, 576, 1536, 30, 9, 3, 64, tied=True, qk_norm=False),
     "mistralai/Mistral-7B-Instruct-v0.3": Architecture(32768, 4096, 14336, 32, 32, 8, 128, tied=False, qk_norm=False),
 }
 
@@ -111,7 +113,7 @@ def architecture_of(recipe: Recipe) -> Architecture:
     """
     path = recipe.model.path
     if path.startswith(BUILTIN):
-        return _builtin(recipe)
+        return PUBLISHED.get(path) or _builtin(recipe)
     local = Path(path).expanduser()
     file = local / "config.json" if local.is_dir() else try_to_load_from_cache(path, "config.json")
     if isinstance(file, str | Path):

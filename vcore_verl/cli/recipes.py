@@ -36,6 +36,7 @@ def add_verbs(verbs: Any) -> None:
     verb.add_argument("--all", action="store_true", help="print every setting, not only what differs from base.yaml")
     _add_verb(verbs, "plan", plan)
     _add_verb(verbs, "doctor", doctor)
+    add_verb(verbs, "check-gpu", check_gpu)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -135,6 +136,13 @@ def doctor(args: argparse.Namespace) -> int:
     say(f"recipe {recipe.name} on this machine", style="bold")
     print_findings(findings, console)
     return int(any(finding.level == "error" for finding in findings))
+
+
+def check_gpu(args: argparse.Namespace) -> int:
+    """check what this machine's GPU computes, and measure SFT's steps on it, for `plan`; minutes, needs no hub"""
+    from vcore_verl.sft.gpu_check.command import run
+
+    return int(not run(console))
 
 
 def _add_verb(verbs: Any, name: str, call: Any, words: str = "") -> argparse.ArgumentParser:

@@ -1,0 +1,94 @@
+"""What the check found on a card: one file per card and user, which `plan` reads. Imports no torch."""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vcore_verl.runs.hashing import replacement
+from vcore_verl.sft.gpu_check.sizes import Sizes
+
+DERIVATIVES = ("jvp", "central", "forward")
+SHARES = (1, 8)  # of probes: |B'| = |B| and |B| / 8
+
+
+def label(derivative: str, share: int) -> str:
+    """Name of a probe."""
+    return f"{derivative}, |B'| = |B|" + (f"/{share}" if share > 1 else "")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A figure and the limit that it must keep: at most that, or at least where `at_least`."""
+
+    part: str
+    name: str
+    found: float
+    limit: float
+    at_least: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """NaN keeps no limit."""
+        return self.found >= self.limit if self.at_least else self.found <= self.limit
+
+
+@dataclass(frozen=True)
+class Step:
+    """Time and memory of a step on a batch of `tokens`, with the probe `probe` or without one.
+
+    `seconds` is None where the card has no room for the step, `peak_bytes` on a CPU too.
+    """
+
+    tokens: int
+    probe: str | None
+    seconds: float | None
+    peak_bytes: int | None
+
+
+def folder() -> Path:
+    """Where the files are, one per card."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "vcore-verl" / "gpu_check"
+
+
+def write(card: str, versions: dict[str, str], checks: Sequence[Check], steps: Sequence[Step], sizes: Sizes) -> Path:
+    """The file of `card`, a name as CUDA gives it; replaces that of an earlier check."""
+    path = folder() / f"{'_'.join(_words(card))}.json"
+    found = {
+        "card": card,
+        "versions": versions,
+        "recipe": sizes.recipe,
+        "model": sizes.cost_model,
+        "sequences": sizes.sequences,
+        "checks": [_finite(asdict(check)) | {"passed": check.passed} for check in checks],
+        "steps": [asdict(step) for step in steps],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacement(path) as partial:
+        partial.write_text(json.dumps(found, indent=1) + "\n")
+    return path
+
+
+def read(name: str) -> dict[str, Any] | None:
+    """The file of the card that `plan` calls `name`, None where there is none.
+
+    "H100-80GB" is "NVIDIA H100 80GB HBM3": all parts of the name are parts of CUDA's.
+    """
+    for path in sorted(folder().glob("*.json")):
+        found: dict[str, Any] = json.loads(path.read_text())
+        if set(_words(name)) <= set(_words(found["card"])):
+            return found
+    return None
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN."""
+    return {name: None if value != value else value for name, value in values.items()}
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[A-Za-z0-9.]+", name)

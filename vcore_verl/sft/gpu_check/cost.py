@@ -1,5 +1,6 @@
 """Seconds and memory of a training step: SFT alone, and with every kind of probe before it."""
 
+import gc
 import statistics
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ REPEAT = 3
 
 def steps(recipe: Recipe, sizes: Sizes, folder: Path) -> Iterator[Step]:
     """One after the other, each on batches of its own tokens in one micro-batch. `folder` is for a model."""
+    gc.collect()  # the model of another part, which would count as memory of this one
     subject.save_model(sizes.cost_model, folder)
     worker = subject.worker(recipe, folder)
     for tokens in sizes.cost_tokens:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from vcore_verl.config.checks import BUILTIN
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
+from vcore_verl.preflight.estimate.measured import measured
 from vcore_verl.preflight.estimate.memory import EVALUATION_SHARE, GIB, SEQUENCES, cache_tokens, offloaded
 from vcore_verl.preflight.estimate.settings import Settings
 from vcore_verl.rl.command import CHECKPOINTS_KEPT as RL_CHECKPOINTS
@@ -112,7 +113,7 @@ def hours(s: Settings, gpu: Gpu) -> list[Item]:
         forward, passes = _forward_seconds(s, gpu, "sft", sft.steps * sft.batch_size) / 3600, _passes(s, "sft")
         items.append(Item("SFT", passes * forward, f"{passes} forward passes"))
         if probe := s.recipe.init.probing:
-            probing = _probe_passes(s) / probe.every
+            probing = _probe_passes(s, gpu) / probe.every
             items.append(Item("SFT, probe", probing * forward, f"{probing:.1f} forward passes"))
         if reference := reference_seconds(s, gpu):
             items.append(Item("SFT, reference", reference / 3600, "one pass over all data"))
@@ -146,7 +147,7 @@ def step_seconds(s: Settings, gpu: Gpu, stage: str) -> float:
     """Seconds of a step of `stage`, "sft" (one that probes) or "rl". Infinite where the weights leave vLLM no room."""
     if stage == "rl":
         return _generation_seconds(s, gpu, ROLLOUT) + _update_seconds(s, gpu)
-    return (_passes(s, "sft") + _probe_passes(s)) * _forward_seconds(s, gpu, "sft", s.recipe.sft.batch_size)
+    return (_passes(s, "sft") + _probe_passes(s, gpu)) * _forward_seconds(s, gpu, "sft", s.recipe.sft.batch_size)
 
 
 def reference_seconds(s: Settings, gpu: Gpu) -> float:
@@ -162,17 +163,20 @@ def _passes(s: Settings, section: str) -> int:
     return 2 + s.trains_all(section) + s.checkpoints_activations(section)
 
 
-def _probe_passes(s: Settings) -> float:
+def _probe_passes(s: Settings, gpu: Gpu) -> float:
     """What a probe costs per token of a training step, in forward passes.
 
-    A forward-mode pass costs three where weights carry tangents, and two where only adapters do.
+    A forward-mode pass costs three where weights carry tangents, and two where only adapters do, or what was measured.
     """
     probe = s.recipe.init.probing
     if probe is None:
         return 0.0
     fresh = probe.batch_size / s.recipe.sft.batch_size if probe.gradient == "fresh" else 0.0
     fresh *= min(1.0, (probe.cutoff_tokens or math.inf) / _mean_length(s, "sft"))
-    return _passes(s, "sft") * fresh + {"jvp": 2 + s.trains_all("sft"), "central": 2, "forward": 1}[probe.derivative]
+    found = measured(gpu.name)
+    derivatives = found.derivatives if found else {"jvp": 2, "central": 2, "forward": 1}
+    tangents = probe.derivative == "jvp" and s.trains_all("sft")
+    return _passes(s, "sft") * fresh + derivatives[probe.derivative] + tangents
 
 
 def _update_passes(s: Settings) -> int:
@@ -190,7 +194,8 @@ def _forward_seconds(s: Settings, gpu: Gpu, section: str, sequences: float) -> f
     """Seconds of a forward pass over the given number of training sequences."""
     length = _mean_length(s, section)
     flops = sequences * length * s.model.forward_flops(length)
-    return flops / (s.ranks(section) * gpu.flops * TRAINING_UTILISATION)
+    found = measured(gpu.name)
+    return flops / (s.ranks(section) * (found.operations if found else gpu.flops * TRAINING_UTILISATION))
 
 
 def _mean_length(s: Settings, section: str) -> float:

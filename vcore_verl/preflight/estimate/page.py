@@ -18,6 +18,7 @@ from vcore_verl.preflight.estimate.cost import (
     main_memory,
     tokens,
 )
+from vcore_verl.preflight.estimate.measured import measured
 from vcore_verl.preflight.estimate.memory import GIB, phases, shortages
 from vcore_verl.preflight.estimate.settings import Settings, settings_of
 from vcore_verl.preflight.estimate.verdict import closest, on_each_gpu, reference_gpu, shortcut, verdict
@@ -138,8 +139,10 @@ def _assumptions(s: Settings) -> str:
     text += f"{MEAN_PROMPT} tokens"
     if s.on_cpu:
         return text + "."
+    checked = ", ".join(gpu.name for gpu in GPUS if measured(gpu.name))
+    on_checked = f" (as scripts/check_gpu.sh measured it on {checked})" if checked else ""
     return text + (
-        f"; training runs at {TRAINING_UTILISATION:.0%} of the published operations, generation reads at "
+        f"; training runs at {TRAINING_UTILISATION:.0%} of the published operations{on_checked}, generation reads at "
         f"{READING_UTILISATION:.0%} of the published bandwidth."
     )
 

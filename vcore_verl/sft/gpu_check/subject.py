@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from tensordict import TensorDict
-from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 from verl.utils import tensordict_utils as tu
 from verl.utils.config import omega_conf_to_dataclass
@@ -27,17 +26,10 @@ from vcore_verl.sft.worker import ObjectiveWorker
 PROMPT = 8  # one in so many tokens of a sequence is not supervised
 
 
-def save_model(shape: dict[str, Any], folder: Path, spread: float = 1.0) -> None:
-    """A model of this configuration with random weights in bfloat16, and a tokenizer, which nothing uses.
-
-    The norms of queries and keys are multiplied by `spread`, which spreads attention scores by its square.
-    """
+def save_model(shape: dict[str, Any], folder: Path) -> None:
+    """A model of this configuration with random weights in bfloat16, and a tokenizer, which nothing uses."""
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**shape), dtype=torch.bfloat16)
-    for name, parameter in model.named_parameters():
-        if name.endswith(("q_norm.weight", "k_norm.weight")):
-            nn.init.constant_(parameter, spread)
-    model.save_pretrained(folder)
+    AutoModelForCausalLM.from_config(AutoConfig.for_model(**shape), dtype=torch.bfloat16).save_pretrained(folder)
     build_tokenizer("qwen3", sample_texts(), VOCABULARY).save_pretrained(folder)
 
 

@@ -26,16 +26,15 @@ from vcore_verl.sft.probe import direction as directions
 from vcore_verl.sft.probe import passes
 from vcore_verl.sft.worker import ObjectiveWorker
 
-SPREAD = 2.0  # scores as spread as a trained model's
-# Spearman's correlation at least.
-LIMITS = {"jvp": 0.98, "central": 0.9, "forward": 0.6}
+# Spearman's correlation at least. On a CPU, eight layers of width 512 reach 0.9996 or more, 0.996 and 0.978.
+LIMITS = {"jvp": 0.98, "central": 0.9, "forward": 0.7}
 
 
 def checks(recipe: Recipe, sizes: Sizes, folder: Path) -> Iterator[Check]:
     """Correlation with the exact utilities, for each derivative. `folder` is for a model."""
     lora = replace(recipe.model.lora, dropout=0.0)  # the exact ones have none
     recipe = replace(recipe, model=replace(recipe.model, lora=lora))
-    subject.save_model(sizes.utility_model, folder, SPREAD)
+    subject.save_model(sizes.utility_model, folder)
     worker = subject.worker(recipe, folder)
     training, probing = (
         subject.batch(sizes.utility_lengths, sizes.utility_model["vocab_size"], seed) for seed in (1, 2)

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 from bench import hardware, table
+from scipy import stats
 
 from vcore_verl.config.recipe import read
 from vcore_verl.evaluation.results import RESULTS
-from vcore_verl.evaluation.statistics import Estimate, holm, mean_interval, paired_difference, seed_difference
+from vcore_verl.evaluation.statistics import Estimate, holm, mean_interval, paired_difference, run_difference
 from vcore_verl.report.scores import read_evaluation
 from vcore_verl.runs.layout import Run, places
 from vcore_verl.sft.page import relative_weights
@@ -50,8 +51,9 @@ def weights(run: Path, at: str, sequences: int) -> list[str]:
     examples = weighted_examples(trained, at, sequences)
     cells = []
     for kind in KINDS:
-        figure = mean_interval(np.array(relative_weights(examples, kind)))
-        cells.append(f"{figure.mean:.2f} ± {(figure.high - figure.low) / 2:.2f}")
+        weights = np.array(relative_weights(examples, kind))
+        half = stats.t.ppf(0.975, len(weights) - 1) * stats.sem(weights)
+        cells.append(f"{weights.mean():.2f} ± {half:.2f}")
     return cells
 
 
@@ -68,12 +70,12 @@ def accuracies(arms: dict[str, list[Path]], dataset: str) -> list[list[str]]:
         accuracy = mean_interval(np.mean(seeds, axis=0))
         row = [arm, str(len(seeds)), f"{100 * accuracy.mean:.1f} [{_points(accuracy)}]"]
         if arm in differences:
-            over_seeds = seed_difference([float(s.mean()) for s in reference], [float(s.mean()) for s in seeds])
+            over_runs = run_difference([float(s.mean()) for s in reference], [float(s.mean()) for s in seeds])
             difference = differences[arm]
             row += [
                 f"{100 * difference.mean:+.1f} [{_points(difference, '+')}]",
                 f"{adjusted[arm]:.3f}" if adjusted[arm] >= 0.001 else "< 0.001",
-                f"[{_points(over_seeds, '+')}]" if over_seeds else "",
+                f"[{_points(over_runs.interval(), '+')}]" if over_runs else "",
             ]
         greedy = mean_interval(np.mean([item.greedy_P for item in found[arm]], axis=0))
         rows.append([*row, *[""] * (6 - len(row)), f"{100 * greedy.mean:.1f} [{_points(greedy)}]"])

@@ -8,15 +8,15 @@ from scipy import stats
 
 from vcore_verl.evaluation.statistics import (
     Estimate,
-    bootstrap_mean,
+    Student,
     holm,
     mean_interval,
     minimum_detectable_effect,
     paired_difference,
     pass_at_k,
     powers_of_two,
-    seed_difference,
-    seed_interval,
+    run_difference,
+    run_mean,
     standard_deviation,
 )
 
@@ -44,7 +44,29 @@ def test_pass_at_k_refuses_more_draws_than_samples():
 def test_mean_interval_golden():
     estimate = mean_interval([0.0, 0.25, 0.5, 1.0])
     assert (estimate.mean, estimate.p) == (0.4375, None)
-    assert (estimate.low, estimate.high) == (pytest.approx(-0.24188, abs=1e-5), pytest.approx(1.11688, abs=1e-5))
+    assert (estimate.low, estimate.high) == (pytest.approx(0.0684, abs=1e-4), pytest.approx(0.8918, abs=1e-4))
+
+
+@pytest.mark.parametrize(("correct", "high"), [(0, 0.1513), (24, 1.0)])
+def test_all_wrong_and_all_right_leave_room_for_other_prompts(correct, high):
+    estimate = mean_interval([1.0] * correct + [0.0] * (24 - correct))
+    assert (estimate.low == 0.0) is (correct == 0) and estimate.high == pytest.approx(high, abs=1e-4)
+    exact = stats.binomtest(correct, 24).proportion_ci(method="exact")  # Clopper-Pearson
+    assert (estimate.low, estimate.high) == pytest.approx((exact.low, exact.high), abs=0.02)
+
+
+def test_over_many_prompts_of_one_sample_the_interval_is_wilsons():
+    values = [1.0] * 700 + [0.0] * 300
+    wilson = stats.binomtest(700, 1000).proportion_ci(method="wilson")
+    estimate = mean_interval(values)
+    assert (estimate.low, estimate.high) == pytest.approx((wilson.low, wilson.high), abs=2e-4)
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=40))
+def test_no_accuracy_is_outside_of_what_is_possible(values):
+    estimate = mean_interval(values)
+    assert 0 <= estimate.low <= estimate.mean + 1e-12 and estimate.mean - 1e-12 <= estimate.high <= 1
+    assert estimate.low < estimate.high
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_size=40))
@@ -55,13 +77,15 @@ def test_paired_difference_is_the_paired_t_test(pairs):
     expected = stats.ttest_rel(after, before)
     estimate = paired_difference(before, after)
     assert estimate.p == pytest.approx(expected.pvalue)
-    assert (estimate.low, estimate.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert (estimate.low, estimate.high) == pytest.approx(np.clip(expected.confidence_interval(0.95), -1, 1))
 
 
-def test_equal_values_have_no_spread_and_no_nan():
-    assert paired_difference([1.0, 1.0], [1.0, 1.0]) == Estimate(0.0, 0.0, 0.0, 1.0)
-    assert mean_interval([1.0, 1.0]) == Estimate(1.0, 1.0, 1.0)
-    assert bootstrap_mean([1.0, 1.0]) == Estimate(1.0, 1.0, 1.0)
+def test_where_all_prompts_changed_alike_there_is_an_interval_and_no_test():
+    unchanged = paired_difference([0.0] * 24, [0.0] * 24)
+    assert unchanged == Estimate(0.0, pytest.approx(-0.1513, abs=1e-4), pytest.approx(0.1513, abs=1e-4), None)
+    solved = paired_difference([0.0, 0.0], [1.0, 1.0])
+    assert (solved.mean, solved.high, solved.p) == (1.0, 1.0, None) and solved.low < 0.02
+    assert minimum_detectable_effect([0.0, 1.0], [0.0, 1.0]) is None
 
 
 def test_one_prompt_and_unequal_prompts_are_refused():
@@ -83,17 +107,39 @@ def scores(rng, num_prompts, num_samples, gain):
 def test_paired_t_covers_the_population_difference(num_prompts):
     rng = np.random.default_rng(0)
     population = scores(np.random.default_rng(1), 1_000_000, 1, 0.02)[1]
-    estimates = [paired_difference(*scores(rng, num_prompts, 8, 0.02)[0]) for _ in range(1000)]
-    covered = np.mean([estimate.low <= population <= estimate.high for estimate in estimates])
-    assert 0.93 <= covered <= 0.97
+    estimates = [paired_difference(*scores(rng, num_prompts, 8, 0.02)[0]) for _ in range(2000)]
+    assert 0.93 <= covered(estimates, population) <= 0.97
 
 
-def test_bootstrap_covers_pass_at_k():
+def covered(estimates, truth):
+    return np.mean([estimate.low <= truth <= estimate.high for estimate in estimates])
+
+
+@pytest.mark.parametrize("num_samples", [1, 4])
+@pytest.mark.parametrize(
+    ("num_prompts", "difficulty"), [(100, (0.6, 0.6)), (300, (0.2, 0.8)), (300, (0.1, 3)), (500, (3, 0.1))]
+)
+def test_the_interval_over_prompts_covers_the_accuracy_also_close_to_0_and_1(num_prompts, difficulty, num_samples):
+    rng = np.random.default_rng(0)
+    values = rng.binomial(num_samples, rng.beta(*difficulty, (2000, num_prompts))) / num_samples
+    assert 0.93 <= covered(map(mean_interval, values), difficulty[0] / sum(difficulty)) <= 0.97
+
+
+@pytest.mark.parametrize("difficulty", [(0.1, 3), (0.05, 2), (3, 0.1)])
+def test_thirty_hard_prompts_are_covered_where_a_t_interval_fails(difficulty):
+    rng = np.random.default_rng(0)
+    values = rng.binomial(4, rng.beta(*difficulty, (2000, 30))) / 4
+    truth = difficulty[0] / sum(difficulty)
+    assert covered(map(mean_interval, values), truth) >= 0.95  # wider than needed: few prompts say how much they vary
+    low, high = stats.t.interval(0.95, 29, values.mean(axis=1), np.maximum(stats.sem(values, axis=1), 1e-9))
+    assert np.mean((low <= truth) & (truth <= high)) < 0.9
+
+
+def test_the_interval_covers_pass_at_k():
     rng = np.random.default_rng(0)
     truth = np.mean(1 - (1 - rng.beta(0.6, 0.6, 1_000_000)) ** 4)
-    estimates = [bootstrap_mean(pass_at_k(rng.binomial(8, rng.beta(0.6, 0.6, 200)), 8, 4)) for _ in range(300)]
-    covered = np.mean([estimate.low <= truth <= estimate.high for estimate in estimates])
-    assert 0.91 <= covered <= 0.98
+    correct = rng.binomial(8, rng.beta(0.6, 0.6, (2000, 200)))
+    assert 0.93 <= covered([mean_interval(pass_at_k(counts, 8, 4)) for counts in correct], truth) <= 0.97
 
 
 def test_holm_golden():
@@ -129,20 +175,62 @@ def test_powers_of_two_end_with_the_number_of_samples():
     assert powers_of_two(6) == [1, 2, 4, 6]
 
 
-def test_one_seed_has_no_spread():
+def test_one_run_has_no_spread_and_no_interval():
     assert standard_deviation([0.3]) is None
     assert standard_deviation([0.1, 0.2, 0.3]) == pytest.approx(0.1)
+    assert run_mean([0.3]) is None
+    assert run_difference([0.3], [0.4, 0.5]) is None
 
 
-def test_one_seed_has_no_interval():
-    assert seed_interval([0.3]) is None
-    assert seed_difference([0.3], [0.4, 0.5]) is None
+def test_runs_that_do_not_vary_have_no_interval():
+    assert run_mean([0.1, 0.1, 0.1]) is None
+    assert run_difference([0.3, 0.3, 0.3], [0.4, 0.4, 0.4]) is None
+    assert run_difference([0.3, 0.3, 0.3], [0.4, 0.4, 0.5]) is not None
 
 
-def test_intervals_over_three_seeds_cover_the_difference_of_the_methods():
+@given(*[st.lists(st.floats(0, 1), min_size=2, max_size=6)] * 2)
+def test_run_differences_are_welchs(before, after):
+    if min(np.ptp(before), np.ptp(after)) < 1e-6:
+        return
+    found, expected = run_difference(before, after), stats.ttest_ind(after, before, equal_var=False)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert found.freedom == pytest.approx(expected.df)
+    for confidence in (0.95, 0.99):
+        interval, wanted = found.interval(confidence), expected.confidence_interval(confidence)
+        assert (interval.low, interval.high) == pytest.approx(np.clip(wanted, -1, 1))
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=6))
+def test_means_over_runs_are_students(changes):
+    if np.ptp(changes) < 1e-6:
+        return
+    found, expected = run_mean(changes), stats.ttest_1samp(changes, 0.0)
+    assert found.p == pytest.approx(expected.pvalue)
+    interval = found.interval()
+    assert (interval.low, interval.high) == pytest.approx(np.clip(expected.confidence_interval(0.95), -1, 1))
+
+
+@given(st.floats(-0.5, 0.5), st.floats(0.001, 0.2), st.integers(1, 8))
+def test_holms_interval_excludes_zero_exactly_where_the_adjusted_p_is_below_five_percent(mean, error, factor):
+    found = Student(mean, error, 3.0)
+    p_holm = min(1.0, factor * found.p)
+    if abs(p_holm - 0.05) < 1e-9:
+        return
+    interval = found.holm_interval(p_holm)
+    assert (interval.low > 0 or interval.high < 0) == (p_holm < 0.05)
+    assert interval.low <= found.interval().low and found.interval().high <= interval.high
+
+
+@pytest.mark.parametrize("num_runs", [3, 5, 10])
+def test_intervals_over_runs_cover_the_difference_of_the_methods(num_runs):
     rng = np.random.default_rng(0)
-    runs = [(rng.normal(0.5, 0.02, 3), rng.normal(0.6, 0.04, 3)) for _ in range(2000)]
-    differences = [seed_difference(first, second) for first, second in runs]
-    assert 0.93 <= np.mean([found.low <= 0.1 <= found.high for found in differences]) <= 0.985
-    means = [seed_interval(second) for _, second in runs]
-    assert 0.93 <= np.mean([found.low <= 0.6 <= found.high for found in means]) <= 0.97
+    runs = [(rng.normal(0.5, 0.03, num_runs), rng.normal(0.6, 0.03, num_runs)) for _ in range(4000)]
+    differences = [run_difference(first, second).interval() for first, second in runs]
+    assert 0.93 <= covered(differences, 0.1) <= 0.97
+    assert 0.93 <= covered([run_mean(second).interval() for _, second in runs], 0.6) <= 0.97
+
+
+def test_with_unequal_spreads_intervals_over_runs_err_on_the_safe_side():
+    rng = np.random.default_rng(0)
+    runs = [(rng.normal(0.5, 0.01, 3), rng.normal(0.6, 0.05, 3)) for _ in range(4000)]
+    assert 0.93 <= covered([run_difference(*pair).interval() for pair in runs], 0.1) <= 0.985

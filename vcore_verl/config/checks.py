@@ -109,6 +109,7 @@ def _wrong(recipe: Recipe) -> Iterator[str]:
         yield f"data.solve_rate={data.solve_rate} must be [low, high] within [0, 1]"
     if not recipe.evaluation.datasets:
         yield "evaluation.datasets is empty: name at least one"
+    yield from _wrong_primary(recipe)
     if init.declaration and data.num_sft < sft.batch_size:
         yield f"data.num_sft={data.num_sft} examples do not fill a batch of sft.batch_size={sft.batch_size}"
     if init.declaration and len(sft.betas) != 2:
@@ -123,6 +124,15 @@ def _wrong(recipe: Recipe) -> Iterator[str]:
         yield (
             f"rl.overlong_buffer={rl.overlong_buffer} must not exceed rl.max_response_tokens={rl.max_response_tokens}"
         )
+
+
+def _wrong_primary(recipe: Recipe) -> Iterator[str]:
+    """What evaluation does not measure."""
+    primary, names = recipe.comparison.primary, recipe.evaluation.datasets
+    if primary.dataset is not None and primary.dataset not in names:
+        yield f"comparison.primary.dataset={primary.dataset} is not evaluated; choose one of {', '.join(names)}"
+    if primary.decoding == "greedy" and not recipe.evaluation.greedy:
+        yield "comparison.primary.decoding=greedy needs evaluation.greedy=true"
 
 
 def _decontaminates(data: Data) -> bool:

@@ -231,6 +231,26 @@ class Evaluation:
 
 
 @dataclass
+class Primary:
+    """The measure that decides a comparison, named before it is run. All others are secondary.
+
+    `dataset: null` is the first of `evaluation.datasets`; `stage` is the training after which accuracy is measured: rl
+    is sft where no run has RL.
+    """
+
+    dataset: str | None = None
+    stage: Annotated[str, Setting(choices=("sft", "rl"))] = "rl"
+    decoding: Annotated[str, Setting(choices=("sampled", "greedy"))] = "sampled"
+
+
+@dataclass
+class Comparison:
+    """How the runs of a recipe are compared. Changes no run, only what the report says of them."""
+
+    primary: Primary = field(default_factory=Primary)
+
+
+@dataclass
 class Recipe:
     """Everything that determines one run.
 
@@ -253,6 +273,7 @@ class Recipe:
     sft: Sft = field(default_factory=Sft)
     rl: Rl = field(default_factory=Rl)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    comparison: Comparison = field(default_factory=Comparison)
 
     @property
     def word(self) -> str:

@@ -19,7 +19,7 @@ from vcore_verl.config.versions import package_version
 from vcore_verl.evaluation.grading import Graded, grader_version
 from vcore_verl.evaluation.job import Job
 from vcore_verl.evaluation.responses import GREEDY, SAMPLE
-from vcore_verl.evaluation.statistics import Estimate, bootstrap_mean, mean_interval, pass_at_k, powers_of_two
+from vcore_verl.evaluation.statistics import Estimate, mean_interval, pass_at_k, powers_of_two
 from vcore_verl.runs.hashing import file_sha, replacement, write_whole
 
 SCHEMA_VERSION = 1
@@ -97,7 +97,7 @@ def _summary(graded: list[Graded]) -> dict[str, Any]:
         "num_samples": num_samples,
         "avg_at_n": _figure(mean_interval([correct / num_samples for correct in num_correct])),
         "pass_at_k": {
-            str(k): _figure(bootstrap_mean(pass_at_k(num_correct, num_samples, k))) for k in powers_of_two(num_samples)
+            str(k): _figure(mean_interval(pass_at_k(num_correct, num_samples, k))) for k in powers_of_two(num_samples)
         },
         **_counts(samples),
     }

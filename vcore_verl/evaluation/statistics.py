@@ -1,14 +1,16 @@
 """What evaluation scores are worth: intervals, tests, pass@k. Needs numpy and scipy only.
 
-Shape suffixes: P prompts, S samples of one prompt. Scores are 0/1 or means of them.
+Shape suffixes: P prompts, S samples of one prompt. Scores are 0/1 or means of them, so that means lie in [0, 1],
+differences in [-1, 1], and no interval leaves them.
 
-The unit of sampling is the prompt: responses to one prompt are not independent, so every interval here is taken over
-per-prompt means, never over responses ("Adding Error Bars to Evals", arXiv 2411.00640). Such an interval answers "would
-this hold on new prompts of this kind, for these very checkpoints"; what another training run would give is the seeds'
-spread.
+The unit of sampling is the prompt: responses to one prompt are not independent, so every interval over prompts is taken
+over per-prompt means, never over responses ("Adding Error Bars to Evals", arXiv 2411.00640). Such an interval answers
+"would this hold on new prompts of this kind, for these very checkpoints". What another training run would give is
+what intervals over runs answer; they alone decide about methods.
 """
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,8 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 CONFIDENCE = 0.95
-BOOTSTRAP_RESAMPLES = 2000
-_BOOTSTRAP_SEED = 0
+SIGNIFICANCE_LEVEL = 0.05
+_NO_SPREAD = 1e-12  # of values that differ by rounding only
+_PRIOR_PROMPTS = 2  # see `mean_interval`
 
 
 @dataclass(frozen=True)
@@ -34,29 +37,80 @@ class Estimate:
         return {"mean": self.mean, "ci95": [self.low, self.high], "p": self.p}
 
 
+@dataclass(frozen=True)
+class Student:
+    """A mean difference in accuracy, its standard error and degrees of freedom: Student's t interval and test."""
+
+    mean: float
+    standard_error: float
+    freedom: float
+
+    @property
+    def p(self) -> float:
+        """Two-sided, against 0."""
+        return max(float(2 * stats.t.sf(abs(self.mean) / self.standard_error, self.freedom)), sys.float_info.min)
+
+    def interval(self, confidence: float = CONFIDENCE) -> Estimate:
+        """At `confidence`, within [-1, 1]."""
+        half = float(stats.t.ppf((1 + confidence) / 2, self.freedom)) * self.standard_error
+        return Estimate(self.mean, max(-1.0, self.mean - half), min(1.0, self.mean + half), self.p)
+
+    def holm_interval(self, p_holm: float) -> Estimate:
+        """As wide as Holm's correction asks: it excludes 0 exactly where `p_holm`, the adjusted p, is below 5 %.
+
+        Its level is 1 - 5 % * p / p_holm, so that one comparison alone has the 95 % interval (Serlin, "Confidence
+        intervals and the scientific method: a case for Holm on the range", 1993).
+        """
+        return self.interval(1 - SIGNIFICANCE_LEVEL * self.p / p_holm)
+
+
 def mean_interval(values_P: ArrayLike) -> Estimate:
-    """Mean of per-prompt values with a t interval over prompts. Raises ValueError for fewer than two prompts."""
-    return _t_interval(_checked(values_P), with_p=False)
+    """Mean of per-prompt values in [0, 1], accuracies or pass@k, with Wilson's score interval over prompts.
+
+    Wilson's for the number of independent 0/1 outcomes that would be as variable as the prompts are, with Student's t
+    in place of the normal quantile (Dean and Pagano, "Evaluating confidence interval methods for binomial proportions
+    in clustered surveys", 2015). Close to 0 and 1 few prompts show any variance. It is therefore averaged with the
+    largest one possible, mean (1 - mean), which has the weight of two prompts against those that are not all wrong (or
+    not all right): 0 of 24 prompts is [0 %, 15 %]. Raises ValueError for fewer than two prompts.
+    """
+    values_P = _checked(values_P)
+    num_prompts, mean = len(values_P), float(values_P.mean())
+    informative = min(np.count_nonzero(values_P > 0), np.count_nonzero(values_P < 1))
+    largest = mean * (1 - mean)
+    variance = (informative * float(values_P.var(ddof=1)) + _PRIOR_PROMPTS * largest) / (informative + _PRIOR_PROMPTS)
+    outcomes = num_prompts * largest / variance if variance > _NO_SPREAD else num_prompts
+    return Estimate(mean, *_wilson(mean, outcomes, _quantile(num_prompts)))
+
+
+def _wilson(share: float, num: float, quantile: float) -> tuple[float, float]:
+    """Wilson's score interval (1927) for a share of `num` outcomes."""
+    centre = share + quantile**2 / (2 * num)
+    half = quantile * math.sqrt(share * (1 - share) / num + (quantile / (2 * num)) ** 2)
+    scale = 1 + quantile**2 / num
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+def _quantile(num_values: int) -> float:
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, num_values - 1))
 
 
 def paired_difference(before_P: ArrayLike, after_P: ArrayLike) -> Estimate:
     """Mean of after - before with a paired t interval and test; both in the same order of prompts.
 
-    Raises ValueError for fewer than two prompts or unequal numbers of them.
+    Where all prompts changed alike there is nothing to test and `p` is None: the interval is wide enough for the share
+    of other prompts that may change otherwise (Wilson's, for 0 of P). Raises ValueError for fewer than two prompts or
+    unequal numbers of them.
     """
     before, after = _checked(before_P), _checked(after_P)
     if before.shape != after.shape:
         raise ValueError(f"paired values must be of the same prompts, got {len(before)} and {len(after)}")
-    return _t_interval(after - before, with_p=True)
-
-
-def _t_interval(values_P: NDArray[np.float64], with_p: bool) -> Estimate:
-    mean = float(values_P.mean())
-    if np.ptp(values_P) == 0:  # no spread: scipy's t statistic is 0/0 or x/0
-        return Estimate(mean, mean, mean, (1.0 if mean == 0 else 0.0) if with_p else None)
-    test = stats.ttest_1samp(values_P, 0.0)
-    low, high = test.confidence_interval(CONFIDENCE)
-    return Estimate(mean, float(low), float(high), float(test.pvalue) if with_p else None)
+    changes, num_prompts = after - before, len(before)
+    mean = float(changes.mean())
+    if np.ptp(changes) < _NO_SPREAD:
+        _, share = _wilson(0.0, num_prompts, _quantile(num_prompts))
+        return Estimate(mean, max(-1.0, mean - share), min(1.0, mean + share))
+    standard_error = float(changes.std(ddof=1)) / math.sqrt(num_prompts)
+    return Student(mean, standard_error, num_prompts - 1).interval()
 
 
 def _checked(values_P: ArrayLike) -> NDArray[np.float64]:
@@ -77,23 +131,6 @@ def pass_at_k(num_correct_P: ArrayLike, num_samples: int, k: int) -> NDArray[np.
     return 1.0 - special.comb(num_wrong_P, k) / special.comb(num_samples, k)
 
 
-def bootstrap_mean(values_P: ArrayLike) -> Estimate:
-    """Mean of per-prompt values, such as pass@k, with a percentile bootstrap interval over prompts."""
-    values_P = _checked(values_P)
-    mean = float(values_P.mean())
-    if np.ptp(values_P) == 0:
-        return Estimate(mean, mean, mean)
-    interval = stats.bootstrap(
-        (values_P,),
-        np.mean,
-        confidence_level=CONFIDENCE,
-        n_resamples=BOOTSTRAP_RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(_BOOTSTRAP_SEED),
-    ).confidence_interval
-    return Estimate(mean, float(interval.low), float(interval.high))
-
-
 def powers_of_two(num_samples: int) -> list[int]:
     """The k worth reporting: 1, 2, 4, ... and the number of samples itself."""
     return sorted({2**exponent for exponent in range(num_samples.bit_length())} | {num_samples})
@@ -110,37 +147,44 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def minimum_detectable_effect(before_P: ArrayLike, after_P: ArrayLike, power: float = 0.8) -> float:
+def minimum_detectable_effect(before_P: ArrayLike, after_P: ArrayLike, power: float = 0.8) -> float | None:
     """The true difference that the paired test finds significant (two-sided 5 %) with probability `power`.
 
     From the standard error seen in these very differences: (t_{0.975} + t_{power}) * se, with P - 1 degrees of freedom.
+    None where all prompts changed alike.
     """
     differences = _checked(after_P) - _checked(before_P)
+    if np.ptp(differences) < _NO_SPREAD:
+        return None
     freedom = len(differences) - 1
     standard_error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) + stats.t.ppf(power, freedom)) * standard_error
 
 
-def seed_difference(before_by_seed: Sequence[float], after_by_seed: Sequence[float]) -> Estimate | None:
-    """Mean of after - before over training seeds, with Welch's t interval; None where either has one seed.
+def run_difference(before_by_run: Sequence[float], after_by_run: Sequence[float]) -> Student | None:
+    """Mean of after - before over training runs (Welch); None where either has one run, or no run differs from another.
 
-    Seeds are not paired: seed 1 of one method has nothing in common with seed 1 of another.
+    Runs are not paired: seed 1 of one method has nothing in common with seed 1 of another.
     """
-    if min(len(before_by_seed), len(after_by_seed)) < 2:
+    sizes = len(before_by_run), len(after_by_run)
+    if min(sizes) < 2:
         return None
-    mean = float(np.mean(after_by_seed) - np.mean(before_by_seed))
-    if np.ptp(before_by_seed) == np.ptp(after_by_seed) == 0:
-        return Estimate(mean, mean, mean, 1.0 if mean == 0 else 0.0)
-    test = stats.ttest_ind(after_by_seed, before_by_seed, equal_var=False)
-    low, high = test.confidence_interval(CONFIDENCE)
-    return Estimate(mean, float(low), float(high), float(test.pvalue))
+    before, after = (
+        float(np.var(values, ddof=1)) / size for values, size in zip((before_by_run, after_by_run), sizes, strict=True)
+    )
+    if before + after < _NO_SPREAD**2:
+        return None
+    freedom = (before + after) ** 2 / (before**2 / (sizes[0] - 1) + after**2 / (sizes[1] - 1))
+    return Student(float(np.mean(after_by_run) - np.mean(before_by_run)), math.sqrt(before + after), freedom)
 
 
-def seed_interval(by_seed: Sequence[float]) -> Estimate | None:
-    """Mean of a number over training seeds, with a t interval and test against 0; None for one seed."""
-    return None if len(by_seed) < 2 else _t_interval(np.asarray(by_seed, np.float64), with_p=True)
+def run_mean(by_run: Sequence[float]) -> Student | None:
+    """Mean of a change over training runs; None for one run, and where no run differs from another."""
+    if len(by_run) < 2 or np.ptp(by_run) < _NO_SPREAD:
+        return None
+    return Student(float(np.mean(by_run)), float(np.std(by_run, ddof=1)) / math.sqrt(len(by_run)), len(by_run) - 1)
 
 
-def standard_deviation(by_seed: Sequence[float]) -> float | None:
-    """Of a number over training seeds; None for one seed: one training run says nothing about the next."""
-    return float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else None
+def standard_deviation(by_run: Sequence[float]) -> float | None:
+    """Of a number over training runs; None for one: it says nothing about the next."""
+    return float(np.std(by_run, ddof=1)) if len(by_run) > 1 else None

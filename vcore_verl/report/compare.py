@@ -1,48 +1,53 @@
 """The numbers of a report, all computed here and nowhere else."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from vcore_verl.evaluation.statistics import (
     Estimate,
-    bootstrap_mean,
     holm,
     mean_interval,
     minimum_detectable_effect,
     paired_difference,
     pass_at_k,
     powers_of_two,
-    seed_difference,
-    seed_interval,
+    run_difference,
+    run_mean,
 )
-from vcore_verl.report.collect import Collection, TrainedRun
-from vcore_verl.report.numbers import Arm, ArmOnDataset, Change, Comparison, Difference, Pair, StageNumbers
+from vcore_verl.report.collect import REFERENCE, Collection, TrainedRun
+from vcore_verl.report.measures import GREEDY, SAMPLED, Measure, measures, primary_measure
+from vcore_verl.report.numbers import Accuracy, Arm, ArmOnDataset, Change, Comparison, Difference, Pair, StageNumbers
 from vcore_verl.report.provenance import provenance, rl_steps, setup, total_device_hours
 from vcore_verl.report.reproduce import commands, trained_differently
 from vcore_verl.report.scores import DatasetScores, Evaluation, contamination
 from vcore_verl.report.transitions import transitions
 
+Sides = dict[tuple[str, str], list[Evaluation]]  # (RL algorithm, init) -> an evaluation of each run
+
 
 def compare(collection: Collection) -> Comparison:
-    """All numbers of the collected evaluations."""
-    reference = collection.base.results
-    names = list(reference["datasets"])
+    """All numbers of the collected evaluations. Raises `ReportError` where the primary measure was not evaluated."""
+    results = collection.base.results
+    names, primary = list(results["datasets"]), primary_measure(collection)
     base = {name: _numbers([collection.base], name) for name in names}
     arms = [_arm(runs, base, names) for runs in collection.arms.values()]
-    for name in names:
-        _adjust(arm.datasets[name].sft_delta for arm in arms)
-        _adjust(arm.datasets[name].delta for arm in arms)
-    algorithms = list(dict.fromkeys(arm.rl for arm in arms))
+    _adjust_changes(arms, primary)
+    sides = {stage: _sides(collection, stage) for stage in ("sft", "rl")}
     return Comparison(
         recipe=collection.name,
-        conditions={key: reference[key] for key in ("sampling", "dtype", "device", "grader_version", "versions")}
-        | {"datasets": {name: reference["datasets"][name]["num_prompts"] for name in names}},
+        primary=primary,
+        conditions={key: results[key] for key in ("sampling", "dtype", "device", "grader_version", "versions")}
+        | {"datasets": {name: results["datasets"][name]["num_prompts"] for name in names}},
         setup=setup(collection.runs),
         rl_steps=rl_steps(collection.runs),
         base=base,
         arms=arms,
-        pairwise=[pair for name in names for rl in algorithms for pair in _pairs(arms, name, rl)],
+        pairwise=[
+            pair
+            for measure in measures(collection)
+            for pair in family(measure, measure == primary, _accuracies(sides[measure.stage], measure))
+        ],
         transitions=transitions(collection),
         excluded=collection.excluded,
         trained_differently=trained_differently(collection.runs),
@@ -59,37 +64,52 @@ def _arm(runs: list[TrainedRun], base: dict[str, StageNumbers], names: list[str]
 
 def _arm_on_dataset(runs: list[TrainedRun], base: StageNumbers, name: str) -> ArmOnDataset:
     pre = _numbers([run.pre for run in runs], name)
-    by_sft = _change(base, pre) if runs[0].init != "none" else None
     after = [run.post for run in runs if run.post]
     post = _numbers(after, name) if after else None
-    return ArmOnDataset(base, pre, post, by_sft, _change(pre, post) if post else None)
+    by_sft = _changes(base, pre) if runs[0].init != "none" else {}
+    return ArmOnDataset(base, pre, post, by_sft, _changes(pre, post) if post else {})
 
 
-def _adjust(family: Iterable[Difference | None]) -> None:
-    """Add the p values with Holm's adjustment over the differences that there are."""
-    differences = [item for item in family if item]
-    for item, p in zip(differences, holm([item.over_prompts.p or 0.0 for item in differences]), strict=True):
+def _adjust_changes(arms: list[Arm], primary: Measure) -> None:
+    """One family is what one stage changed in all arms on one data set by one decoding.
+
+    The primary measure's is a finding where there is one arm, and so nothing else to find.
+    """
+    for name in arms[0].datasets if arms else ():
+        for stage in ("sft", "rl"):
+            for decoding in (SAMPLED, GREEDY):
+                by_arm = (getattr(arm.datasets[name], f"{stage}_changes").get(decoding) for arm in arms)
+                changes = [change for change in by_arm if change]
+                _adjust(changes)
+                for change in changes:
+                    change.primary = len(arms) == 1 and primary == Measure(name, stage, decoding)
+
+
+def _adjust(differences: Sequence[Difference]) -> None:
+    """Add the p values with Holm's adjustment over the family `differences`."""
+    over_prompts = [item for item in differences if item.over_prompts.p is not None]
+    for item, p in zip(over_prompts, holm([item.over_prompts.p or 0.0 for item in over_prompts]), strict=True):
         item.p_holm = p
-    over_seeds = [(item, item.over_seeds.p or 0.0) for item in differences if item.over_seeds]
-    for (item, _), p in zip(over_seeds, holm([p for _, p in over_seeds]), strict=True):
-        item.over_seeds_p_holm = p
+    over_runs = [(item, item.over_runs) for item in differences if item.over_runs]
+    for (item, _), p in zip(over_runs, holm([found.p for _, found in over_runs]), strict=True):
+        item.over_runs_p_holm = p
 
 
 def _numbers(evaluations: Sequence[Evaluation], name: str) -> StageNumbers:
     scores = [evaluation.datasets[name] for evaluation in evaluations]
-    mean_P = np.mean([item.score_PS.mean(axis=1) for item in scores], axis=0)
-    greedy = [item.greedy_P for item in scores if item.greedy_P is not None]
+    decodings = [SAMPLED] if scores[0].greedy_P is None else [SAMPLED, GREEDY]
     return StageNumbers(
-        mean_P=mean_P,
-        accuracy=mean_interval(mean_P),
-        greedy_P=np.mean(greedy, axis=0) if greedy else None,
+        accuracy={decoding: _accuracy(scores, decoding) for decoding in decodings},
         pass_at_k=_pass_at_k(scores),
         mean_tokens=float(np.mean([item.num_tokens_PS for item in scores])),
         truncated=float(np.mean([item.truncated_PS for item in scores])),
         statuses=_statuses([evaluation.results["datasets"][name]["status_counts"] for evaluation in evaluations]),
-        by_seed=tuple(float(item.score_PS.mean()) for item in scores),
-        greedy_by_seed=tuple(float(item.mean()) for item in greedy),
     )
+
+
+def _accuracy(scores: Sequence[DatasetScores], decoding: str) -> Accuracy:
+    by_run = np.array([item.by_prompt(decoding) for item in scores])  # shape (runs, prompts)
+    return Accuracy(by_run.mean(axis=0), tuple(map(float, by_run.mean(axis=1))))
 
 
 def _statuses(counts: list[dict[str, int]]) -> dict[str, float]:
@@ -100,46 +120,67 @@ def _statuses(counts: list[dict[str, int]]) -> dict[str, float]:
 def _pass_at_k(scores: list[DatasetScores]) -> dict[int, Estimate]:
     num_samples = scores[0].score_PS.shape[1]
     return {
-        k: bootstrap_mean(np.mean([pass_at_k(item.score_PS.sum(axis=1), num_samples, k) for item in scores], axis=0))
+        k: mean_interval(np.mean([pass_at_k(item.score_PS.sum(axis=1), num_samples, k) for item in scores], axis=0))
         for k in powers_of_two(num_samples)
     }
 
 
-def _change(before: StageNumbers, after: StageNumbers) -> Change:
-    changes = np.subtract(after.by_seed, before.by_seed)  # by run; of SFT against the one base model
-    by_seed = tuple(map(float, changes))
+def _changes(before: StageNumbers, after: StageNumbers) -> dict[str, Change]:
+    return {decoding: _change(before.accuracy[decoding], accuracy) for decoding, accuracy in after.accuracy.items()}
+
+
+def _change(before: Accuracy, after: Accuracy) -> Change:
+    changes = np.subtract(after.by_run, before.by_run)  # by run; of SFT against the one base model
+    by_run = tuple(map(float, changes))
     return Change(
         over_prompts=paired_difference(before.mean_P, after.mean_P),
-        over_seeds=seed_interval(by_seed),
-        greedy=_greedy_difference(before, after),
-        num_runs=len(by_seed),
-        by_seed=by_seed,
+        over_runs=run_mean(by_run),
+        num_runs=len(by_run),
+        primary=False,
+        by_run=by_run,
         minimum_detectable=minimum_detectable_effect(before.mean_P, after.mean_P),
     )
 
 
-def _greedy_difference(before: StageNumbers, after: StageNumbers) -> Estimate | None:
-    if before.greedy_P is None or after.greedy_P is None:
-        return None
-    return paired_difference(before.greedy_P, after.greedy_P)
+def _sides(collection: Collection, stage: str) -> Sides:
+    """What is compared after `stage`: after SFT every SFT run once, the reference first."""
+    if stage == "rl":
+        arms = {(rl, init): [run.post for run in runs] for (rl, init), runs in collection.arms.items()}
+        return {arm: [item for item in found if item] for arm, found in arms.items() if arm[0] != "none"}
+    trained = {run.homes["sft"]: run for run in collection.runs if run.init != "none"}.values()
+    inits = sorted(
+        {run.init for run in trained}, key=lambda init: (init != collection.against, init != REFERENCE, init)
+    )
+    return {("none", init): [run.pre for run in trained if run.init == init] for init in inits}
 
 
-def _pairs(arms: list[Arm], name: str, rl: str) -> list[Pair]:
-    """Every other arm of this RL against the first one, which is `Collection.against` where that has been run."""
-    (reference, expected), *others = [(arm.init, arm.datasets[name].final) for arm in arms if arm.rl == rl]
-    pairs = [
-        Pair(
-            dataset=name,
-            rl=rl,
-            init=init,
-            reference=reference,
-            over_prompts=paired_difference(expected.mean_P, found.mean_P),
-            over_seeds=seed_difference(expected.by_seed, found.by_seed),
-            greedy=seed_difference(expected.greedy_by_seed, found.greedy_by_seed)
-            or _greedy_difference(expected, found),
-            num_runs=min(len(expected.by_seed), len(found.by_seed)),
-        )
-        for init, found in others
-    ]
+def _accuracies(sides: Sides, measure: Measure) -> dict[tuple[str, str], Accuracy]:
+    return {
+        arm: _accuracy([item.datasets[measure.dataset] for item in evaluations], measure.decoding)
+        for arm, evaluations in sides.items()
+    }
+
+
+def family(measure: Measure, primary: bool, accuracies: dict[tuple[str, str], Accuracy]) -> list[Pair]:
+    """Every other (RL algorithm, init) against the first of the same RL, Holm-adjusted over all of them.
+
+    The first is `Collection.against` where that has been run.
+    """
+    pairs = []
+    for rl in dict.fromkeys(rl for rl, _ in accuracies):
+        (reference, expected), *others = [(init, found) for (of, init), found in accuracies.items() if of == rl]
+        pairs += [
+            Pair(
+                measure=measure,
+                rl=rl,
+                init=init,
+                reference=reference,
+                over_prompts=paired_difference(expected.mean_P, found.mean_P),
+                over_runs=run_difference(expected.by_run, found.by_run),
+                num_runs=min(len(expected.by_run), len(found.by_run)),
+                primary=primary,
+            )
+            for init, found in others
+        ]
     _adjust(pairs)
     return pairs

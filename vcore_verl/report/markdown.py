@@ -9,16 +9,17 @@ from vcore_verl.report.tables import (
     changes_table,
     cost_table,
     main_table,
-    pairwise_table,
+    primary_table,
     responses_table,
+    secondary_table,
     stages_table,
 )
-from vcore_verl.report.wording import answer, reading_notes
+from vcore_verl.report.wording import answer, reading_notes, titles
 
 _CAPTIONS = {
     "accuracy": "Accuracy before and after RL, with 95 % intervals over prompts; small dots: single runs of several",
     "training": "Training curves; with several seeds the mean, their range shaded",
-    "pass_at_k": "Unbiased pass@k of the final checkpoints, with 95 % bootstrap intervals over prompts",
+    "pass_at_k": "Unbiased pass@k of the final checkpoints, with 95 % intervals over prompts",
     "domains": "One data set against the other: original model, after SFT (hollow), after RL (filled)",
 }
 
@@ -27,24 +28,22 @@ def markdown(comparison: Comparison, plots: Sequence[Path]) -> str:
     """The complete report; `plots` are in the same folder."""
     captions = [(_CAPTIONS[path.stem], path.name) for path in plots]
     pictures = [f"![{caption}]({name})\n\n*{caption}.*" for caption, name in captions]
-    sections = {
-        f"{name} ({num_prompts} prompts)": _table(main_table(comparison, name))
-        for name, num_prompts in comparison.conditions["datasets"].items()
-    } | {
+    sections = {title: _table(main_table(comparison, name)) for name, title in titles(comparison).items()} | {
         "Reading the tables": "\n\n".join([reading_notes(comparison), *pictures]),
         "Excluded": _items(f"`{name}`: {reason}" for name, reason in comparison.excluded.items()),
         "Trained with other settings": _items(comparison.trained_differently),
         "Task and training": _items(f"{name}: {value}" for name, value in comparison.setup.items()),
         "Evaluation": _items(_conditions(comparison)),
         "Commands": "\n".join(["```", *comparison.commands, "```"]) if comparison.commands else "",
-        "Appendix: SFT objectives compared": _table(pairwise_table(comparison)),
+        "Appendix: SFT objectives compared by the primary measure": _table(primary_table(comparison)),
+        "Appendix: SFT objectives compared by secondary measures": _table(secondary_table(comparison)),
         "Appendix: stage by stage": _table(stages_table(comparison)),
         "Appendix: prompts gained and lost": _table(changes_table(comparison.recipe, comparison.transitions)),
         "Appendix: responses": _table(responses_table(comparison)),
         "Appendix: cost": _table(cost_table(comparison)),
     }
     parts = [f"## {title}\n\n{content}" for title, content in sections.items() if content]
-    return "\n\n".join([f"# {comparison.recipe}: accuracy after SFT and RL", answer(comparison), *parts]) + "\n"
+    return "\n\n".join([f"# {comparison.recipe}: accuracy after SFT and RL", *answer(comparison), *parts]) + "\n"
 
 
 def _table(table: Table) -> str:

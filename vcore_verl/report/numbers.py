@@ -1,51 +1,68 @@
 """What a report says, as numbers: `compare` computes them, the forms of the report show them.
 
-Shape suffixes: P prompts. With several seeds a prompt's value is its mean over the seeds: intervals over prompts then
+Shape suffixes: P prompts. With several runs a prompt's value is its mean over the runs: intervals over prompts then
 speak of these checkpoints on new prompts. What another training run would give is another question, which the intervals
-over seeds answer. A statement about a method therefore needs at least `MIN_RUNS` training runs on each side; with
-fewer, numbers describe checkpoints, and no difference is significant.
+over runs answer. A statement about a method therefore needs at least `MIN_RUNS` training runs on each side and such an
+interval that excludes zero after Holm's correction, on the primary measure; with fewer runs, numbers describe
+checkpoints, and no difference is significant.
 """
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vcore_verl.evaluation.statistics import Estimate, mean_interval, standard_deviation
+from vcore_verl.evaluation.statistics import SIGNIFICANCE_LEVEL, Estimate, Student, mean_interval, standard_deviation
+from vcore_verl.report.measures import GREEDY, SAMPLED, Measure
 from vcore_verl.report.provenance import Provenance
 from vcore_verl.report.transitions import Transition
 
-SCHEMA_VERSION = 3
-SIGNIFICANCE_LEVEL = 0.05
+SCHEMA_VERSION = 4
 MIN_RUNS = 3  # training runs on each side of a difference that may be significant
 
 
 @dataclass(frozen=True)
+class Accuracy:
+    """Of a checkpoint, or one of each run, on one data set by one decoding: `mean_P` by prompt, `by_run` by run."""
+
+    mean_P: NDArray[np.float64]
+    by_run: tuple[float, ...]
+
+    @cached_property
+    def estimate(self) -> Estimate:
+        """With its interval over prompts."""
+        return mean_interval(self.mean_P)
+
+    def to_json(self) -> dict[str, Any]:
+        return self.estimate.to_json() | {"by_run": self.by_run}
+
+
+@dataclass(frozen=True)
 class StageNumbers:
-    """A checkpoint, or one of each seed, on one data set: `mean_P` by prompt, `by_seed` by seed.
+    """A checkpoint, or one of each run, on one data set. `accuracy`: by decoding, `greedy` where there is such.
 
     `statuses`: share of the samples by what the grader said of them.
     """
 
-    mean_P: NDArray[np.float64]
-    accuracy: Estimate
-    greedy_P: NDArray[np.float64] | None
+    accuracy: dict[str, Accuracy]
     pass_at_k: dict[int, Estimate]
     mean_tokens: float
     truncated: float
     statuses: dict[str, float]
-    by_seed: tuple[float, ...]
-    greedy_by_seed: tuple[float, ...]
 
     @property
-    def greedy(self) -> Estimate | None:
-        return None if self.greedy_P is None else mean_interval(self.greedy_P)
+    def sampled(self) -> Accuracy:
+        return self.accuracy[SAMPLED]
+
+    @property
+    def greedy(self) -> Accuracy | None:
+        return self.accuracy.get(GREEDY)
 
     def to_json(self) -> dict[str, Any]:
-        return self.accuracy.to_json() | {
-            "by_seed": self.by_seed,
+        return self.sampled.to_json() | {
             "greedy": self.greedy,
             "pass_at_k": self.pass_at_k,
             "mean_tokens": self.mean_tokens,
@@ -56,93 +73,109 @@ class StageNumbers:
 
 @dataclass(kw_only=True)
 class Difference:
-    """A difference in accuracy: `over_prompts` paired by prompt, `over_seeds` between training runs (None for one run).
+    """A difference in accuracy: `over_prompts` paired by prompt, `over_runs` between training runs.
 
-    `num_runs`: training runs of the side that has fewer. The p values `p_holm` (over prompts) and `over_seeds_p_holm`
-    are Holm-adjusted over the family that the difference belongs to, once that is complete. `greedy`: the same of
-    greedy answers, which does not decide `significant`.
+    `over_runs` is None for one run, and where no run differs from another. `num_runs`: training runs of the side that
+    has fewer. `p_holm` (over prompts) and `over_runs_p_holm` are Holm-adjusted over the family that the difference
+    belongs to, once that is complete. `primary`: of the measure that decides the comparison.
     """
 
     over_prompts: Estimate
-    over_seeds: Estimate | None
-    greedy: Estimate | None
+    over_runs: Student | None
     num_runs: int
+    primary: bool
     p_holm: float | None = None
-    over_seeds_p_holm: float | None = None
+    over_runs_p_holm: float | None = None
+
+    @property
+    def decisive(self) -> Estimate | None:
+        """Over runs, as wide as Holm's correction asks."""
+        if self.over_runs is None or self.over_runs_p_holm is None:
+            return None
+        return self.over_runs.holm_interval(self.over_runs_p_holm)
 
     @property
     def shown(self) -> Estimate:
-        """With the interval that says most: over seeds where there are several, else over prompts."""
-        return self.over_seeds or self.over_prompts
+        """With the interval that says most: over runs where there are several, else over prompts."""
+        return self.decisive or self.over_prompts
 
     @property
     def testable(self) -> bool:
         """Whether there are enough training runs for a statement about the methods."""
-        return self.num_runs >= MIN_RUNS
+        return self.num_runs >= MIN_RUNS and self.over_runs is not None
+
+    @property
+    def below_level(self) -> bool:
+        """Whether, within its family, the methods differ for other training runs; see `MIN_RUNS`."""
+        return self.testable and self.over_runs_p_holm is not None and self.over_runs_p_holm < SIGNIFICANCE_LEVEL
 
     @property
     def significant(self) -> bool:
-        """Whether the methods differ: on other prompts, and for other training runs; see `MIN_RUNS`."""
-        p_values = (self.p_holm, self.over_seeds_p_holm)
-        return self.testable and all(p is not None and p < SIGNIFICANCE_LEVEL for p in p_values)
+        """Whether it is a finding: on the primary measure only."""
+        return self.primary and self.below_level
 
     def to_json(self) -> dict[str, Any]:
+        over_runs = None
+        if self.over_runs and self.decisive:
+            holm = {"p_holm": self.over_runs_p_holm, "ci_holm": [self.decisive.low, self.decisive.high]}
+            over_runs = self.over_runs.interval().to_json() | holm
         return self.over_prompts.to_json() | {
             "num_runs": self.num_runs,
             "p_holm": self.p_holm,
-            "over_seeds": self.over_seeds.to_json() | {"p_holm": self.over_seeds_p_holm} if self.over_seeds else None,
+            "over_runs": over_runs,
+            "primary": self.primary,
             "significant": self.significant,
-            "greedy": self.greedy,
         }
 
 
 @dataclass(kw_only=True)
 class Change(Difference):
-    """From one stage to the next; one family is the arms of a data set. `by_seed`: the mean change of each seed.
+    """From one stage to the next; one family is the arms of a data set and decoding. `by_run`: the mean change of each.
 
     `minimum_detectable` is that of the test over prompts, see `minimum_detectable_effect`.
     """
 
-    by_seed: tuple[float, ...]
-    minimum_detectable: float
+    by_run: tuple[float, ...]
+    minimum_detectable: float | None
 
     def to_json(self) -> dict[str, Any]:
-        spread = standard_deviation(self.by_seed)
+        spread = standard_deviation(self.by_run)
         return super().to_json() | {
-            "by_seed": self.by_seed,
-            "seed_standard_deviation": spread,
+            "by_run": self.by_run,
+            "standard_deviation_over_runs": spread,
             "minimum_detectable_effect": self.minimum_detectable,
         }
 
 
 @dataclass(kw_only=True)
 class Pair(Difference):
-    """Final accuracy of `init` minus that of `reference` under the same RL (over seeds: Welch); one family is the pairs
-    of a data set and algorithm.
+    """Accuracy of `init` minus that of `reference` by one measure, under the same RL, none after SFT.
+
+    Over runs it is Welch's. One family is the pairs of a measure.
     """
 
-    dataset: str
+    measure: Measure
     rl: str
     init: str
     reference: str
 
     def to_json(self) -> dict[str, Any]:
-        names = {"dataset": self.dataset, "rl": self.rl, "init": self.init, "reference": self.reference}
-        return names | super().to_json()
+        names = {"rl": self.rl, "init": self.init, "reference": self.reference}
+        return vars(self.measure) | names | super().to_json()
 
 
 @dataclass(frozen=True)
 class ArmOnDataset:
     """One arm on one data set; None for a stage that did not happen, where without SFT `pre` is `base`.
 
-    `sft_delta` is pre - base, `delta` is post - pre.
+    `sft_changes` are pre - base and `rl_changes` post - pre, by decoding.
     """
 
     base: StageNumbers
     pre: StageNumbers
     post: StageNumbers | None
-    sft_delta: Change | None
-    delta: Change | None
+    sft_changes: dict[str, Change]
+    rl_changes: dict[str, Change]
 
     @property
     def final(self) -> StageNumbers:
@@ -169,6 +202,7 @@ class Comparison:
     """All numbers of one report; `setup` and `rl_steps` as `report.provenance` has them."""
 
     recipe: str
+    primary: Measure
     conditions: dict[str, Any]
     setup: dict[str, str]
     rl_steps: dict[str, str]
@@ -184,11 +218,15 @@ class Comparison:
 
     @property
     def datasets(self) -> list[str]:
-        return list(self.conditions["datasets"])
+        """That of the primary measure first."""
+        return sorted(self.conditions["datasets"], key=lambda name: name != self.primary.dataset)
 
     @property
     def one_seed(self) -> bool:
         return all(len(arm.seeds) == 1 for arm in self.arms)
+
+    def pairs(self, measure: Measure) -> list[Pair]:
+        return [pair for pair in self.pairwise if pair.measure == measure]
 
     def to_json(self) -> str:
         """comparison.json: the fields of all that this holds by their names, but where a `to_json` says otherwise."""

@@ -73,7 +73,7 @@ def dumbbell(comparison: Comparison, chosen: Styles) -> Figure | None:
     arms = comparison.arms
     figure, grid = _data_set_panels(comparison, 1.1 + 0.42 * len(arms))
     for axes, dataset in zip(grid, comparison.datasets, strict=True):
-        original = comparison.base[dataset].accuracy
+        original = comparison.base[dataset].sampled.estimate
         axes.axvspan(100 * original.low, 100 * original.high, color="#E0E0E0", zorder=0)
         axes.axvline(100 * original.mean, color=GREY, linestyle="--", linewidth=1)
         for row, arm in enumerate(arms):
@@ -99,14 +99,14 @@ def _dumbbell_row(axes: Axes, y: float, arm: Arm, dataset: str, colour: str) -> 
     figures = arm.datasets[dataset]
     start = figures.pre if arm.init != "none" else None
     if start and figures.post:
-        ends = [100 * start.accuracy.mean, 100 * figures.post.accuracy.mean]
+        ends = [100 * start.sampled.estimate.mean, 100 * figures.post.sampled.estimate.mean]
         axes.plot(ends, [y + 0.13, y - 0.13], color=colour, linewidth=0.8, alpha=0.5)
     for stage, offset, face in ((start, 0.13, "white"), (figures.post, -0.13, colour)):
         if stage:
             axes.errorbar(
-                100 * stage.accuracy.mean,
+                100 * stage.sampled.estimate.mean,
                 y + offset,
-                xerr=_error_bars([stage.accuracy]),
+                xerr=_error_bars([stage.sampled.estimate]),
                 fmt="o",
                 color=colour,
                 markerfacecolor=face,
@@ -114,8 +114,8 @@ def _dumbbell_row(axes: Axes, y: float, arm: Arm, dataset: str, colour: str) -> 
                 capsize=2.5,
                 linewidth=1.2,
             )
-            if len(stage.by_seed) > 1:
-                runs = [100 * accuracy for accuracy in stage.by_seed]
+            if len(stage.sampled.by_run) > 1:
+                runs = [100 * accuracy for accuracy in stage.sampled.by_run]
                 axes.plot(runs, [y + 2.3 * offset] * len(runs), ".", color=colour, markersize=3)
 
 
@@ -181,7 +181,7 @@ def _arm_curve(axes: Axes, curves: list[dict[int, float]], style: Style, label: 
 
 
 def pass_at_k_curves(comparison: Comparison, chosen: Styles) -> Figure | None:
-    """Unbiased pass@k with bootstrap intervals over prompts, of the final checkpoints and the original model."""
+    """Unbiased pass@k with intervals over prompts, of the final checkpoints and the original model."""
     if comparison.conditions["sampling"]["num_samples"] < 2:
         return None
     figure, grid = _data_set_panels(comparison, 3.0)
@@ -229,7 +229,7 @@ def in_against_out(comparison: Comparison, chosen: Styles) -> Figure | None:
         after_rl = [(x.post, y.post)] if x.post and y.post else []
         path = [original, *after_sft, *after_rl]
         line = {"color": style.colour, "linestyle": style.line, "linewidth": 0.8, "alpha": style.alpha}
-        axes.plot(*zip(*[[100 * stage.accuracy.mean for stage in pair] for pair in path], strict=True), **line)
+        axes.plot(*zip(*[[100 * stage.sampled.estimate.mean for stage in pair] for pair in path], strict=True), **line)
         for pair in after_sft:
             _cross(axes, *pair, style, "white", "" if after_rl else arm.name)
         for pair in after_rl:
@@ -243,10 +243,10 @@ def in_against_out(comparison: Comparison, chosen: Styles) -> Figure | None:
 
 def _cross(axes: Axes, x: StageNumbers, y: StageNumbers, style: Style, face: str, label: str) -> None:
     axes.errorbar(
-        100 * x.accuracy.mean,
-        100 * y.accuracy.mean,
-        xerr=_error_bars([x.accuracy]),
-        yerr=_error_bars([y.accuracy]),
+        100 * x.sampled.estimate.mean,
+        100 * y.sampled.estimate.mean,
+        xerr=_error_bars([x.sampled.estimate]),
+        yerr=_error_bars([y.sampled.estimate]),
         color=style.colour,
         marker=style.marker,
         markerfacecolor=face,

@@ -35,6 +35,10 @@ class DatasetScores:
     truncated_PS: NDArray[np.bool_]
     greedy_P: NDArray[np.float64] | None
 
+    def by_prompt(self, decoding: str) -> NDArray[np.float64]:
+        """Scores by prompt: of the greedy responses, or the means of the samples."""
+        return self.greedy_P if decoding == GREEDY and self.greedy_P is not None else self.score_PS.mean(axis=1)
+
 
 @dataclass(frozen=True)
 class Evaluation:

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from vcore_verl.evaluation.statistics import standard_deviation
-from vcore_verl.report.numbers import Arm, Change, Comparison, Difference, StageNumbers
+from vcore_verl.report.measures import Measure
+from vcore_verl.report.numbers import MIN_RUNS, Accuracy, Arm, Change, Comparison, Difference, Pair, StageNumbers
 from vcore_verl.report.transitions import Transition
-from vcore_verl.report.wording import RULE, accuracy, interval, p_value, percent, points, signed_interval
+from vcore_verl.report.wording import RULE, accuracy, interval, over, p_value, percent, points, signed_interval
 
 
 class Table(NamedTuple):
@@ -24,107 +25,162 @@ def main_table(comparison: Comparison, dataset: str) -> Table:
 
 
 def one_arm_table(comparison: Comparison, dataset: str) -> Table:
-    lines = []
-    for label, numbers, change in _stages(comparison, dataset):
-        shown = [_with_interval(change), p_value(change.p_holm)] if change else ["", ""]
+    lines, decoding = [], comparison.primary.decoding
+    for label, numbers, changes in _stages(comparison, dataset):
+        change = changes.get(decoding)
+        shown = [_with_interval(change), p_value(_deciding_p(change))] if change else ["", ""]
         responses = [f"{numbers.mean_tokens:.0f}", percent(numbers.truncated)]
-        lines.append([label, f"{accuracy(numbers)} {interval(numbers.accuracy)}", *shown, *responses])
-    return Table(("model", "accuracy (%)", "change (points)", "p", "tokens", "truncated"), lines)
+        estimate = numbers.accuracy[decoding].estimate
+        lines.append([label, f"{accuracy(numbers, decoding)} {interval(estimate)}", *shown, *responses])
+    header = ("model", "accuracy (%) over prompts", f"change (points) {over(comparison)}", "p")
+    return Table((*header, "tokens", "truncated"), lines)
+
+
+def _deciding_p(change: Change) -> float | None:
+    return change.over_runs_p_holm if change.over_runs else change.p_holm
 
 
 def arms_table(comparison: Comparison, dataset: str) -> Table:
     references = {pair.reference for pair in comparison.pairwise}
-    header = ["arm", "before RL", "after RL", "by RL"]
+    header = ["arm", "before RL", "after RL", f"by RL {over(comparison)}"]
     if references:
-        header.append(f"against {references.pop() if len(references) == 1 else 'reference'}")
-    rows = [("", ["Original", accuracy(comparison.base[dataset]), *[""] * (len(header) - 2)])]
+        reference = references.pop() if len(references) == 1 else "reference"
+        header.append(f"against {reference} after {comparison.primary.stage.upper()} {over(comparison)}")
+    original = ["Original", accuracy(comparison.base[dataset], comparison.primary.decoding)]
+    rows = [("", original + [""] * (len(header) - 2))]
     rows += [(arm.rl, _arm_cells(comparison, arm, dataset)[: len(header)]) for arm in comparison.arms]
     groups = [number for number, (rl, _) in enumerate(rows) if number and rl != rows[number - 1][0]]
     return Table(header, [cells for _, cells in rows], groups=groups)
 
 
 def _arm_cells(comparison: Comparison, arm: Arm, dataset: str) -> list[str]:
-    numbers = arm.datasets[dataset]
-    same = (pair for pair in comparison.pairwise if (pair.dataset, pair.rl, pair.init) == (dataset, arm.rl, arm.init))
+    numbers, (_, stage, decoding) = arm.datasets[dataset], vars(comparison.primary).values()
+    rl = arm.rl if stage == "rl" else "none"
+    same = (
+        pair for pair in comparison.pairs(Measure(dataset, stage, decoding)) if (pair.rl, pair.init) == (rl, arm.init)
+    )
     pair = next(same, None)  # the reference has none
+    change = numbers.rl_changes.get(decoding)
     return [
         arm.name + (f" x{len(arm.seeds)}" if len(arm.seeds) > 1 else ""),
-        accuracy(numbers.pre),
-        accuracy(numbers.post),
-        _with_interval(numbers.delta) if numbers.delta else "",
-        f"{_with_interval(pair)}{' *' if pair.significant else ''}" if pair else "",
+        accuracy(numbers.pre, decoding),
+        accuracy(numbers.post, decoding),
+        _with_interval(change) if change else "",
+        f"{_with_interval(pair)}{_mark(pair)}" if pair else "",
     ]
+
+
+def _mark(pair: Pair) -> str:
+    if pair.significant:
+        return " *"
+    return " (*)" if pair.below_level else ""
 
 
 def _with_interval(difference: Difference) -> str:
     return f"{points(difference.over_prompts)} {signed_interval(difference.shown)}"
 
 
-def _stages(comparison: Comparison, dataset: str) -> Iterator[tuple[str, StageNumbers, Change | None]]:
-    """Original, then every arm after SFT and after RL, with the change against the stage before."""
-    yield "Original", comparison.base[dataset], None
+def _stages(comparison: Comparison, dataset: str) -> Iterator[tuple[str, StageNumbers, dict[str, Change]]]:
+    """Original, then every arm after SFT and after RL, with the changes against the stage before, by decoding."""
+    yield "Original", comparison.base[dataset], {}
     for arm in comparison.arms:
         numbers = arm.datasets[dataset]
         seeds = f", {len(arm.seeds)} seeds" if len(arm.seeds) > 1 else ""
         if arm.init != "none":
-            yield f"after SFT ({arm.init}{seeds})", numbers.pre, numbers.sft_delta
+            yield f"after SFT ({arm.init}{seeds})", numbers.pre, numbers.sft_changes
         if numbers.post:
             trained = arm.rl if arm.init == "none" or len(comparison.arms) == 1 else f"{arm.init}, {arm.rl}"
-            yield f"after RL{' only' if arm.init == 'none' else ''} ({trained}{seeds})", numbers.post, numbers.delta
+            yield (
+                f"after RL{' only' if arm.init == 'none' else ''} ({trained}{seeds})",
+                numbers.post,
+                numbers.rl_changes,
+            )
 
 
-_TESTS = ("over prompts", "p (Holm)", "over runs", "p (Holm)")
+_TESTS = ("over prompts", "p (Holm)", "over runs", "over runs (Holm)", "p (Holm)")
 
 
 def _tests(difference: Difference) -> list[str]:
     """Intervals and p over prompts and over runs, under the header `_TESTS`."""
-    over_runs = signed_interval(difference.over_seeds) if difference.over_seeds else ""
     over_prompts = [signed_interval(difference.over_prompts), p_value(difference.p_holm)]
-    return [*over_prompts, over_runs, p_value(difference.over_seeds_p_holm)]
+    if difference.over_runs is None or difference.decisive is None:
+        return [*over_prompts, "", "", ""]
+    over_runs = [signed_interval(difference.over_runs.interval()), signed_interval(difference.decisive)]
+    return [*over_prompts, *over_runs, p_value(difference.over_runs_p_holm)]
 
 
-def pairwise_table(comparison: Comparison) -> Table:
-    """Final accuracy of every SFT objective against the reference."""
-    lines = []
-    for pair in comparison.pairwise:
-        significant = ("yes" if pair.significant else "no") if pair.testable else "too few runs"
-        names = [pair.dataset, pair.rl, f"{pair.init} - {pair.reference}"]
-        greedy = f"{points(pair.greedy)} {signed_interval(pair.greedy)}" if pair.greedy else ""
-        lines.append([*names, points(pair.over_prompts), *_tests(pair), significant, greedy])
+_PAIRS_NOTE = (
+    "Difference in accuracy, in points. Over prompts: paired t interval and test, which describe these checkpoints."
+    " Over runs: Welch's interval over training runs, which describes the methods; with Holm's correction it excludes"
+    " zero exactly where p is below 0.05."
+)
+
+
+def primary_table(comparison: Comparison) -> Table:
+    """Every SFT objective against the reference, by the primary measure."""
+    lines = [
+        [pair.rl, f"{pair.init} - {pair.reference}", points(pair.over_prompts), *_tests(pair), _significant(pair)]
+        for pair in comparison.pairs(comparison.primary)
+    ]
     note = (
-        "Difference in final accuracy, in points. Over prompts: paired t interval and test, which describe these"
-        " checkpoints. Over runs: Welch's interval and test over training seeds, which describe the methods. p with"
-        f" Holm's correction over the comparisons of one data set and RL algorithm. {RULE}. Greedy: the same of the"
-        " greedy responses, over runs where there are several, else over prompts."
+        f"Primary measure: {comparison.primary.label}. {_PAIRS_NOTE} p with Holm's correction over this table, the"
+        f" primary family. {RULE}."
     )
-    return Table(("data set", "RL", "arms", "difference", *_TESTS, "significant", "greedy"), lines, note)
+    return Table(("RL", "arms", "difference", *_TESTS, "significant"), lines, note)
+
+
+def _significant(pair: Pair) -> str:
+    if pair.num_runs < MIN_RUNS:
+        return "too few runs"
+    return "yes" if pair.significant else "no"
+
+
+def secondary_table(comparison: Comparison) -> Table:
+    """The same by all other measures, one family each."""
+    lines = [
+        [
+            pair.measure.dataset,
+            pair.measure.stage.upper(),
+            pair.measure.decoding,
+            *("" if pair.rl == "none" else pair.rl, f"{pair.init} - {pair.reference}"),
+            *(points(pair.over_prompts), *_tests(pair)),
+        ]
+        for pair in comparison.pairwise
+        if not pair.primary
+    ]
+    note = (
+        f"{_PAIRS_NOTE} p with Holm's correction over one data set, stage and decoding, a secondary family each: a p"
+        " below 0.05 here is a lead to follow, no finding."
+    )
+    return Table(("data set", "after", "decoding", "RL", "arms", "difference", *_TESTS), lines, note)
 
 
 def stages_table(comparison: Comparison) -> Table:
     """Every stage of every arm, run by run, with all analyses of what it changed."""
     lines = []
     for dataset in comparison.datasets:
-        for label, numbers, change in _stages(comparison, dataset):
-            shown = f"{accuracy(numbers)} {interval(numbers.accuracy)}"
-            greedy = f"{100 * numbers.greedy.mean:.1f}" if numbers.greedy else ""
-            changed = [points(change.over_prompts), *_tests(change)] if change else [""] * (1 + len(_TESTS))
-            lines.append([dataset, label, shown, _by_run(numbers), greedy, *changed])
+        for label, numbers, changes in _stages(comparison, dataset):
+            for decoding, found in numbers.accuracy.items():
+                shown = f"{accuracy(numbers, decoding)} {interval(found.estimate)}"
+                change = changes.get(decoding)
+                changed = [points(change.over_prompts), *_tests(change)] if change else [""] * (1 + len(_TESTS))
+                lines.append([dataset, label, decoding, shown, _by_run(found), *changed])
     note = (
-        "Accuracy in percent with its interval over prompts; by run: that of each, in order of the seeds, ± their"
-        " standard deviation; greedy: of the greedy responses. Change: in points, against the stage before of the same"
-        " arm (after RL only: against Original), with a paired t interval and test over prompts, which describe these"
-        " checkpoints, and over training runs, which describe the method. p with Holm's correction over the arms of the"
-        " data set."
+        "Accuracy in percent with its 95 % interval over prompts (Wilson's); by run: that of each, in order of the"
+        " seeds, ± their standard deviation. Change: in points, against the stage before of the same arm (after RL"
+        " only: against Original), with a paired t interval and test over prompts, which describe these checkpoints and"
+        " t intervals over training runs, which describe the method. p with Holm's correction over the arms of one data"
+        " set, stage and decoding, a secondary family each where there are several arms."
     )
-    return Table(("data set", "model", "accuracy", "by run", "greedy", "change", *_TESTS), lines, note)
+    return Table(("data set", "model", "decoding", "accuracy", "by run", "change", *_TESTS), lines, note)
 
 
-def _by_run(numbers: StageNumbers) -> str:
+def _by_run(found: Accuracy) -> str:
     """Nothing where there is one run."""
-    deviation = standard_deviation(numbers.by_seed)
+    deviation = standard_deviation(found.by_run)
     if deviation is None:
         return ""
-    return f"{', '.join(f'{100 * run:.1f}' for run in numbers.by_seed)} ± {100 * deviation:.1f}"
+    return f"{', '.join(f'{100 * run:.1f}' for run in found.by_run)} ± {100 * deviation:.1f}"
 
 
 def responses_table(comparison: Comparison) -> Table:

@@ -8,19 +8,16 @@ from rich.text import Text
 
 from vcore_verl.report.numbers import Comparison
 from vcore_verl.report.tables import Table, main_table
-from vcore_verl.report.wording import answer, reading_notes
+from vcore_verl.report.wording import answer, reading_notes, titles
 
 
 def terminal_report(comparison: Comparison) -> RenderableType:
     """The summary and a table per data set."""
-    tables = [
-        rich_table(f"{name} ({num_prompts} prompts)", main_table(comparison, name))
-        for name, num_prompts in comparison.conditions["datasets"].items()
-    ]
+    tables = [rich_table(title, main_table(comparison, name)) for name, title in titles(comparison).items()]
     remarks = [f"excluded: {name}: {reason}" for name, reason in comparison.excluded.items()]
     remarks += [f"trained with other settings: {line}" for line in comparison.trained_differently]
     return Group(
-        Text(answer(comparison)),
+        Text("\n\n".join(answer(comparison))),
         *tables,
         Text(reading_notes(comparison), style="dim"),
         *(Text(remark, style="yellow") for remark in remarks + comparison.contamination),

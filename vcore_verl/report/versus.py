@@ -57,8 +57,9 @@ def _table(dataset: str, labels: list[str], evaluations: list[Evaluation]) -> Ta
         for label, estimate in zip(labels, map(mean_interval, means), strict=True)
     ]
     differences = [paired_difference(means[0], mean_P) for mean_P in means[1:]]
-    adjusted = holm([difference.p or 0.0 for difference in differences])
-    for line, difference, p in zip(lines[1:], differences, adjusted, strict=True):
+    adjusted = iter(holm([difference.p for difference in differences if difference.p is not None]))
+    for line, difference in zip(lines[1:], differences, strict=True):
+        p = None if difference.p is None else next(adjusted)
         line += [f"{points(difference)} {signed_interval(difference)}", p_value(p)]
     header = ("evaluation", "accuracy (%)", "change (points)", "p (Holm)")
     return Table(header[: len(lines[-1])], lines)

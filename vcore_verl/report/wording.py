@@ -4,11 +4,16 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from vcore_verl.evaluation.statistics import Estimate
+from vcore_verl.report.measures import SAMPLED
 from vcore_verl.report.numbers import MIN_RUNS, Arm, Change, Comparison, Difference, Pair, StageNumbers
 
 RULE = (
-    f"A difference is called significant only with at least {MIN_RUNS} training runs on each side and p < 0.05 after"
-    " Holm's correction, over runs as well as over prompts"
+    f"A difference is called significant only on the primary measure, with at least {MIN_RUNS} training runs on each"
+    " side and an interval over runs (Welch) that excludes zero after Holm's correction"
+)
+IN_BRACKETS = (
+    "In brackets: 95 % intervals, those over runs (Welch) with Holm's correction within the family, those over prompts"
+    " without"
 )
 
 
@@ -16,9 +21,10 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def accuracy(numbers: StageNumbers | None) -> str:
-    """`41.2`, in percent; nothing for a stage that did not happen."""
-    return f"{100 * numbers.accuracy.mean:.1f}" if numbers else ""
+def accuracy(numbers: StageNumbers | None, decoding: str) -> str:
+    """`41.2`, in percent; nothing for a stage that did not happen, and without responses of that decoding."""
+    found = numbers and numbers.accuracy.get(decoding)
+    return f"{100 * found.estimate.mean:.1f}" if found else ""
 
 
 def interval(estimate: Estimate) -> str:
@@ -41,60 +47,84 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def answer(comparison: Comparison) -> str:
-    """What the comparison says, and whether that is a statement about methods or about these checkpoints."""
+def answer(comparison: Comparison) -> list[str]:
+    """Paragraphs: the primary measure, what it says, what the secondary ones say, and whether that is a statement about
+    methods or about these checkpoints.
+    """
     if not comparison.arms:
-        found = "; ".join(f"{percent(base.accuracy.mean)} on {name}" for name, base in comparison.base.items())
-        return f"The original model answers {found} correctly. No training run has been evaluated yet."
-    if comparison.pairwise:
-        finding = "; ".join(_who_is_ahead(comparison, name) for name in comparison.datasets)
+        original = {name: numbers.sampled.estimate for name, numbers in comparison.base.items()}
+        found = "; ".join(f"{percent(estimate.mean)} on {name}" for name, estimate in original.items())
+        return [f"The original model answers {found} correctly. No training run has been evaluated yet."]
+    if comparison.pairs(comparison.primary):
+        primary, secondary = _standings(comparison), _secondary(comparison)
     else:
-        findings = [_changes(comparison, arm, name) for name in comparison.datasets for arm in comparison.arms]
-        finding = "; ".join(findings)
-    return f"{finding[0].upper()}{finding[1:]}. {_scope(comparison)}"
+        primary, *others = (_changes(comparison, name) for name in comparison.datasets)
+        secondary = f"Secondary: {'; '.join(others)}." if others else ""
+    primary = f"{primary[0].upper()}{primary[1:]}."
+    return [line for line in (primary_line(comparison), primary, secondary, _scope(comparison)) if line]
 
 
-def _changes(comparison: Comparison, arm: Arm, dataset: str) -> str:
-    numbers = arm.datasets[dataset]
-    clauses = []
-    if numbers.sft_delta:
-        clauses.append(_clause(f"SFT ({arm.init})", numbers.sft_delta, numbers.base, numbers.pre))
-    if numbers.delta and numbers.post:
-        clauses.append(_clause(f"RL ({comparison.rl_steps[arm.rl]})", numbers.delta, numbers.pre, numbers.post))
+def primary_line(comparison: Comparison) -> str:
+    """What decides, named before the runs, and the budget of RL that it holds for."""
+    algorithms = [steps for rl, steps in comparison.rl_steps.items() if rl != "none"]
+    line = f"Primary measure: {comparison.primary.label}"
+    if comparison.primary.stage == "sft" or not algorithms:
+        return f"{line}. All others are secondary."
+    return (
+        f"{line} with a fixed budget ({' and '.join(algorithms)}). With another budget another initialization may be"
+        " best: see the reward over the steps. All other measures are secondary."
+    )
+
+
+def _changes(comparison: Comparison, dataset: str) -> str:
+    clauses = [clause for arm in comparison.arms for clause in _arm_clauses(comparison, arm, dataset)]
     return f"on {dataset}, " + " and ".join(clauses)
 
 
-def _clause(stage: str, change: Change, before: StageNumbers, after: StageNumbers) -> str:
-    from_to = f"from {percent(before.accuracy.mean)} to {percent(after.accuracy.mean)}"
-    size = f"{points(change.over_prompts)} points, 95 % interval {_interval_over(change)}"
+def _arm_clauses(comparison: Comparison, arm: Arm, dataset: str) -> list[str]:
+    numbers, decoding = arm.datasets[dataset], comparison.primary.decoding
+    clauses = []
+    if change := numbers.sft_changes.get(decoding):
+        clauses.append(_clause(f"SFT ({arm.init})", change, *_from_to(numbers.base, numbers.pre, decoding)))
+    if change := numbers.rl_changes.get(decoding):
+        clauses.append(_clause(f"RL ({arm.rl})", change, *_from_to(numbers.pre, numbers.final, decoding)))
+    return clauses
+
+
+def _from_to(before: StageNumbers, after: StageNumbers, decoding: str) -> tuple[str, str]:
+    return accuracy(before, decoding), accuracy(after, decoding)
+
+
+def _clause(stage: str, change: Change, before: str, after: str) -> str:
+    from_to, size = f"from {before} to {after} %", f"{points(change.over_prompts)} points {_interval_over(change)}"
     if change.significant:
         verb = "raised" if change.over_prompts.mean > 0 else "lowered"
         return f"{stage} significantly {verb} accuracy {from_to} ({size})"
-    if not change.testable:
+    if not (change.primary and change.testable):
         return f"accuracy went {from_to} with {stage} ({size})"
     return f"{stage} did not change accuracy significantly ({from_to}: {size})"
 
 
 def _interval_over(difference: Difference) -> str:
     """`[-10.9, -5.0] over prompts`."""
-    return f"{signed_interval(difference.shown)} over {'runs' if difference.over_seeds else 'prompts'}"
+    return f"{signed_interval(difference.shown)} over {'runs' if difference.over_runs else 'prompts'}"
 
 
-def _who_is_ahead(comparison: Comparison, dataset: str) -> str:
-    found = [pair for pair in comparison.pairwise if pair.dataset == dataset]
-    standings = [_standing(list(pairs), comparison) for _, pairs in groupby(found, lambda pair: pair.rl)]
-    return f"on {dataset}, {'; '.join(standings)}"
+def _standings(comparison: Comparison) -> str:
+    found = groupby(comparison.pairs(comparison.primary), lambda pair: pair.rl)
+    return "; ".join(_standing(list(pairs), comparison) for _, pairs in found)
 
 
 def _standing(pairs: list[Pair], comparison: Comparison) -> str:
     rl, reference = pairs[0].rl, pairs[0].reference
-    stage = "after SFT alone" if rl == "none" else f"after {comparison.rl_steps[rl]}"
-    if not comparison.one_seed and pairs[0].dataset == comparison.datasets[0]:
-        stage += f" ({num_runs([arm for arm in comparison.arms if arm.rl == rl])})"
+    stage = "after SFT" if rl == "none" else f"after {comparison.rl_steps[rl]}"
+    if not comparison.one_seed:
+        stage += f" ({num_runs([arm for arm in comparison.arms if rl in ('none', arm.rl)])})"
     better = [_with_points(pair) for pair in pairs if pair.significant and pair.over_prompts.mean > 0]
     worse = [_with_points(pair) for pair in pairs if pair.significant and pair.over_prompts.mean < 0]
-    undecided = [pair.init for pair in pairs if pair.testable and not pair.significant]
-    untested = [_with_points(pair) for pair in pairs if not pair.testable]
+    undecided = [_with_points(pair) for pair in pairs if pair.testable and not pair.significant]
+    untested = [_with_points(pair) for pair in pairs if pair.num_runs < MIN_RUNS]
+    constant = [_with_points(pair) for pair in pairs if pair.num_runs >= MIN_RUNS and not pair.testable]
     clauses = [
         f"{_list(names)} {one if len(names) == 1 else many} {standing} {reference}"
         for names, one, many, standing in (
@@ -102,10 +132,25 @@ def _standing(pairs: list[Pair], comparison: Comparison) -> str:
             (worse, "is", "are", "significantly worse than"),
             (undecided, "is", "are", "not significantly different from"),
             (untested, "has", "have", "too few training runs for a test against"),
+            (constant, "has", "have", "the same accuracy in every run, and so no test against"),
         )
         if names
     ]
     return f"{stage}: " + ", and ".join(clauses)
+
+
+def _secondary(comparison: Comparison) -> str:
+    """The secondary differences that stand out, which are no findings."""
+    pairs = [pair for pair in comparison.pairwise if not pair.primary and pair.testable]
+    if not pairs:
+        return ""
+    found = groupby((pair for pair in pairs if pair.below_level), lambda pair: (pair.measure, pair.rl))
+    families = [
+        f"{measure.label}{f' with {rl}' if rl != 'none' else ''}: {_list([_with_points(pair) for pair in members])}"
+        for (measure, rl), members in found
+    ]
+    note = "each measure is a family of its own, so these are leads to follow, not findings"
+    return f"Secondary differences with p < 0.05 in their family ({note}): {'; '.join(families) or 'none'}."
 
 
 def num_runs(arms: Sequence[Arm]) -> str:
@@ -127,7 +172,7 @@ def _list(names: Sequence[str]) -> str:
 
 def _scope(comparison: Comparison) -> str:
     if any(len(arm.seeds) >= MIN_RUNS for arm in comparison.arms):
-        return f"{RULE}. Intervals over prompts describe these checkpoints only."
+        return f"{RULE}."
     return (
         f"These are numbers of checkpoints ({num_runs(comparison.arms)}), not findings about methods, which need at"
         f" least {MIN_RUNS} training runs on each side; intervals over prompts say how these checkpoints would do on"
@@ -135,29 +180,51 @@ def _scope(comparison: Comparison) -> str:
     )
 
 
+def titles(comparison: Comparison) -> dict[str, str]:
+    """Data set -> title of its main table, the primary measure's first."""
+    prompts, (primary, _, decoding) = comparison.conditions["datasets"], vars(comparison.primary).values()
+    return {
+        name: f"{name} ({prompts[name]} prompts): {'primary' if name == primary else 'secondary'}, {decoding}"
+        for name in comparison.datasets
+    }
+
+
+def over(comparison: Comparison) -> str:
+    """Over what the intervals of changes and differences run."""
+    numbers = {len(arm.seeds) > 1 for arm in comparison.arms}
+    return {True: "over runs", False: "over prompts"}[numbers.pop()] if len(numbers) == 1 else "over runs or prompts"
+
+
 def reading_notes(comparison: Comparison) -> str:
     """How to read the main tables."""
-    sampling = comparison.conditions["sampling"]
+    sampling, decoding = comparison.conditions["sampling"], comparison.primary.decoding
     several_arms = len(comparison.arms) > 1
-    notes = [
-        f"Accuracy: mean of {sampling['num_samples']} samples per prompt at temperature {sampling['temperature']:g}, in"
-        " percent; changes in points."
-    ]
+    how = f"mean of {sampling['num_samples']} samples per prompt at temperature {sampling['temperature']:g}"
+    how = how if decoding == SAMPLED else "of one greedy response per prompt"
+    notes = [f"Accuracy: {how}, in percent; changes in points."]
     if not several_arms:
-        notes.append(
-            "Change: paired by prompt, against the row before (after RL only: against Original); p over prompts."
-        )
-    over = "prompts, which describe these checkpoints"
+        notes.append("Change: paired by prompt, against the row before (after RL only: against Original).")
+    notes.append(f"{IN_BRACKETS}.")
     if not comparison.one_seed:
-        runs = "the runs of an arm that has several (x3: three), which describe the method"
-        over = f"{runs if several_arms else 'training runs for changes'}, else over prompts"
-    notes.append(f"In brackets: 95 % intervals over {over}.")
+        rest = "; of arms with one run (without x) they are over prompts and describe that checkpoint"
+        notes.append(f"Intervals over runs describe the method{rest if several_arms else ''}.")
+    else:
+        notes.append("Intervals over prompts describe these checkpoints.")
     if comparison.pairwise:
-        notes.append(f"*: significant (at least {MIN_RUNS} runs on each side, Holm's correction).")
+        notes.append(
+            f"*: significant (primary measure, at least {MIN_RUNS} runs on each side, Holm's correction); (*):"
+            " p < 0.05 in a secondary family, no finding."
+        )
     if not several_arms:
         notes.append("Truncated: responses that reached the token limit.")
-    changes = [item.delta or item.sft_delta for arm in comparison.arms for item in arm.datasets.values()]
-    effects = sorted(100 * change.minimum_detectable for change in changes if change and change.minimum_detectable)
+    changes = [
+        change
+        for arm in comparison.arms
+        for item in arm.datasets.values()
+        for change in (item.rl_changes.get(decoding) or item.sft_changes.get(decoding),)
+        if change
+    ]
+    effects = sorted(100 * change.minimum_detectable for change in changes if change.minimum_detectable)
     if effects:
         size = " to ".join(dict.fromkeys([f"{effects[0]:.1f}", f"{effects[-1]:.1f}"]))
         notes.append(f"The paired test over prompts would detect a true change of {size} points with 80 % power.")

@@ -1,0 +1,56 @@
+"""What accuracy a comparison is about: the primary measure, which decides, and the secondary ones."""
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import product
+
+from vcore_verl.config.schema import Comparison
+from vcore_verl.report.collect import Collection
+from vcore_verl.report.scores import ReportError
+
+SAMPLED, GREEDY = "sampled", "greedy"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Accuracy on `dataset` after `stage` ("sft" or "rl") by `decoding` ("sampled" or "greedy")."""
+
+    dataset: str
+    stage: str
+    decoding: str
+
+    @property
+    def label(self) -> str:
+        """`sampled accuracy on in_domain after RL`"""
+        return f"{self.decoding} accuracy on {self.dataset} after {self.stage.upper()}"
+
+
+def primary_measure(collection: Collection) -> Measure:
+    """The one that the recipes of most runs name in `comparison.primary`.
+
+    Raises `ReportError` where it was not evaluated.
+    """
+    named = Counter(_named(run.recipe.comparison if run.recipe else Comparison()) for run in collection.runs)
+    dataset, stage, decoding = named.most_common(1)[0][0] if named else _named(Comparison())
+    results = collection.base.results
+    if dataset is not None and dataset not in results["datasets"]:
+        evaluated = ", ".join(results["datasets"])
+        raise ReportError(f"comparison.primary.dataset={dataset} was not evaluated; {evaluated} were")
+    if decoding == GREEDY and not results["sampling"]["greedy"]:
+        raise ReportError("comparison.primary.decoding=greedy was not evaluated: evaluation.greedy was false")
+    if all(run.rl == "none" for run in collection.runs):
+        stage = "sft"
+    return Measure(dataset or next(iter(results["datasets"])), stage, decoding)
+
+
+def measures(collection: Collection) -> list[Measure]:
+    """All that there are numbers for, the primary one first."""
+    primary, results = primary_measure(collection), collection.base.results
+    decodings = [SAMPLED, GREEDY] if results["sampling"]["greedy"] else [SAMPLED]
+    found = [Measure(name, *rest) for name in results["datasets"] for rest in product(("rl", "sft"), decodings)]
+    return sorted(found, key=lambda measure: (measure != primary, measure.dataset != primary.dataset))
+
+
+def _named(section: Comparison) -> tuple[str | None, str, str]:
+    primary = section.primary
+    return primary.dataset, primary.stage, primary.decoding

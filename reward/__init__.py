@@ -6,6 +6,7 @@ from reward.score import (
     Score,
     compute_score,
     compute_score_async,
+    plain_score,
     warm_up,
 )
 
@@ -15,6 +16,7 @@ __all__ = [
     "Score",
     "compute_score",
     "compute_score_async",
+    "plain_score",
     "status_rates",
     "warm_up",
     "warnings_for",

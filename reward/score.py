@@ -14,6 +14,7 @@ from reward.pool import Outcome, WorkerPool
 from reward.shape import Unreadable
 
 DEADLINE_S = 5.0
+PLAIN_DEADLINE_S = 10.0  # math_verify's own limits for one parse and one comparison
 
 _MAX_EXTRACTED_CHARS = 200
 
@@ -111,6 +112,12 @@ def compute_score(
         RuntimeError: worker processes cannot be started.
     """
     return score_response(data_source, solution_str, ground_truth, Options(**options)).as_dict()
+
+
+def plain_score(response: str, ground_truth: Any) -> float:
+    """1.0 where plain math_verify accepts a whole response, see `reward.plain`; a time-out is 0.0, as in verl."""
+    question = {"golds": accepted_answers(ground_truth), "response": response}
+    return float(_process.pool.ask(question, PLAIN_DEADLINE_S).status == "correct")
 
 
 async def compute_score_async(

@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 
@@ -26,6 +27,7 @@ def main() -> None:
     if sys.platform == "linux":  # elsewhere the limit is refused or ignored
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     try:
+        from reward.plain import grade_plainly
         from reward.symbolic import grade_symbolically, warm_up
 
         warm_up()
@@ -51,14 +53,15 @@ def main() -> None:
             control.close()
             _die_with(own_pid)
             try:
-                _answer(questions, grade_symbolically)
+                _answer(questions, {"answer": grade_symbolically, "response": grade_plainly})
             finally:
                 os._exit(0)
         questions.close()
         _send(control, {"pid": pid})
 
 
-def _answer(questions: Connection, grade_symbolically) -> None:
+def _answer(questions: Connection, graders: dict[str, Callable[[list[str], str], str]]) -> None:
+    """Grades the "answer" or the whole "response" that a question holds."""
     while True:
         try:
             question = json.loads(questions.recv_bytes())
@@ -67,7 +70,8 @@ def _answer(questions: Connection, grade_symbolically) -> None:
         # With its default action the alarm ends the process even inside C code.
         signal.setitimer(signal.ITIMER_REAL, question["budget_s"] + _GRACE_S)
         try:
-            status = grade_symbolically(question["golds"], question["answer"])
+            (part,) = graders.keys() & question.keys()
+            status = graders[part](question["golds"], question[part])
         except MemoryError:
             status = "timeout"
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -43,7 +43,9 @@ def evaluated(recipe):
     datasets = {name: str(run.data / f"{name}.parquet") for name in recipe.evaluation.datasets}
     job = Job("base", "nowhere", datasets, sampling_of(recipe), "float32", "cpu", 1)
     graded = [
-        Graded(item.prompt, Response(*item.key, item.seed, "1+1=?", "\\boxed{1}", "stop", 3), 1.0, "correct", "1")
+        Graded(
+            item.prompt, Response(*item.key, item.seed, "1+1=?", "\\boxed{1}", "stop", 3), 1.0, "correct", "1", 1.0, 1.0
+        )
         for item in requests(read_prompts(datasets), job.sampling)
     ]
     run.eval_base.mkdir(parents=True)

@@ -18,7 +18,11 @@ def folder(tmp_path):
     for request in requests(prompts, sampling):
         correct = request.prompt.prompt_id != "p3" and request.sample_idx == 0
         response = Response(*request.key, request.seed, f"{request.prompt.gold}=?", "text", "stop", 3)
-        graded.append(Graded(request.prompt, response, float(correct), "correct" if correct else "wrong", "x"))
+        graded.append(
+            Graded(
+                request.prompt, response, float(correct), "correct" if correct else "wrong", "x", float(correct), 1.0
+            )
+        )
     folder = tmp_path / "eval"
     folder.mkdir()
     write_results(folder, Job("base", "/models/hf", {"sums": ""}, sampling, "float32", "cpu", 1), "abc", graded)

@@ -1,3 +1,7 @@
+import time
+
+import pytest
+
 from vcore_verl.evaluation.grading import Grader, grader_version
 from vcore_verl.evaluation.prompts import Prompt
 from vcore_verl.evaluation.responses import Response
@@ -25,6 +29,37 @@ def test_responses_are_graded_by_their_own_data_sets_rules():
         (1.0, "correct"),
     ]
     assert verdicts[1].extracted == "13" and verdicts[1].prompt is PROMPTS[0]
+
+
+def test_other_graders_stand_beside_the_reward():
+    unclosed = response("sums", "<think>5+7 = \\boxed{12}")
+    answers = {
+        "in the answer": response("sums", "<think>5+7</think>\\boxed{12}"),
+        "in unclosed thinking": unclosed,
+        "in the thinking alone": response("sums", "<think>\\boxed{12}</think>It is done."),
+        "another one after the thinking": response("sums", "<think>\\boxed{12}</think>\\boxed{13}"),
+        "not boxed": response("sums", "The answer is 12"),
+        "nowhere": response("sums", "<think>hm"),
+    }
+    with Grader(PROMPTS) as grader:
+        found = [(item.score, item.math_verify, item.box_anywhere) for item in grader.grade(answers.values())]
+    assert dict(zip(answers, found, strict=True)) == {
+        "in the answer": (1.0, 1.0, 1.0),
+        "in unclosed thinking": (0.0, 1.0, 1.0),
+        "in the thinking alone": (0.0, 1.0, 1.0),
+        "another one after the thinking": (0.0, 0.0, 0.0),
+        "not boxed": (0.0, 1.0, 0.0),
+        "nowhere": (0.0, 0.0, 0.0),
+    }
+
+
+@pytest.mark.parametrize("text", [r"\boxed{5^{5^{5^{5^5}}}}", r"\boxed{" + "x^{" * 300 + "}" * 300 + "}"])
+def test_a_response_that_math_verify_never_finishes_does_not_hold_up_the_evaluation(text):
+    started = time.monotonic()
+    with Grader(PROMPTS) as grader:
+        hard, easy = grader.grade([response("sums", text), response("sums", "\\boxed{12}")])
+    assert (hard.math_verify, easy.math_verify) == (0.0, 1.0)
+    assert time.monotonic() - started < 60
 
 
 def test_the_version_stands_for_the_rewards_code():

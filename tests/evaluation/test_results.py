@@ -23,7 +23,7 @@ def graded(rendered="{gold}=?"):
         reason = rng.choice(["stop", "length"])
         prompt = rendered.format(gold=request.prompt.gold)
         response = Response(*request.key, request.seed, prompt, "text", str(reason), int(rng.integers(1, 9)))
-        yield Graded(request.prompt, response, float(status == "correct"), str(status), "")
+        yield Graded(request.prompt, response, float(status == "correct"), str(status), "", float(rng.integers(2)), 1.0)
 
 
 def written(folder, items):
@@ -42,6 +42,10 @@ def test_every_figure_equals_one_recomputed_from_the_parquet(tmp_path):
     assert figures["avg_at_n"]["mean"] == pytest.approx(means.mean())
     interval = mean_interval(means)
     assert figures["avg_at_n"]["ci95"] == pytest.approx([interval.low, interval.high])
+    assert figures["other_graders"]["math_verify"]["mean"] == pytest.approx(samples.math_verify.mean())
+    assert figures["other_graders"]["box_anywhere"]["mean"] == samples.box_anywhere.mean() == 1.0
+    greedy = table[table.decoding == "greedy"]
+    assert figures["greedy"]["other_graders"]["math_verify"]["mean"] == pytest.approx(greedy.math_verify.mean())
     assert figures["pass_at_k"]["1"]["mean"] == pytest.approx(means.mean())
     assert figures["pass_at_k"]["3"]["mean"] == pytest.approx(samples.groupby("prompt_id").score.max().mean())
     assert {name: n for name, n in figures["status_counts"].items() if n} == samples.status.value_counts().to_dict()

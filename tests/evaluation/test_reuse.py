@@ -24,7 +24,7 @@ def finished(tmp_path):
     for item in planned("sums"):
         rendered = f"<|user|>{item.prompt.messages[0]['content']}<|im_end|>"
         response = Response(*item.key, item.seed, rendered, f"text of {item.key}", "stop", 7)
-        graded.append(Graded(item.prompt, response, 1.0, "correct", ""))
+        graded.append(Graded(item.prompt, response, 1.0, "correct", "", 1.0, 1.0))
     write_results(tmp_path, JOB, "abc", graded)
     return tmp_path
 

@@ -45,7 +45,17 @@ def write_evaluation(
                 finish_reason="length" if rng.random() < 0.1 else "stop",
                 num_tokens=int(rng.integers(5, 50)),
             )
-            graded.append(Graded(request.prompt, response, float(correct), "correct" if correct else "wrong", answer))
+            graded.append(
+                Graded(
+                    request.prompt,
+                    response,
+                    float(correct),
+                    "correct" if correct else "wrong",
+                    answer,
+                    float(correct),
+                    1.0,
+                )
+            )
     job = Job(stage, "checkpoint", dict.fromkeys(datasets, ""), sampling, "float32", "cpu", 1)
     write_results(folder, job, "sha", graded)
 

@@ -56,7 +56,7 @@ def change(folder, update):
         ({"dtype": "bfloat16"}, "post_rl has another data type"),
         ({"versions": {"vllm": "0.1"}}, "post_rl has another version of vLLM"),
         ({"device": "cuda"}, "post_rl has another device"),
-        ({"schema_version": 0}, "not an evaluation of schema version 1"),
+        ({"schema_version": 0}, "not an evaluation of schema version 2"),
         ({"samples_sha256": "0"}, "not the file that its results.json was made from"),
     ],
 )

@@ -1,4 +1,6 @@
-"""Scores of responses, by the reward that RL trains with. Imports no torch."""
+"""Scores of responses, by the reward that RL trains with; beside it those of other graders, which published numbers
+come from. Imports no torch.
+"""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -11,18 +13,27 @@ import reward
 from vcore_verl.evaluation.prompts import Prompt
 from vcore_verl.evaluation.responses import Response
 
+OTHER_GRADERS = {
+    "math_verify": "plain math_verify, as in verl's own reward",
+    "box_anywhere": "the last box anywhere in the output counts, unclosed thinking included (paper, appendix C.3)",
+}
 _THREADS = 4  # the reward's worker processes; simple answers are decided in the calling thread
 
 
 @dataclass(frozen=True)
 class Graded:
-    """A response and its verdict. `score` is 0 or 1; `status` is one of `reward.STATUSES`."""
+    """A response and its verdict. `score` is 0 or 1; `status` is one of `reward.STATUSES`.
+
+    `math_verify`, `box_anywhere`: 0 or 1, see `OTHER_GRADERS`.
+    """
 
     prompt: Prompt
     response: Response
     score: float
     status: str
     extracted: str
+    math_verify: float
+    box_anywhere: float
 
 
 class Grader:
@@ -44,7 +55,15 @@ class Grader:
     def _grade(self, response: Response) -> Graded:
         prompt = self._prompts[response.dataset, response.prompt_id]
         verdict = reward.compute_score(prompt.data_source, response.response, prompt.gold, prompt.extra_info)
-        return Graded(prompt, response, verdict["score"], verdict["status"], verdict["extracted"])
+        plain = reward.plain_score(response.response, prompt.gold)
+        anywhere = _box_anywhere(prompt, response.response) if verdict["status"] == "no_answer" else verdict["score"]
+        return Graded(prompt, response, verdict["score"], verdict["status"], verdict["extracted"], plain, anywhere)
+
+
+def _box_anywhere(prompt: Prompt, response: str) -> float:
+    """The score of a response that has no answer after its thinking, by the last box in it."""
+    text = response.replace("<think>", "").replace("</think>", "")
+    return reward.compute_score(prompt.data_source, text, prompt.gold, prompt.extra_info)["score"]
 
 
 def grader_version() -> str:

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pyarrow as pa
@@ -16,16 +17,19 @@ import pyarrow.parquet as pq
 
 import reward
 from vcore_verl.config.versions import package_version
-from vcore_verl.evaluation.grading import Graded, grader_version
+from vcore_verl.evaluation.grading import OTHER_GRADERS, Graded, grader_version
 from vcore_verl.evaluation.job import Job
 from vcore_verl.evaluation.responses import GREEDY, SAMPLE
 from vcore_verl.evaluation.statistics import Estimate, mean_interval, pass_at_k, powers_of_two
 from vcore_verl.runs.hashing import file_sha, replacement, write_whole
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 RESULTS, SAMPLES = "results.json", "samples.parquet"
 TRUNCATED = "length"  # vLLM's finish_reason of a response that reached max_tokens
-_NUMBERS = {"sample_idx": pa.int32(), "seed": pa.int64(), "score": pa.float64(), "num_tokens": pa.int32()}
+_NUMBERS = {
+    **{"sample_idx": pa.int32(), "seed": pa.int64(), "num_tokens": pa.int32()},
+    **dict.fromkeys(("score", *OTHER_GRADERS), pa.float64()),
+}
 
 
 def write_results(folder: Path, job: Job, checkpoint_sha: str, graded: list[Graded]) -> None:
@@ -66,6 +70,7 @@ def made_by(job: Job, checkpoint_sha: str) -> dict[str, Any]:
 
 def _row(item: Graded) -> dict[str, Any]:
     verdict = {"score": item.score, "status": item.status, "extracted": item.extracted}
+    verdict |= {name: getattr(item, name) for name in OTHER_GRADERS}
     return asdict(item.response) | {"gold": item.prompt.gold} | verdict
 
 
@@ -99,11 +104,24 @@ def _summary(graded: list[Graded]) -> dict[str, Any]:
         "pass_at_k": {
             str(k): _figure(mean_interval(pass_at_k(num_correct, num_samples, k))) for k in powers_of_two(num_samples)
         },
+        **_other_graders(samples),
         **_counts(samples),
     }
     if greedy:
-        summary["greedy"] = _figure(mean_interval([item.score for item in greedy])) | _counts(greedy)
+        summary["greedy"] = (
+            _figure(mean_interval([item.score for item in greedy])) | _other_graders(greedy) | _counts(greedy)
+        )
     return summary
+
+
+def _other_graders(graded: list[Graded]) -> dict[str, Any]:
+    """Accuracy by other graders, over the same responses."""
+    prompts = [list(items) for _, items in groupby(graded, key=lambda item: item.prompt.key)]
+    figures = {
+        name: _figure(mean_interval([fmean(getattr(item, name) for item in items) for items in prompts]))
+        for name in OTHER_GRADERS
+    }
+    return {"other_graders": figures}
 
 
 def _counts(graded: list[Graded]) -> dict[str, Any]:

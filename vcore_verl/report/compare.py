@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from vcore_verl.evaluation.responses import GREEDY
 from vcore_verl.evaluation.statistics import (
     Estimate,
     holm,
@@ -16,11 +18,11 @@ from vcore_verl.evaluation.statistics import (
     run_mean,
 )
 from vcore_verl.report.collect import REFERENCE, Collection, TrainedRun
-from vcore_verl.report.measures import GREEDY, SAMPLED, Measure, measures, primary_measure
+from vcore_verl.report.measures import Measure, measures, primary_measure
 from vcore_verl.report.numbers import Accuracy, Arm, ArmOnDataset, Change, Comparison, Difference, Pair, StageNumbers
 from vcore_verl.report.provenance import provenance, rl_steps, setup, total_device_hours
 from vcore_verl.report.reproduce import commands, trained_differently
-from vcore_verl.report.scores import DatasetScores, Evaluation, contamination
+from vcore_verl.report.scores import SAMPLED, DatasetScores, Evaluation, contamination
 from vcore_verl.report.transitions import transitions
 
 Sides = dict[tuple[str, str], list[Evaluation]]  # (RL algorithm, init) -> an evaluation of each run
@@ -99,7 +101,8 @@ def _numbers(evaluations: Sequence[Evaluation], name: str) -> StageNumbers:
     scores = [evaluation.datasets[name] for evaluation in evaluations]
     decodings = [SAMPLED] if scores[0].greedy_P is None else [SAMPLED, GREEDY]
     return StageNumbers(
-        accuracy={decoding: _accuracy(scores, decoding) for decoding in decodings},
+        accuracy={decoding: _accuracy([item.by_prompt(decoding) for item in scores]) for decoding in decodings},
+        others={key: _accuracy([item.others_P[key] for item in scores]) for key in scores[0].others_P},
         pass_at_k=_pass_at_k(scores),
         mean_tokens=float(np.mean([item.num_tokens_PS for item in scores])),
         truncated=float(np.mean([item.truncated_PS for item in scores])),
@@ -107,8 +110,9 @@ def _numbers(evaluations: Sequence[Evaluation], name: str) -> StageNumbers:
     )
 
 
-def _accuracy(scores: Sequence[DatasetScores], decoding: str) -> Accuracy:
-    by_run = np.array([item.by_prompt(decoding) for item in scores])  # shape (runs, prompts)
+def _accuracy(scores_by_run: Sequence[NDArray[np.float64]]) -> Accuracy:
+    """Of each run's scores by prompt."""
+    by_run = np.array(scores_by_run)
     return Accuracy(by_run.mean(axis=0), tuple(map(float, by_run.mean(axis=1))))
 
 
@@ -156,7 +160,7 @@ def _sides(collection: Collection, stage: str) -> Sides:
 
 def _accuracies(sides: Sides, measure: Measure) -> dict[tuple[str, str], Accuracy]:
     return {
-        arm: _accuracy([item.datasets[measure.dataset] for item in evaluations], measure.decoding)
+        arm: _accuracy([item.datasets[measure.dataset].by_prompt(measure.decoding) for item in evaluations])
         for arm, evaluations in sides.items()
     }
 

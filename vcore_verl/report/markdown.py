@@ -8,6 +8,7 @@ from vcore_verl.report.tables import (
     Table,
     changes_table,
     cost_table,
+    graders_table,
     main_table,
     primary_table,
     responses_table,
@@ -40,6 +41,7 @@ def markdown(comparison: Comparison, plots: Sequence[Path]) -> str:
         "Appendix: stage by stage": _table(stages_table(comparison)),
         "Appendix: prompts gained and lost": _table(changes_table(comparison.recipe, comparison.transitions)),
         "Appendix: responses": _table(responses_table(comparison)),
+        "Appendix: accuracy by other graders": _table(graders_table(comparison)),
         "Appendix: cost": _table(cost_table(comparison)),
     }
     parts = [f"## {title}\n\n{content}" for title, content in sections.items() if content]

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from itertools import product
 
 from vcore_verl.config.schema import Comparison
+from vcore_verl.evaluation.responses import GREEDY
 from vcore_verl.report.collect import Collection
-from vcore_verl.report.scores import ReportError
-
-SAMPLED, GREEDY = "sampled", "greedy"
+from vcore_verl.report.scores import SAMPLED, ReportError
 
 
 @dataclass(frozen=True)

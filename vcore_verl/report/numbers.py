@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vcore_verl.evaluation.responses import GREEDY
 from vcore_verl.evaluation.statistics import SIGNIFICANCE_LEVEL, Estimate, Student, mean_interval, standard_deviation
-from vcore_verl.report.measures import GREEDY, SAMPLED, Measure
+from vcore_verl.report.measures import Measure
 from vcore_verl.report.provenance import Provenance
+from vcore_verl.report.scores import SAMPLED
 from vcore_verl.report.transitions import Transition
 
 SCHEMA_VERSION = 4
@@ -44,10 +46,12 @@ class Accuracy:
 class StageNumbers:
     """A checkpoint, or one of each run, on one data set. `accuracy`: by decoding, `greedy` where there is such.
 
-    `statuses`: share of the samples by what the grader said of them.
+    `others`: by other graders, (grader, decoding) -> accuracy. `statuses`: share of the samples by what the grader said
+    of them.
     """
 
     accuracy: dict[str, Accuracy]
+    others: dict[tuple[str, str], Accuracy]
     pass_at_k: dict[int, Estimate]
     mean_tokens: float
     truncated: float
@@ -64,6 +68,9 @@ class StageNumbers:
     def to_json(self) -> dict[str, Any]:
         return self.sampled.to_json() | {
             "greedy": self.greedy,
+            "other_graders": [
+                {"grader": key[0], "decoding": key[1]} | item.to_json() for key, item in self.others.items()
+            ],
             "pass_at_k": self.pass_at_k,
             "mean_tokens": self.mean_tokens,
             "truncated_frac": self.truncated,

@@ -13,12 +13,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vcore_verl.config.errors import InputError
+from vcore_verl.evaluation.grading import OTHER_GRADERS
 from vcore_verl.evaluation.responses import GREEDY, SAMPLE
 from vcore_verl.evaluation.results import RESULTS, SAMPLES, SCHEMA_VERSION, TRUNCATED
 from vcore_verl.runs.hashing import file_sha
 
+SAMPLED = "sampled"  # the decoding whose accuracy is the mean of samples; the other one is GREEDY
 _KEYS = {"stage", "sampling", "grader_version", "dtype", "device", "versions", "samples_sha256", "datasets"}
-_COLUMNS = ["dataset", "prompt_id", "decoding", "sample_idx", "score", "finish_reason", "num_tokens"]
+_COLUMNS = ["dataset", "prompt_id", "decoding", "sample_idx", "score", *OTHER_GRADERS, "finish_reason", "num_tokens"]
 
 
 class ReportError(InputError):
@@ -34,6 +36,7 @@ class DatasetScores:
     num_tokens_PS: NDArray[np.float64]
     truncated_PS: NDArray[np.bool_]
     greedy_P: NDArray[np.float64] | None
+    others_P: dict[tuple[str, str], NDArray[np.float64]]  # by other graders: (grader, decoding) -> scores by prompt
 
     def by_prompt(self, decoding: str) -> NDArray[np.float64]:
         """Scores by prompt: of the greedy responses, or the means of the samples."""
@@ -99,4 +102,6 @@ def _read_dataset(name: str, table: pa.Table) -> DatasetScores:
         num_tokens_PS=matrix(samples["num_tokens"]).astype(np.float64),
         truncated_PS=matrix(pc.equal(samples["finish_reason"], TRUNCATED)).astype(bool),
         greedy_P=greedy["score"].to_numpy().astype(np.float64) if greedy.num_rows else None,
+        others_P={(name, SAMPLED): matrix(samples[name]).mean(axis=1) for name in OTHER_GRADERS}
+        | {(name, GREEDY): greedy[name].to_numpy() for name in OTHER_GRADERS if greedy.num_rows},
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from vcore_verl.evaluation.grading import OTHER_GRADERS
 from vcore_verl.evaluation.statistics import standard_deviation
 from vcore_verl.report.measures import Measure
 from vcore_verl.report.numbers import MIN_RUNS, Accuracy, Arm, Change, Comparison, Difference, Pair, StageNumbers
@@ -196,6 +197,23 @@ def responses_table(comparison: Comparison) -> Table:
         " before the limit."
     )
     return Table(("data set", "model", *statuses, "truncated", "tokens"), lines, note)
+
+
+def graders_table(comparison: Comparison) -> Table:
+    """Accuracy by other graders than the reward, for a comparison with published numbers."""
+    lines = []
+    for name in comparison.datasets:
+        for label, numbers, _ in _stages(comparison, name):
+            for decoding, own in numbers.accuracy.items():
+                found = [own, *(numbers.others[grader, decoding] for grader in OTHER_GRADERS)]
+                cells = [f"{100 * item.estimate.mean:.1f} {interval(item.estimate)}" for item in found]
+                lines.append([name, label, decoding, *cells])
+    graders = "; ".join(f"{name}: {what}" for name, what in OTHER_GRADERS.items())
+    note = (
+        "Accuracy in percent with 95 % intervals over prompts, of the same responses. Everything else in this report is"
+        f" by the reward's own judgement. {graders[0].upper()}{graders[1:]}. The paper's tables: greedy, box_anywhere."
+    )
+    return Table(("data set", "model", "decoding", "reward", *OTHER_GRADERS), lines, note)
 
 
 def changes_table(recipe_name: str, found: Sequence[Transition]) -> Table:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from vcore_verl.evaluation.statistics import Estimate
-from vcore_verl.report.measures import SAMPLED
 from vcore_verl.report.numbers import MIN_RUNS, Arm, Change, Comparison, Difference, Pair, StageNumbers
+from vcore_verl.report.scores import SAMPLED
 
 RULE = (
     f"A difference is called significant only on the primary measure, with at least {MIN_RUNS} training runs on each"

@@ -279,3 +279,21 @@ def test_a_variant_is_any_name_of_a_file(variant):
 def test_the_launcher_imports_no_torch(module):
     code = f"import sys, vcore_verl.{module}; sys.exit(any(name in sys.modules for name in ('torch', 'verl', 'ray')))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["comparison.primary.dataset=aime"], "is not evaluated; choose one of in_domain, out_of_domain"),
+        (["comparison.primary.stage=base"], "comparison.primary.stage=base is not known; choose one of sft, rl"),
+        (["comparison.primary.decoding=greedy", "evaluation.greedy=false"], "needs evaluation.greedy=true"),
+    ],
+)
+def test_a_primary_measure_that_nothing_evaluates_is_refused(overrides, message):
+    with pytest.raises(RecipeError, match=message):
+        load("tiny", overrides)
+
+
+def test_the_primary_data_set_is_the_first_unless_named():
+    assert load("tiny", []).primary_dataset == "in_domain"
+    assert load("tiny", ["comparison.primary.dataset=out_of_domain"]).primary_dataset == "out_of_domain"

@@ -56,8 +56,8 @@ def test_every_number_equals_one_recomputed_from_the_parquet(base, arm):
             assert figures[stage]["statuses"]["wrong"] == pytest.approx((rows.status == "wrong").mean())
             solved = rows.groupby("prompt_id").score.max().mean()
             assert figures[stage]["pass_at_k"]["4"]["mean"] == pytest.approx(solved)
-        for name, before, after in (("sft_changes", "base", "pre"), ("rl_changes", "pre", "post")):
-            test, change = stats.ttest_rel(means[after], means[before]), figures[name]["sampled"]
+        for name, before, after in (("sft_delta", "base", "pre"), ("delta", "pre", "post")):
+            test, change = stats.ttest_rel(means[after], means[before]), figures[name]
             assert change["mean"] == pytest.approx(means[after].mean() - means[before].mean())
             assert change["ci95"] == pytest.approx(list(test.confidence_interval(0.95)))
             assert change["p"] == pytest.approx(test.pvalue)
@@ -70,9 +70,9 @@ def test_seeds_are_averaged_by_prompt_and_their_spread_is_kept_apart(base, arm):
         frame(folder / "eval", "in_domain").score.mean() - frame(folder.parent / "eval", "in_domain").score.mean()
         for folder in folders
     ]
-    assert figures["rl_changes"]["sampled"]["by_run"] == pytest.approx(gains)
-    assert figures["rl_changes"]["sampled"]["mean"] == pytest.approx(np.mean(gains))
-    assert figures["rl_changes"]["sampled"]["standard_deviation_over_runs"] == pytest.approx(np.std(gains, ddof=1))
+    assert figures["delta"]["by_run"] == pytest.approx(gains)
+    assert figures["delta"]["mean"] == pytest.approx(np.mean(gains))
+    assert figures["delta"]["standard_deviation_over_runs"] == pytest.approx(np.std(gains, ddof=1))
 
 
 def test_initialisers_are_compared_with_sft_and_corrected(base, arm):
@@ -110,10 +110,10 @@ def test_stages_that_did_not_happen_are_null(base, arm):
     arm("sft", "none")
     arm("none", "grpo")
     by_init = {found["init"]: found["datasets"]["in_domain"] for found in written(base)["arms"]}
-    assert by_init["sft"]["post"] is None and by_init["sft"]["rl_changes"] == {}
-    assert by_init["none"]["sft_changes"] == {}
+    assert by_init["sft"]["post"] is None and by_init["sft"]["delta"] is None
+    assert by_init["none"]["sft_delta"] is None
     assert by_init["none"]["pre"]["mean"] == by_init["none"]["base"]["mean"]
-    assert by_init["none"]["rl_changes"]["sampled"]["mean"] > 0
+    assert by_init["none"]["delta"]["mean"] > 0
 
 
 def test_another_initialiser_than_sft_can_be_the_reference(base, arm):
@@ -196,13 +196,13 @@ def test_what_rl_changes_in_the_only_arm_is_significant_only_with_three_training
     for seed in range(num_runs):
         arm("vcore", "grpo", pre=0.4 + 0.01 * seed, post=0.9 + 0.011 * seed, seed=seed)
     datasets = written(base)["arms"][0]["datasets"]
-    change = datasets["in_domain"]["rl_changes"]["sampled"]
+    change = datasets["in_domain"]["delta"]
     assert change["p_holm"] < 0.001
     assert change["significant"] is significant
     others = [
-        datasets["in_domain"]["sft_changes"]["sampled"],
-        datasets["in_domain"]["rl_changes"]["greedy"],
-        datasets["out_of_domain"]["rl_changes"]["sampled"],
+        datasets["in_domain"]["sft_delta"],
+        datasets["in_domain"]["delta"]["greedy"],
+        datasets["out_of_domain"]["delta"],
     ]
     assert not any(other["significant"] for other in others)
 
@@ -211,7 +211,7 @@ def test_what_rl_changes_is_no_finding_beside_other_arms(base, arm):
     for seed in range(3):
         for init in ("sft", "vcore"):
             arm(init, "grpo", pre=0.4 + 0.01 * seed, post=0.9 + 0.011 * seed, seed=seed)
-    change = written(base)["arms"][0]["datasets"]["in_domain"]["rl_changes"]["sampled"]
+    change = written(base)["arms"][0]["datasets"]["in_domain"]["delta"]
     assert change["over_runs"]["p_holm"] < 0.05 and not change["significant"]
 
 
@@ -230,6 +230,18 @@ def test_only_the_primary_measure_of_the_recipes_has_findings(base, arm):
     assert findings == {("out_of_domain", "rl", "greedy")}
     (secondary,) = [pair for pair in pairs_of(base)]
     assert secondary["over_runs"]["p_holm"] < 0.05
+    assert found["trained_differently"] == []
+
+
+def test_the_measure_that_most_runs_name_is_primary_and_the_others_are_counted(base, arm):
+    for seed, dataset in enumerate(("out_of_domain", "out_of_domain", "in_domain")):
+        named_primary(arm("sft", "grpo", seed=seed), f"comparison.primary.dataset={dataset}", f"seed={seed}")
+    found = written(base)
+    assert found["primary"]["dataset"] == "out_of_domain"
+    assert (
+        "1 of 3 runs name another primary measure (comparison.primary), which is not used"
+        in found["trained_differently"]
+    )
 
 
 def test_the_primary_family_spans_the_algorithms(base, arm):
@@ -283,7 +295,7 @@ def test_over_runs_what_rl_changed_is_corrected_over_the_arms_that_have_several(
         arm("sft", "grpo", post=post, seed=seed)
         arm("vcore", "grpo", post=post + 0.2, seed=seed)
     arm("dft", "grpo")
-    sft, dft, vcore = (found["datasets"]["in_domain"]["rl_changes"]["sampled"] for found in written(base)["arms"])
+    sft, dft, vcore = (found["datasets"]["in_domain"]["delta"] for found in written(base)["arms"])
     assert dft["over_runs"] is None
     raw = sorted(stats.ttest_1samp(delta["by_run"], 0.0).pvalue for delta in (sft, vcore))
     adjusted = sorted(delta["over_runs"]["p_holm"] for delta in (sft, vcore))
@@ -303,7 +315,7 @@ def test_a_difference_that_other_training_runs_need_not_show_is_not_significant(
 def test_what_rl_changed_is_corrected_over_the_arms(base, arm):
     for init, post in (("sft", 0.45), ("vcore", 0.5), ("dft", 0.42)):
         arm(init, "grpo", pre=0.4, post=post)
-    deltas = [found["datasets"]["in_domain"]["rl_changes"]["sampled"] for found in written(base)["arms"]]
+    deltas = [found["datasets"]["in_domain"]["delta"] for found in written(base)["arms"]]
     raw = sorted(delta["p"] for delta in deltas)
     expected = np.maximum.accumulate([3 * raw[0], 2 * raw[1], raw[2]]).clip(max=1)
     assert sorted(delta["p_holm"] for delta in deltas) == pytest.approx(expected)
@@ -311,7 +323,7 @@ def test_what_rl_changed_is_corrected_over_the_arms(base, arm):
 
 def test_a_stage_over_several_seeds_has_a_t_interval_over_them(base, arm):
     folders = [arm("vcore", "grpo", pre=0.4, post=0.7 + 0.05 * seed, seed=seed) for seed in range(3)]
-    delta = written(base)["arms"][0]["datasets"]["in_domain"]["rl_changes"]["sampled"]
+    delta = written(base)["arms"][0]["datasets"]["in_domain"]["delta"]
     test = stats.ttest_1samp(delta["by_run"], 0.0)
     assert len(delta["by_run"]) == len(folders)
     assert delta["over_runs"]["ci95"] == pytest.approx(list(test.confidence_interval(0.95)))

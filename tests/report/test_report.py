@@ -133,6 +133,34 @@ def test_the_report_has_its_tables_and_plots(base, arm):
     )
 
 
+def test_the_reward_over_the_steps_stands_for_the_curve_of_accuracy(base, arm):
+    for init in ("sft", "vcore"):
+        arm(init, "grpo")
+    write_report(base)
+    text = (base / "report" / "report.md").read_text()
+    assert "| arm | steps 1 | steps 2 | steps 3 | steps 4 | steps 5 |" in text
+    assert "| sft-grpo | 1.000 | 0.500 | 0.333 | 0.250 | 0.200 |" in text
+    assert "which was not measured (rl.test_every)" in text
+
+
+def test_accuracy_by_other_graders_is_an_appendix(base, arm):
+    arm("vcore", "grpo")
+    write_report(base)
+    text = (base / "report" / "report.md").read_text()
+    assert "| data set | model | decoding | reward | math_verify | box_anywhere |" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("| in_domain | after RL (grpo) | greedy |")][-1:]
+    assert line.endswith("| 100.0 [90.7, 100.0] |")
+    assert line.split(" | ")[3] == line.split(" | ")[4]
+
+
+def test_where_nothing_varies_there_is_no_p_and_no_power(base, arm):
+    arm("vcore", "grpo", pre=0.0, post=0.0)
+    text = shown(base)
+    assert "accuracy went from 0.0 to 0.0 % with RL (grpo) (+0.0 points [-9.3, +9.3] over prompts)" in text
+    (line,) = re.findall(r"after RL \(grpo\) +0\.0 \[0\.0, 9\.3\] \+0\.0 \[-9\.3, \+9\.3\] (\S+)", text)[:1]
+    assert line.isdigit()  # the tokens: there is no p
+
+
 def test_what_is_left_out_is_said(base, arm):
     arm("vcore", "grpo")
     arm("dft", "grpo", num_prompts=30)

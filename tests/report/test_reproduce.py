@@ -110,7 +110,11 @@ def test_a_report_states_task_model_data_and_steps(base, trained):
         trained(init, "grpo", "sft.learning_rate=0.001" if init == "sft" else "sft.learning_rate=0.002")
     write_report(base)
     text = (base / "report" / "report.md").read_text()
-    assert text.splitlines()[2].startswith("On in_domain, after 15 steps of grpo: ")
+    first, _, second = text.splitlines()[2:5]
+    assert first.startswith(
+        "Primary measure: sampled accuracy on in_domain after RL with a fixed budget (15 steps of grpo)"
+    )
+    assert second.startswith("After 15 steps of grpo: ")
     assert "- model: builtin:arithmetic, computed in float32\n" in text
     assert "- RL: grpo, 15 steps of 64 prompts, 4 responses each, learning rate 0.0001, KL coefficient 0.001," in text
     assert "0.001, all parameters (sft-grpo); 100 steps of 32, learning rate 0.002, all parameters (vcore-grpo)" in text

@@ -46,6 +46,19 @@ def test_the_papers_grpo_settings_reach_verl():
     assert (actor.entropy_coeff, rollout.n, config.algorithm.use_kl_in_reward) == (0.001, 4, False)
 
 
+def test_tests_during_rl_are_on_the_primary_data_set_and_decode_as_evaluation_does():
+    recipe = load("tiny", ["comparison.primary.dataset=out_of_domain", "rl.test_every=5", "evaluation.temperature=0.7"])
+    config = composed(recipe)
+    assert config.trainer.test_freq == 5
+    assert config.data.val_files.endswith("data/out_of_domain.parquet")
+    decoding = config.actor_rollout_ref.rollout.val_kwargs
+    assert (decoding.n, decoding.do_sample, decoding.temperature, decoding.top_p) == (1, True, 0.7, 1.0)
+
+
+def test_without_tests_verl_never_validates():
+    assert composed(load("tiny", [])).trainer.test_freq == -1
+
+
 def test_dapo_clips_higher_and_can_punish_overlong_responses():
     config = composed(
         load("tiny", ["hardware.device=cpu", "rl=dapo", "rl.overlong_buffer=32", "rl.dynamic_sampling=true"])

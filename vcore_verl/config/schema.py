@@ -213,6 +213,7 @@ class Rl:
     overlong_buffer: Annotated[int, Setting(low=0)] = 0
     lora: RlLora = field(default_factory=RlLora)
     save_every: Count = MISSING
+    test_every: Annotated[int | None, Setting(low=1)] = None  # steps from one test to the next; null: no tests
     verl: dict[str, Any] = field(default_factory=dict)
 
 
@@ -289,6 +290,10 @@ class Recipe:
     def rl_word(self) -> str:
         """The value of `rl=` that makes the same choice."""
         return self.rl_file or self.rl.name
+
+    @property
+    def primary_dataset(self) -> str:
+        return self.comparison.primary.dataset or self.evaluation.datasets[0]
 
     @property
     def has_sft(self) -> bool:

@@ -220,6 +220,7 @@ def _sft(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
 def _rl(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
     if not recipe.has_rl:
         return
+    tested = [run.data / f"{recipe.primary_dataset}.parquet"] if recipe.rl.test_every else []
     yield Stage(
         name="rl",
         purpose=f"reinforcement learning with {recipe.rl.name}",
@@ -233,8 +234,8 @@ def _rl(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
         keys=(*TRAINING, "rl", "data.max_prompt_tokens"),
         packages=("verl", "torch", "transformers", "vllm", "math-verify"),
         code=partial(code_of, "vcore_verl.rl.command", "reward.custom_reward_function", *_plugin(recipe)),
-        inputs=(run.rl_start, run.data / "rl.parquet"),
-        after=("base", "data", "export_sft"),
+        inputs=(run.rl_start, run.data / "rl.parquet", *tested),
+        after=("base", "data", "test_sets", "export_sft"),
     )
     yield _export(recipe, run, "rl", digests)
     yield _evaluation(recipe, run, "post_rl")
@@ -312,6 +313,7 @@ def _report(run: Run) -> Stage:
         artefacts=(written,),
         command=command,
         verify=verify,
+        keys=("comparison",),
         code=partial(code_of, "vcore_verl.report"),
         inputs=(
             run.eval_base / "results.json",

@@ -2,6 +2,8 @@
 
 - `scores`    one evaluation from disk, as arrays
 - `collect`   which evaluations belong together, and which are excluded and why
+- `measures`  the primary measure and the secondary ones
+- `curves`    what training logged, step by step
 - `numbers`   what a report says, as types
 - `compare`   every number, once
 - `transitions` prompts that training gained and lost

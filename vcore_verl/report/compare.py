@@ -18,7 +18,8 @@ from vcore_verl.evaluation.statistics import (
     run_mean,
 )
 from vcore_verl.report.collect import REFERENCE, Collection, TrainedRun
-from vcore_verl.report.measures import Measure, measures, primary_measure
+from vcore_verl.report.curves import accuracy_by_step, reward_by_part
+from vcore_verl.report.measures import Measure, measures, named_differently, primary_measure
 from vcore_verl.report.numbers import Accuracy, Arm, ArmOnDataset, Change, Comparison, Difference, Pair, StageNumbers
 from vcore_verl.report.provenance import provenance, rl_steps, setup, total_device_hours
 from vcore_verl.report.reproduce import commands, trained_differently
@@ -52,7 +53,7 @@ def compare(collection: Collection) -> Comparison:
         ],
         transitions=transitions(collection),
         excluded=collection.excluded,
-        trained_differently=trained_differently(collection.runs),
+        trained_differently=named_differently(collection) + trained_differently(collection.runs),
         contamination=contamination(item for run in collection.runs for item in (run.pre, run.post) if item),
         device_hours=total_device_hours(collection.runs),
         commands=commands(collection.name, collection.runs),
@@ -61,7 +62,15 @@ def compare(collection: Collection) -> Comparison:
 
 def _arm(runs: list[TrainedRun], base: dict[str, StageNumbers], names: list[str]) -> Arm:
     datasets = {name: _arm_on_dataset(runs, base[name], name) for name in names}
-    return Arm(runs[0].init, runs[0].rl, tuple(run.seed for run in runs), datasets, provenance(runs))
+    return Arm(
+        runs[0].init,
+        runs[0].rl,
+        tuple(run.seed for run in runs),
+        datasets,
+        provenance(runs),
+        reward_by_part(runs),
+        accuracy_by_step(runs),
+    )
 
 
 def _arm_on_dataset(runs: list[TrainedRun], base: StageNumbers, name: str) -> ArmOnDataset:

@@ -6,6 +6,7 @@ from pathlib import Path
 from vcore_verl.report.numbers import Comparison
 from vcore_verl.report.tables import (
     Table,
+    budget_table,
     changes_table,
     cost_table,
     graders_table,
@@ -18,7 +19,7 @@ from vcore_verl.report.tables import (
 from vcore_verl.report.wording import answer, reading_notes, titles
 
 _CAPTIONS = {
-    "accuracy": "Accuracy before and after RL, with 95 % intervals over prompts; small dots: single runs of several",
+    "accuracy": "Sampled accuracy before and after RL, 95 % intervals over prompts; small dots: single runs of several",
     "training": "Training curves; with several seeds the mean, their range shaded",
     "pass_at_k": "Unbiased pass@k of the final checkpoints, with 95 % intervals over prompts",
     "domains": "One data set against the other: original model, after SFT (hollow), after RL (filled)",
@@ -30,6 +31,7 @@ def markdown(comparison: Comparison, plots: Sequence[Path]) -> str:
     captions = [(_CAPTIONS[path.stem], path.name) for path in plots]
     pictures = [f"![{caption}]({name})\n\n*{caption}.*" for caption, name in captions]
     sections = {title: _table(main_table(comparison, name)) for name, title in titles(comparison).items()} | {
+        "Over the steps of RL": _table(budget_table(comparison)),
         "Reading the tables": "\n\n".join([reading_notes(comparison), *pictures]),
         "Excluded": _items(f"`{name}`: {reason}" for name, reason in comparison.excluded.items()),
         "Trained with other settings": _items(comparison.trained_differently),

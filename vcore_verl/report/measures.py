@@ -29,8 +29,8 @@ def primary_measure(collection: Collection) -> Measure:
 
     Raises `ReportError` where it was not evaluated.
     """
-    named = Counter(_named(run.recipe.comparison if run.recipe else Comparison()) for run in collection.runs)
-    dataset, stage, decoding = named.most_common(1)[0][0] if named else _named(Comparison())
+    named = _named(collection)
+    dataset, stage, decoding = named.most_common(1)[0][0] if named else _values(Comparison())
     results = collection.base.results
     if dataset is not None and dataset not in results["datasets"]:
         evaluated = ", ".join(results["datasets"])
@@ -50,6 +50,18 @@ def measures(collection: Collection) -> list[Measure]:
     return sorted(found, key=lambda measure: (measure != primary, measure.dataset != primary.dataset))
 
 
-def _named(section: Comparison) -> tuple[str | None, str, str]:
+def named_differently(collection: Collection) -> list[str]:
+    """A line where the recipes of some runs name another primary measure than most."""
+    named = _named(collection)
+    others = named.total() - max(named.values(), default=0)
+    line = f"{others} of {named.total()} runs name another primary measure (comparison.primary), which is not used"
+    return [line] if others else []
+
+
+def _named(collection: Collection) -> Counter[tuple[str | None, str, str]]:
+    return Counter(_values(run.recipe.comparison if run.recipe else Comparison()) for run in collection.runs)
+
+
+def _values(section: Comparison) -> tuple[str | None, str, str]:
     primary = section.primary
     return primary.dataset, primary.stage, primary.decoding

@@ -188,16 +188,27 @@ class ArmOnDataset:
     def final(self) -> StageNumbers:
         return self.post or self.pre
 
+    def to_json(self) -> dict[str, Any]:
+        stages = {"base": self.base, "pre": self.pre, "post": self.post}
+        return stages | {"sft_delta": _delta(self.sft_changes), "delta": _delta(self.rl_changes)}
+
+
+def _delta(changes: dict[str, Change]) -> dict[str, Any] | None:
+    """The change of sampled accuracy, with that of greedy accuracy in it; None for a stage that did not happen."""
+    return changes[SAMPLED].to_json() | {"greedy": changes.get(GREEDY)} if changes else None
+
 
 @dataclass(frozen=True)
 class Arm:
-    """One SFT objective under one RL algorithm, over all its seeds."""
+    """One SFT objective under one RL algorithm, over all its seeds; `reward` and `accuracy_by_step` as in `curves`."""
 
     init: str
     rl: str
     seeds: tuple[int, ...]
     datasets: dict[str, ArmOnDataset]
     provenance: Provenance
+    reward: dict[str, float]
+    accuracy_by_step: dict[str, float]
 
     @property
     def name(self) -> str:

@@ -18,18 +18,19 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from vcore_verl.evaluation.statistics import Estimate
-from vcore_verl.report.collect import Collection, TrainedRun
+from vcore_verl.report.collect import Collection
+from vcore_verl.report.curves import ACCURACY, REWARD, curves
 from vcore_verl.report.numbers import Arm, Comparison, StageNumbers
 from vcore_verl.report.style import GREY, ORIGINAL, RC, WIDTH, Style, styles
-from vcore_verl.runs.metrics_file import read
 
 Styles = dict[tuple[str, str], Style]  # by init and RL algorithm
 
-# Stage and key in its metrics.jsonl -> title. The uniform loss, not the weighted one: it alone means the same for every
-# objective.
+# Stage and pattern of keys in its metrics.jsonl -> title. The uniform loss, not the weighted one: it alone means the
+# same for every objective.
 _CURVES = {
     ("sft", "train/plain_loss"): "SFT: mean token loss (nats)",
-    ("rl", "critic/score/mean"): "RL: mean reward",
+    ACCURACY: "RL: accuracy, primary data set",
+    REWARD: "RL: mean reward",
     ("rl", "actor/entropy"): "RL: policy entropy (nats)",
     ("rl", "response_length/mean"): "RL: response length (tokens)",
     ("rl", "actor/kl_loss"): "RL: KL to the start (nats)",
@@ -139,7 +140,7 @@ def _stage_legend(comparison: Comparison) -> list[Line2D]:
 def training_curves(collection: Collection, chosen: Styles) -> Figure | None:
     """What training logged, one line per arm: the mean over its seeds, their range shaded."""
     found = {
-        panel: {(init, rl): _curves(runs, *panel) for (rl, init), runs in collection.arms.items()} for panel in _CURVES
+        panel: {(init, rl): curves(runs, *panel) for (rl, init), runs in collection.arms.items()} for panel in _CURVES
     }
     shown = {panel: by_arm for panel, by_arm in found.items() if any(by_arm.values())}
     if not shown:
@@ -149,8 +150,8 @@ def training_curves(collection: Collection, chosen: Styles) -> Figure | None:
     figure = plt.figure(figsize=(WIDTH, 0.5 + 1.9 * num_rows), layout="constrained")
     for position, (panel, by_arm) in enumerate(shown.items(), 1):
         axes = figure.add_subplot(num_rows, columns, position)
-        for (init, rl), curves in by_arm.items():
-            _arm_curve(axes, curves, chosen[init, rl], f"{init}-{rl}")
+        for (init, rl), found_curves in by_arm.items():
+            _arm_curve(axes, found_curves, chosen[init, rl], f"{init}-{rl}")
         axes.set_title(_CURVES[panel])
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -159,13 +160,6 @@ def training_curves(collection: Collection, chosen: Styles) -> Figure | None:
     if len(labels) > 1:
         figure.legend([lines[label] for label in labels], labels, loc="outside upper center", ncols=min(4, len(labels)))
     return figure
-
-
-def _curves(runs: list[TrainedRun], stage: str, key: str) -> list[dict[int, float]]:
-    """Step -> value, of every run that logged `key` in `stage`."""
-    logs = [read(run.homes[stage] / stage / "metrics.jsonl") for run in runs if stage in run.homes]
-    curves = [{int(line["step"]): line[key] for line in log if key in line} for log in logs]
-    return [curve for curve in curves if curve]
 
 
 def _arm_curve(axes: Axes, curves: list[dict[int, float]], style: Style, label: str) -> None:

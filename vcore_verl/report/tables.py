@@ -1,5 +1,6 @@
 """The tables of a report, cell by cell, for each of its forms. Accuracies are in percent, differences in points."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -214,6 +215,44 @@ def graders_table(comparison: Comparison) -> Table:
         f" by the reward's own judgement. {graders[0].upper()}{graders[1:]}. The paper's tables: greedy, box_anywhere."
     )
     return Table(("data set", "model", "decoding", "reward", *OTHER_GRADERS), lines, note)
+
+
+def budget_table(comparison: Comparison) -> Table:
+    """Accuracy over the steps of RL where all arms were tested, else their mean reward; no lines without RL."""
+    trained = [arm for arm in comparison.arms if arm.reward]
+    if trained and all(arm.accuracy_by_step for arm in trained):
+        return _accuracy_by_step(comparison, trained)
+    note = (
+        "Mean reward of the responses that RL trains on, over the runs of an arm, in five parts of its steps. It stands"
+        " for the curve of accuracy against steps, which was not measured (rl.test_every), and is of training prompts."
+        " Where it still rises, more steps may change the ranking."
+    )
+    lines, parts = _over_steps({arm.name: arm.reward for arm in trained}, ".3f")
+    return Table(("arm", *(f"steps {part}" for part in parts)), lines, note)
+
+
+def _accuracy_by_step(comparison: Comparison, trained: Sequence[Arm]) -> Table:
+    dataset = comparison.primary.dataset
+    values = {
+        arm.name: {"0": 100 * arm.datasets[dataset].pre.sampled.estimate.mean}
+        | {step: 100 * value for step, value in arm.accuracy_by_step.items()}
+        for arm in trained
+    }
+    lines, steps = _over_steps(values, ".1f")
+    note = (
+        f"Accuracy in percent on {dataset} at steps of RL, the mean over the runs of an arm: one sample per prompt, at"
+        " most rl.max_response_tokens long; at step 0 the evaluation before RL. Where it still rises, more steps may"
+        " change the ranking."
+    )
+    return Table(("arm", *(f"step {step}" for step in steps)), lines, note)
+
+
+def _over_steps(values: dict[str, dict[str, float]], form: str) -> tuple[list[list[str]], list[str]]:
+    """A line for each arm, and the steps, which are those of most arms; nothing for arms that have others."""
+    most = Counter(map(tuple, values.values())).most_common(1)
+    steps = list(most[0][0]) if most else []
+    lines = [[arm, *(f"{of[step]:{form}}" for step in steps)] for arm, of in values.items() if list(of) == steps]
+    return lines, steps
 
 
 def changes_table(recipe_name: str, found: Sequence[Transition]) -> Table:

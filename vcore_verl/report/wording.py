@@ -72,7 +72,7 @@ def primary_line(comparison: Comparison) -> str:
         return f"{line}. All others are secondary."
     return (
         f"{line} with a fixed budget ({' and '.join(algorithms)}). With another budget another initialization may be"
-        " best: see the reward over the steps. All other measures are secondary."
+        " best: see the curves over the steps. All other measures are secondary."
     )
 
 

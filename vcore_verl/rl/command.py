@@ -105,12 +105,12 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
 
 
 def _data(recipe: Recipe, run: Run) -> dict[str, Any]:
-    train = str((run.data / "rl.parquet").resolve())
+    train, tested = (str((run.data / f"{name}.parquet").resolve()) for name in ("rl", recipe.primary_dataset))
+    # verl requires a validation set even if it never validates; evaluation is a separate stage.
+    validation = {"val_files": tested} if recipe.rl.test_every else {"val_files": train, "val_max_samples": 1}
     return {
         "train_files": train,
-        # verl requires a validation set even if it never validates; evaluation is a separate stage.
-        "val_files": train,
-        "val_max_samples": 1,
+        **validation,
         "train_batch_size": recipe.rl.prompts_per_step,
         "max_prompt_length": recipe.data.max_prompt_tokens,
         "max_response_length": recipe.rl.max_response_tokens,
@@ -159,6 +159,12 @@ def _rollout(recipe: Recipe) -> dict[str, Any]:
         # With LoRA, vLLM reads the frozen weights from the checkpoint, and verl sends only the adapters
         # (workers/engine_workers.py:673); otherwise all weights come from the actor.
         "load_format": "auto" if recipe.rl.lora.rank else "dummy",
+        "val_kwargs": {
+            "n": 1,
+            "do_sample": True,
+            "temperature": recipe.evaluation.temperature,
+            "top_p": recipe.evaluation.top_p,
+        },
     }
 
 
@@ -173,7 +179,7 @@ def _trainer(recipe: Recipe, run: Run) -> dict[str, Any]:
         "max_actor_ckpt_to_keep": CHECKPOINTS_KEPT,
         "default_local_dir": str(run.rl_checkpoints.resolve()),
         "val_before_train": False,
-        "test_freq": -1,
+        "test_freq": recipe.rl.test_every or -1,
         "logger": ["console", *recipe.tracking],
         "project_name": recipe.name,
         "experiment_name": tracking.run_name(recipe, "rl"),

@@ -16,6 +16,7 @@ _OR = re.compile(r"\bor\b")
 _GSM8K_LINE = re.compile(r"####[ \t]*([^\n]*)")
 _STYLES: tuple[tuple[str, AnswerStyle], ...] = (
     ("vcore/arithmetic", "numeral"),
+    ("vcore/laboratory", "numeral"),
     ("gsm8k", "gsm8k"),
     ("gpqa", "choice"),
     ("rbench", "choice"),

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vcore_verl.config.checks import BUILTIN, SMOLLM2
+from vcore_verl.config.checks import BUILTIN, BUILTIN_TASKS, SMOLLM2
 from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import Recipe, read
 from vcore_verl.runs.layout import Run
@@ -15,11 +15,12 @@ from vcore_verl.runs.layout import Run
 def make_base(recipe: Recipe, run: Run) -> None:
     """Write the built-in model: the same for every seed, so that all runs of a recipe share their start."""
     run.base.mkdir(parents=True, exist_ok=True)
-    family = recipe.model.path.removeprefix(BUILTIN)
-    if family == "arithmetic":
+    if recipe.model.path in BUILTIN_TASKS:
         from vcore_verl.builtin.base_model import pretrain
+        from vcore_verl.builtin.tasks import TASKS
 
-        made: tuple[Any, Any] = pretrain(recipe.base, seed=0, progress=run.base / "metrics.jsonl")
+        task, progress = TASKS[recipe.model.path], run.base / "metrics.jsonl"
+        made: tuple[Any, Any] = pretrain(task, recipe.base, seed=0, progress=progress)
     elif recipe.model.path == SMOLLM2:
         from vcore_verl.builtin.smollm2 import load
 
@@ -27,6 +28,7 @@ def make_base(recipe: Recipe, run: Run) -> None:
     else:
         from vcore_verl.builtin.random_model import build
 
+        family = recipe.model.path.removeprefix(BUILTIN)
         made = build(family, recipe.base, recipe.model.dtype, seed=0)
     for part in made:
         part.save_pretrained(run.base_hf)

@@ -7,17 +7,16 @@ Two properties make the task suitable for comparing initializations:
 - Several ways of answering, whose accuracies differ for a small model (`Mixture`). Reinforcement learning chooses
 between modes that a policy already has; it does not repair arithmetic slips within a few dozen steps.
 - Supervised traces hold what long chain-of-thought data hold: good steps, filler, false starts that are corrected,
-mistakes that are not. The kind of every stretch of text is known (`Span`), so one can ask where an objective puts its
-weight.
+mistakes that are not. The kind of every stretch of text is known (`task.Span`), so one can ask where an objective puts
+its weight.
 """
 
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
 from random import Random
 
-DATA_SOURCE = "vcore/arithmetic"
+from vcore_verl.builtin.task import Trace, joined
 
 # Share of all problems, by a hash of the problem's text: splits are disjoint by construction.
 SPLITS = {"pretrain": range(0, 50), "sft": range(50, 70), "rl": range(70, 85), "test": range(85, 100)}
@@ -39,6 +38,7 @@ LARGER_NUMBERS = Range(operations=(2, 4), operands=(21, 40))
 # Training after pretraining stays in domain; a base model that had never met the rest would score 0 on it before and
 # after.
 PRETRAINING_SHARES = {IN_DOMAIN: 0.7, LONGER_CHAINS: 0.15, LARGER_NUMBERS: 0.15}
+TESTS = {"in_domain": (IN_DOMAIN,), "out_of_domain": (LONGER_CHAINS, LARGER_NUMBERS)}
 
 
 @dataclass(frozen=True)
@@ -63,23 +63,6 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Span:
-    """Characters [start, end) of a response are of one kind: markup, step, filler, false_start, mistake or answer."""
-
-    start: int
-    end: int
-    kind: str
-
-
-@dataclass(frozen=True)
-class Trace:
-    """A response and the kinds of its parts, which cover it without gap or overlap."""
-
-    text: str
-    spans: tuple[Span, ...]
-
-
-@dataclass(frozen=True)
 class Mixture:
     """How supervised traces are written; rates are probabilities in [0, 1].
 
@@ -101,6 +84,31 @@ HABIT = Mixture(direct=0.7, hasty=0.05, filler=0.05, false_start=0.03, mistake=0
 HABIT_BEGINS = 0.75  # of the steps of pretraining
 # What a teacher's unedited traces look like: mostly worked, often wordy, sometimes wrong.
 SUPERVISED = Mixture(direct=0.2, hasty=0.1, filler=0.15, false_start=0.05, mistake=0.05)
+
+
+class Arithmetic:
+    """The task as `task.Task`."""
+
+    data_source = "vcore/arithmetic"
+    words = ()
+
+    def pretraining(self, steps: int, batch_size: int, rng: Random) -> Iterator[list[tuple[Problem, Trace]]]:
+        """Problems that do not repeat, worked out at first and answered at once from `HABIT_BEGINS` on."""
+        streams = {span: problems(span, "pretrain", rng) for span in PRETRAINING_SHARES}
+        shares = list(PRETRAINING_SHARES.values())
+        for step in range(steps):
+            batch = [next(stream) for stream in rng.choices(list(streams.values()), shares, k=batch_size)]
+            mixture = LEARNING if step < HABIT_BEGINS * steps else HABIT
+            yield [(problem, solve(problem, mixture, rng)) for problem in batch]
+
+    def draw(self, name: str, count: int, rng: Random) -> list[Problem]:
+        """Distinct problems, taken in turn from each range of the set."""
+        spans = TESTS.get(name, (IN_DOMAIN,))
+        streams = [problems(span, "test" if name in TESTS else name, rng) for span in spans]
+        return [next(streams[index % len(streams)]) for index in range(count)]
+
+    def solve(self, problem: Problem, rng: Random) -> Trace:
+        return solve(problem, SUPERVISED, rng)
 
 
 def problems(span: Range, split: str, rng: Random) -> Iterator[Problem]:
@@ -131,9 +139,7 @@ def solve(problem: Problem, mixture: Mixture, rng: Random) -> Trace:
         parts.append((f"{expression}{value}\n", "mistake" if index == wrong_line else "step"))
     answer = value if lines else problem.answer
     parts += [("</think>", "markup"), (f"\\boxed{{{answer}}}", "answer")]
-    ends = accumulate(len(text) for text, _ in parts)
-    spans = (Span(end - len(text), end, kind) for (text, kind), end in zip(parts, ends, strict=True))
-    return Trace("".join(text for text, _ in parts), tuple(spans))
+    return joined(parts)
 
 
 def _draw(span: Range, rng: Random) -> Problem:

@@ -1,4 +1,6 @@
-"""The built-in base model: a small Qwen3, pretrained for a few minutes on problems that no later split contains."""
+"""The base model of a built-in task: a small Qwen3, pretrained for a few minutes on problems that no later split
+contains.
+"""
 
 import math
 from pathlib import Path
@@ -8,7 +10,8 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from vcore_verl.builtin import arithmetic, tokenizer
+from vcore_verl.builtin import tokenizer
+from vcore_verl.builtin.task import Task
 from vcore_verl.config.schema import Base
 from vcore_verl.data.rendering import Rendering, render
 from vcore_verl.runs.metrics_file import MetricsFile
@@ -83,21 +86,15 @@ def learning_rate(step: int, base: Base) -> float:
     return base.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * phase)))
 
 
-def pretrain(base: Base, seed: int, progress: Path) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
-    """Uniform next-token training on fresh problems of the pretraining split; one line of `progress` for ten steps."""
-    tokens = tokenizer.build()
+def pretrain(task: Task, base: Base, seed: int, progress: Path) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
+    """Uniform next-token training on the task's pretraining problems; one line of `progress` for ten steps."""
+    tokens = tokenizer.build(task.words)
     model = build_model(base, tokens, seed)
-    rng = Random(seed)
-    streams = {span: arithmetic.problems(span, "pretrain", rng) for span in arithmetic.PRETRAINING_SHARES}
-    shares = list(arithmetic.PRETRAINING_SHARES.values())
     optimizer = torch.optim.AdamW(model.parameters(), lr=base.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     model.train()
     log = MetricsFile(progress, base.steps)
-    for step in range(base.steps):
-        batch = [next(stream) for stream in rng.choices(list(streams.values()), shares, k=base.batch_size)]
-        mixture = arithmetic.LEARNING if step < arithmetic.HABIT_BEGINS * base.steps else arithmetic.HABIT
-        traces = [arithmetic.solve(problem, mixture, rng) for problem in batch]
-        examples = [encode(p.question, t.text, tokens) for p, t in zip(batch, traces, strict=True)]
+    for step, batch in enumerate(task.pretraining(base.steps, base.batch_size, Random(seed))):
+        examples = [encode(problem.question, trace.text, tokens) for problem, trace in batch]
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, base)
         optimizer.zero_grad()

@@ -1,8 +1,11 @@
-"""Tokenizer of the built-in model: one token a byte, plus the few markers of the chat template."""
+"""Tokenizers of the built-in tasks: one token a byte or a word, plus the few markers of the chat template."""
+
+from collections.abc import Sequence
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+UNKNOWN = "<|unknown|>"
 PAD, USER, ASSISTANT, END = "<|endoftext|>", "<|user|>", "<|assistant|>", "<|im_end|>"
 # Not "special", so that they survive decoding: the reward looks for </think>.
 THINK = ("<think>", "</think>")
@@ -14,14 +17,34 @@ CHAT_TEMPLATE = (
 )
 
 
-def build() -> PreTrainedTokenizerFast:
-    """A tokenizer of 262 tokens; ids 0-255 are bytes in the order of the byte-level alphabet."""
+def build(words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """A tokenizer of `words` that are apart by spaces; all others are the one unknown word.
+
+    Without `words` it has 262 tokens; ids 0-255 are bytes in the order of the byte-level alphabet.
+    """
+    tokenizer = _of_words(words) if words else _of_bytes()
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in (PAD, USER, ASSISTANT, END)])
+    if not words:
+        tokenizer.add_tokens([AddedToken(token, special=False) for token in THINK])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, chat_template=CHAT_TEMPLATE, model_max_length=1024
+    )
+
+
+def _of_words(words: Sequence[str]) -> Tokenizer:
+    """Without a decoder tokens are joined by spaces.
+
+    A line's end is one token, an unknown word: verl asks for that of a Qwen3 (utils/tokenizer/continuous_token.py:556).
+    """
+    vocab = {word: index for index, word in enumerate((*words, UNKNOWN))}
+    tokenizer = Tokenizer(models.WordLevel(vocab, unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "removed")
+    return tokenizer
+
+
+def _of_bytes() -> Tokenizer:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={symbol: index for index, symbol in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in (PAD, USER, ASSISTANT, END)])
-    tokenizer.add_tokens([AddedToken(token, special=False) for token in THINK])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, chat_template=CHAT_TEMPLATE, model_max_length=1024
-    )
+    return tokenizer

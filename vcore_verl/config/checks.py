@@ -12,11 +12,17 @@ from vcore_verl.config.errors import RecipeError
 from vcore_verl.config.schema import Data, Lora, Recipe, RlLora, described
 
 BUILTIN = "builtin:"  # models and data sets made locally from fixed seeds
-BUILTIN_TASK = "builtin:arithmetic"  # the only one that is both a pretrained model and data
+# What is both a pretrained model and data, with its evaluation sets.
+BUILTIN_TASKS = {
+    "builtin:arithmetic": ("in_domain", "out_of_domain"),
+    "builtin:laboratory": ("in_domain", "out_of_domain", "kept"),
+    "builtin:laboratory_new": ("in_domain", "out_of_domain", "kept"),
+}
+READS_ALL = "builtin:arithmetic"  # its tokens are bytes; those of the others are their tasks' words
 SMOLLM2 = "builtin:smollm2"  # a published model, from a package
 REASONING_GYM = "reasoning_gym:"  # data sets that a package generates
 MADE_HERE = (BUILTIN, REASONING_GYM)
-MADE_TESTS = ("in_domain", "out_of_domain")  # evaluation sets of what is made here
+MADE_TESTS = {name for tests in BUILTIN_TASKS.values() for name in tests}  # evaluation sets of what is made here
 
 
 def check(recipe: Recipe) -> None:
@@ -61,7 +67,7 @@ def _ignored(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
     if not model.path.startswith(BUILTIN) or model.path == SMOLLM2:
         yield "base", "model.path", f"model.path={model.path} is published"
         yield "model.family", "scale", "only scale=smoke builds a model of the family"
-    elif model.path != BUILTIN_TASK:
+    elif model.path not in BUILTIN_TASKS:
         for key in ("base.steps", "base.batch_size", "base.learning_rate"):
             yield key, "model.path", f"model.path={model.path} is not pretrained"
     if data.sft.startswith(MADE_HERE):
@@ -72,17 +78,19 @@ def _ignored(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
     if data.sft.startswith(BUILTIN):
         yield "data.decontaminate", "data.sft", f"data.sft={data.sft} is made here"
     tests = set(recipe.evaluation.datasets)
-    if tests <= set(MADE_TESTS):
+    if tests <= MADE_TESTS:
         yield "evaluation.max_prompts", "evaluation.datasets", "all evaluation sets are made here"
         if data.sft.startswith(MADE_HERE) and data.rl.startswith(MADE_HERE) and not _decontaminates(data):
             yield "data.mirror", "evaluation.datasets", "training and evaluation sets are all made here"
-    if not tests & set(MADE_TESTS):
+    if not tests & MADE_TESTS:
         yield "data.num_test", "evaluation.datasets", "the size of a benchmark is evaluation.max_prompts"
     for role, source in {"sft": data.sft, "rl": data.rl}.items():
         if _is_local(source):
             yield f"data.{role}_revision", f"data.{role}", f"data.{role}={source} is on this machine"
         elif data.mirror:
             yield f"data.{role}_revision", "data.mirror", "data.mirror holds copies on this machine"
+    if recipe.init.shuffled and getattr(recipe.init, "level", None) == "sequence":
+        yield "init.placebo", "init.level", "init.level=sequence gives all tokens of a sequence the same weight"
     if probe and probe.derivative == "jvp":
         yield "init.probe.epsilon", "init.probe.derivative", "init.probe.derivative=jvp takes no step"
     if probe and probe.gradient == "running":
@@ -107,6 +115,18 @@ def _wrong(recipe: Recipe) -> Iterator[str]:
             yield f"{key}.alpha={lora.alpha} must be positive: adapters are scaled by alpha / rank"
     if data.solve_rate is not None and (len(data.solve_rate) != 2 or data.solve_rate[0] > data.solve_rate[1]):
         yield f"data.solve_rate={data.solve_rate} must be [low, high] within [0, 1]"
+    task, tests = recipe.model.path, BUILTIN_TASKS.get(recipe.model.path, ())
+    its_own = {data.sft, data.rl} == {task} and set(recipe.evaluation.datasets) <= set(tests)
+    if task in BUILTIN_TASKS and task != READS_ALL and not its_own:
+        yield (
+            f"model.path={task} knows the words of its task alone: set data.sft and data.rl to it, "
+            f"and evaluation.datasets to some of {', '.join(tests)}"
+        )
+    if "kind" in init.needs and data.sft not in BUILTIN_TASKS:
+        yield (
+            f"init={init.name} needs the kinds of tokens, which only built-in tasks have: "
+            f"set data.sft and data.rl to one of {', '.join(BUILTIN_TASKS)}"
+        )
     if not recipe.evaluation.datasets:
         yield "evaluation.datasets is empty: name at least one"
     yield from _wrong_primary(recipe)

@@ -15,6 +15,7 @@ from vcore_verl.config.objectives import Declaration
 from vcore_verl.setting import Setting
 
 NONE = "none"  # init=none: no SFT, rl=none: no RL
+UNIFORM = "sft"  # the objective whose weights are all the same
 
 Count = Annotated[int, Setting(low=1)]
 Positive = Annotated[float, Setting(above=0)]
@@ -24,6 +25,7 @@ Schedule = Annotated[str, Setting(choices=("cosine", "constant"))]
 Device = Annotated[str, Setting(choices=("auto", "cuda", "cpu"))]
 Dtype = Annotated[str, Setting(choices=("bfloat16", "float32"))]
 Family = Annotated[str, Setting(choices=("qwen3", "llama", "mistral"))]
+Placebo = Annotated[str | None, Setting("what is done to an objective's weights", choices=("shuffled",))]
 # verl/trainer/ppo/core_algos.py, agg_loss
 LOSS_AGGREGATIONS = ("token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-sum-norm", "seq-mean-token-mean")
 Overlong = Annotated[str, Setting(choices=("drop", "truncate"))]
@@ -64,7 +66,7 @@ class Hardware:
 
 @dataclass
 class Base:
-    """How the built-in base model is made; used only if `model.path` is `builtin:...`."""
+    """How a built-in base model is made; used only if `model.path` is `builtin:...`."""
 
     layers: Count = 4
     hidden_size: Count = 128
@@ -79,7 +81,7 @@ class Base:
 @dataclass
 class Data:
     """Training and test sets. `sft`, `rl`: the hub id of a known source, a local file or directory,
-    `builtin:arithmetic`, or `reasoning_gym:<data set>`.
+    `reasoning_gym:<data set>`, or both the same built-in task.
     """
 
     sft: str = MISSING
@@ -142,8 +144,13 @@ class Init:
         return getattr(self, "probe", None)
 
     @property
+    def shuffled(self) -> bool:
+        """Whether the objective's weights are permuted within each sequence, as a placebo."""
+        return getattr(self, "placebo", None) == "shuffled"
+
+    @property
     def needs(self) -> tuple[str, ...]:
-        """What the objective reads besides the token losses: "reference", "utility"."""
+        """What the objective reads besides the token losses: "reference", "utility", "kind"."""
         return self.declaration.needs if self.declaration else ()
 
     @property
@@ -154,10 +161,13 @@ class Init:
 
 @cache
 def init_section(declaration: Declaration) -> type[Init]:
-    """The type of `init` for an objective: its own settings, and `probe` if it needs utilities."""
+    """The type of `init` for an objective: its own settings, `probe` if it needs utilities, and `placebo` unless its
+    weights are all the same.
+    """
     own = [(item.name, Annotated[item.kind, item.setting], item.default) for item in declaration.parameters]
     probe = [("probe", Probe, field(default_factory=Probe))] if "utility" in declaration.needs else []
-    made = make_dataclass("Init", [*own, *probe], bases=(Init,), namespace={"declaration": declaration})
+    placebo = [("placebo", Placebo, None)] if declaration.name != UNIFORM else []
+    made = make_dataclass("Init", [*own, *probe, *placebo], bases=(Init,), namespace={"declaration": declaration})
     return cast(type[Init], made)
 
 

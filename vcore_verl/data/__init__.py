@@ -1,1 +1,1 @@
-"""Data of a run: training sources, prompt templates, filters, and the built-in arithmetic task."""
+"""Data of a run: training sources, prompt templates and filters."""

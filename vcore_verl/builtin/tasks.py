@@ -1,0 +1,11 @@
+"""The built-in tasks by the name that a recipe gives them. Imports no torch."""
+
+from vcore_verl.builtin import laboratory
+from vcore_verl.builtin.arithmetic import Arithmetic
+from vcore_verl.builtin.task import Task
+
+TASKS: dict[str, Task] = {
+    "builtin:arithmetic": Arithmetic(),
+    "builtin:laboratory": laboratory.FAMILIAR,
+    "builtin:laboratory_new": laboratory.NEW,
+}

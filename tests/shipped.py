@@ -1,6 +1,8 @@
 """What `recipes/` of this repository holds: a file that a user adds there is not a test's business."""
 
 RECIPES = (
+    "lab",
+    "lab_new",
     "llama31_8b",
     "mistral_7b",
     "qwen3_0_6b",
@@ -12,5 +14,11 @@ RECIPES = (
     "smollm2_135m",
     "tiny",
 )
-INITS = ("dft", "iw_sft", "none", "random", "sft", "vcore", "vcore_paper")
+INITS = ("dft", "iw_sft", "none", "oracle", "random", "sft", "vcore", "vcore_paper")
+BUILT_IN = ("lab", "lab_new", "tiny")  # recipes on the tasks that tell of what kind a token is
 ALGORITHMS = ("dapo", "grpo", "none")
+
+
+def inits(recipe: str) -> tuple[str, ...]:
+    """The initializations that a recipe's data allow."""
+    return tuple(init for init in INITS if init != "oracle" or recipe in BUILT_IN)

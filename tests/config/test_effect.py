@@ -79,6 +79,11 @@ def test_an_objective_takes_its_own_settings(init: str):
         (["data.solve_rate=[0.1,0.9]"], "data.solve_rate", "data.rl=builtin:arithmetic is made here"),
         (["data.sft_revision=abc"], "data.sft_revision", "data.sft=builtin:arithmetic is made here"),
         (["data.decontaminate=[gsm8k]"], "data.decontaminate", "data.sft=builtin:arithmetic is made here"),
+        (
+            ["init=iw_sft", "init.placebo=shuffled"],
+            "init.placebo",
+            "init.level=sequence gives all tokens of a sequence the same weight",
+        ),
         (["data.mirror=copies"], "data.mirror", "training and evaluation sets are all made here"),
         (["evaluation.max_prompts=3"], "evaluation.max_prompts", "all evaluation sets are made here"),
         (
@@ -108,6 +113,16 @@ def test_what_published_models_and_data_leave_no_room_for_is_refused(overrides, 
     assert error(*overrides, name="qwen3_4b").startswith(f"{key} would be ignored: ")
 
 
+def test_a_placebo_is_no_setting_of_what_weighs_all_tokens_alike():
+    expected = "'init.placebo=shuffled': init.placebo is no setting of sft, which has none"
+    assert error("init=sft", "init.placebo=shuffled") == expected
+    assert error("init=none", "init.placebo=shuffled").startswith(
+        "init.placebo would be ignored: init=none runs no SFT"
+    )
+    assert load("tiny", ["init=iw_sft", "init.level=token", "init.placebo=shuffled"]).init.shuffled
+    assert not load("tiny", ["init=dft"]).init.shuffled
+
+
 def test_a_benchmark_beside_the_built_in_sets_has_its_size_and_a_mirror():
     load("tiny", ["evaluation.datasets=[in_domain,gsm8k]", "evaluation.max_prompts=3", "data.num_test=8"])
     load("tiny", ["evaluation.datasets=[in_domain,gsm8k]", "data.mirror=builtin:samples"])
@@ -124,11 +139,10 @@ def test_a_choice_may_leave_the_recipes_own_settings_without_effect():
     load("qwen3_4b", ["model.lora.rank=0"])
 
 
-@pytest.mark.parametrize("init", shipped.INITS)
-@pytest.mark.parametrize("name", shipped.RECIPES)
+@pytest.mark.parametrize(("name", "init"), [(name, init) for name in shipped.RECIPES for init in shipped.inits(name)])
 def test_a_smaller_scale_shortens_the_probes_that_there_are(name: str, init: str):
     probe = load(name, [f"init={init}", "scale=smoke"]).init.probing
-    assert (probe is None) == (init in ("dft", "iw_sft", "none", "random", "sft"))
+    assert (probe is None) == (init in ("dft", "iw_sft", "none", "oracle", "random", "sft"))
     assert probe is None or probe.batch_size == 4
 
 
@@ -137,9 +151,12 @@ def test_a_smaller_scale_shortens_the_probes_that_there_are(name: str, init: str
     [
         (
             "name: power\nfile: power.py\nexponnt: 1\n",
-            "init.exponnt is no setting of power, which has: exponent; did you",
+            "init.exponnt is no setting of power, which has: exponent, placebo; did you",
         ),
-        ("name: power\nfile: power.py\nprobe: {every: 2}\n", "init.probe is no setting of power, which has: exponent"),
+        (
+            "name: power\nfile: power.py\nprobe: {every: 2}\n",
+            "init.probe is no setting of power, which has: exponent, placebo",
+        ),
         ("name: power\nfile: power.py\nexponent: much\n", "init.exponent is of the wrong type"),
         ("name: power\nfile: power.py\nexponent: [\n", "while parsing a flow node"),
         ("name: dft\n", "name=dft must be power, like the file"),

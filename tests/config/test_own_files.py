@@ -45,10 +45,10 @@ def test_a_recipe_is_a_file_anywhere(place):
 
 def test_what_lies_beside_a_recipe_goes_before_what_the_repository_has(place):
     (place / "init" / "dft.yaml").write_text("name: dft\nnothing: 1\n")
-    assert error("mine.yaml", "init=dft") == "init/dft.yaml: init.nothing is no setting of dft, which has none"
+    assert error("mine.yaml", "init=dft") == "init/dft.yaml: init.nothing is no setting of dft, which has: placebo"
     assert load("mine.yaml", ["init=sft"]).init.name == "sft"
     assert load("tiny", ["init=dft"]).init.name == "dft"
-    assert "choose one of dft, iw_sft, none, power, random" in error("mine.yaml", "init=cubic")
+    assert "choose one of dft, iw_sft, none, oracle, power, random" in error("mine.yaml", "init=cubic")
 
 
 def test_a_choice_can_be_a_path_with_any_recipe(place):
@@ -78,7 +78,7 @@ def test_a_recipe_names_its_own_mistakes(place):
     (place / "mine.yaml").write_text(RECIPE + "sft: {stepz: 3}\n")
     assert error("mine.yaml") == "mine.yaml: unknown key 'sft.stepz'; did you mean sft.steps?"
     (place / "mine.yaml").write_text(RECIPE + "init: {level: token}\n")
-    assert error("mine.yaml") == "mine.yaml: init.level is no setting of power, which has: exponent"
+    assert error("mine.yaml") == "mine.yaml: init.level is no setting of power, which has: exponent, placebo"
     (place / "mine.yaml").write_text(RECIPE + "base: [\n")
     assert error("mine.yaml").startswith("mine.yaml: while parsing")
     (place / "mine.yaml").write_text(RECIPE.replace("init: power, ", ""))

@@ -8,7 +8,13 @@ from tests import shipped
 from vcore_verl.config.composition import RECIPES, names
 from vcore_verl.config.recipe import Recipe, RecipeError, load, read, save, settings
 
-COMBINATIONS = [(init, rl) for init in shipped.INITS for rl in shipped.ALGORITHMS if (init, rl) != ("none", "none")]
+COMBINATIONS = [
+    (name, init, rl)
+    for name in shipped.RECIPES
+    for init in shipped.inits(name)
+    for rl in shipped.ALGORITHMS
+    if (init, rl) != ("none", "none")
+]
 
 
 def error(*overrides: str, name: str = "tiny") -> str:
@@ -19,8 +25,7 @@ def error(*overrides: str, name: str = "tiny") -> str:
     return message
 
 
-@pytest.mark.parametrize("name", shipped.RECIPES)
-@pytest.mark.parametrize(("init", "rl"), COMBINATIONS)
+@pytest.mark.parametrize(("name", "init", "rl"), COMBINATIONS)
 def test_every_recipe_composes_with_every_initialiser_and_algorithm(name, init, rl):
     recipe = load(name, [f"init={init}", f"rl={rl}"])
     assert (recipe.name, recipe.init.name, recipe.rl.name) == (name, init, rl)
@@ -87,7 +92,7 @@ def test_table_7_is_read_by_the_model(name, overrides, epsilon, temperature):
 
 
 def test_the_objectives_have_the_settings_of_their_files():
-    own = {init: settings(load("qwen3_4b", [f"init={init}"])) for init in shipped.INITS if init != "none"}
+    own = {init: settings(load("qwen3_4b", [f"init={init}"])) for init in shipped.inits("qwen3_4b") if init != "none"}
     found = {init: {key: value for key, value in all.items() if key.startswith("init.")} for init, all in own.items()}
     probe = {
         "gradient": "fresh",
@@ -97,12 +102,13 @@ def test_the_objectives_have_the_settings_of_their_files():
         "clip_grad": None,
         "every": 1,
     }
-    utility = {"init.file": None, "init.variance_control": "loss_ratio"}
+    placebo = {"init.placebo": None}
+    utility = placebo | {"init.file": None, "init.variance_control": "loss_ratio"}
     utility |= {f"init.probe.{key}": value for key, value in probe.items()}
     assert found == {
-        "dft": {"init.name": "dft", "init.file": None},
-        "iw_sft": {"init.name": "iw_sft", "init.file": None, "init.level": "sequence"},
-        "random": {"init.name": "random", "init.file": None, "init.keep": 0.2},
+        "dft": placebo | {"init.name": "dft", "init.file": None},
+        "iw_sft": placebo | {"init.name": "iw_sft", "init.file": None, "init.level": "sequence"},
+        "random": placebo | {"init.name": "random", "init.file": None, "init.keep": 0.2},
         "sft": {"init.name": "sft", "init.file": None},
         "vcore": utility
         | {"init.name": "vcore", "init.kl_budget": 0.1, "init.temperature": None}
@@ -124,6 +130,26 @@ def test_anything_of_verls_own_configuration_can_be_set():
     )
     assert recipe.rl.verl == {"actor": {"optim": {"betas": [0.9, 0.95]}, "x": 1}}
     assert recipe.sft.verl == {"engine": {"y": 2}}
+
+
+def test_what_needs_kinds_of_tokens_takes_data_that_have_them():
+    message = error("init=oracle", name="qwen3_4b")
+    assert message.startswith(
+        "init=oracle needs the kinds of tokens, which only built-in tasks have: set data.sft and "
+    )
+    assert load("qwen3_4b", ["init=oracle", "data.sft=builtin:arithmetic", "data.rl=builtin:arithmetic"]).has_sft
+
+
+@pytest.mark.parametrize(
+    "override", ["data.sft=builtin:arithmetic", "data.rl=builtin:laboratory_new", "evaluation.datasets=[kept,gsm8k]"]
+)
+def test_a_model_of_words_gets_no_text_of_other_words(override):
+    assert error(override, name="lab") == (
+        "model.path=builtin:laboratory knows the words of its task alone: set data.sft and data.rl to it, "
+        "and evaluation.datasets to some of in_domain, out_of_domain, kept"
+    )
+    load("lab", ["scale=smoke"])
+    load("lab", ["evaluation.datasets=[kept]"])
 
 
 def test_a_saved_recipe_reads_back_the_same(tmp_path):

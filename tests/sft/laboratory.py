@@ -31,6 +31,8 @@ OBJECTIVES = {
     "dft": {"name": "dft"},
     "random": {"name": "random"},
     "iw_sft": {"name": "iw_sft"},
+    "oracle": {"name": "oracle"},
+    "dft_shuffled": {"name": "dft", "placebo": "shuffled"},
     "iw_sft_token": {"name": "iw_sft", "level": "token"},
     "vcore": VCORE,
     "vcore_temperature": VCORE | {"kl_budget": None, "temperature": 0.05},

@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,6 +8,8 @@ import torch
 
 from reward.extraction import extract_answer
 from vcore_verl.builtin import tokenizer
+from vcore_verl.builtin.task import joined
+from vcore_verl.kinds import KINDS
 from vcore_verl.sft.dataset import SupervisedDataset, beginning
 
 TOKENIZER = tokenizer.build()
@@ -96,6 +99,22 @@ def test_rows_without_an_answer_are_refused(tmp_path: Path):
     pyarrow.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
     with pytest.raises(ValueError, match=r"row 0 of .* messages must be a prompt"):
         SupervisedDataset(str(tmp_path / "a.parquet"), TOKENIZER, {})[0]
+
+
+def test_kinds_travel_with_their_tokens_where_they_are_asked_for(tmp_path: Path):
+    trace = joined([("<think>", "markup"), ("1+2=3\n", "step"), ("</think>", "markup"), ("\\boxed{3}", "answer")])
+    row = {
+        "messages": [{"role": "user", "content": "1+2=?"}, {"role": "assistant", "content": trace.text}],
+        "spans": [asdict(span) for span in trace.spans],
+    }
+    pyarrow.parquet.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
+    data = SupervisedDataset(str(tmp_path / "a.parquet"), TOKENIZER, {"max_length": 25, "truncation": "right"})
+    assert "kind" not in data[0]
+    data.attach_kinds()
+    kinds = [KINDS[kind] for kind in data[0]["kind"][data[0]["loss_mask"].bool()]]
+    assert kinds == ["markup", *["step"] * 6, "markup", *["answer"] * 9]
+    data.max_length = 100
+    assert KINDS[data[0]["kind"][-1]] == "end of sequence"
 
 
 def test_reference_log_probabilities_travel_with_their_example(tmp_path: Path):

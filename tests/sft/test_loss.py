@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 import torch
 
 from tests.sft import exact
+from vcore_verl.builtin.tokenizer import THINK
+from vcore_verl.objectives.placebo import _permutation
 from vcore_verl.objectives.random import keep_mask
 from vcore_verl.sft.dataset import SupervisedDataset
 
@@ -41,7 +44,12 @@ def _weights(start: Path, batch: list[exact.Example], direction: np.ndarray) -> 
         "iw_sft": [np.ones_like(e.losses) for e in batch],
         "vcore_uniform": [np.ones_like(e.losses) for e in batch],
         "dft": [np.exp(-e.losses) for e in batch],
+        "dft_shuffled": [
+            np.exp(-e.losses)[_permutation(len(e.losses), seed=0, step=0, example=index).numpy()]
+            for index, e in zip(exact.BATCH, batch, strict=True)
+        ],
         "random": _random(start),
+        "oracle": _oracle(start),
     }
     for name, utility, raw in (
         ("vcore", utilities, [exact.gibbs_at(s, 0.1) for s in utilities]),
@@ -65,9 +73,25 @@ def _random(start: Path) -> list[np.ndarray]:
     return [keep_mask(answer, 0.2, 0, index).double().numpy() for index, answer in answers]
 
 
+def _oracle(start: Path) -> list[np.ndarray]:
+    """By characters, which are this model's tokens but for two markers."""
+    rows = pyarrow.parquet.read_table(start / "sft.parquet").to_pylist()
+    found = []
+    for index in exact.BATCH:
+        text = rows[index]["messages"][-1]["content"]
+        kept = np.ones(len(text) + 1)  # the end of the sequence too
+        for span in rows[index]["spans"]:
+            kept[span["start"] : span["end"]] = span["kind"] not in ("filler", "mistake", "false_start")
+        inside = [i for word in THINK for i in range(text.index(word) + 1, text.index(word) + len(word))]
+        found.append(np.delete(kept, inside))
+    return found
+
+
 OBJECTIVES = [
     "sft",
     "dft",
+    "dft_shuffled",
+    "oracle",
     "random",
     "iw_sft",
     "iw_sft_token",

@@ -4,6 +4,7 @@ One small file per objective, which declares its settings with it. A new one is 
 `@register("name")`, here or beside a recipe of one's own, and an `init/name.yaml`.
 """
 
+from vcore_verl.objectives.placebo import shuffled
 from vcore_verl.objectives.registry import Objective, Tokens, Weighting, build, names, register
 from vcore_verl.objectives.vcore import gibbs_weights, variance_scale
 from vcore_verl.setting import Setting
@@ -17,5 +18,6 @@ __all__ = [
     "gibbs_weights",
     "names",
     "register",
+    "shuffled",
     "variance_scale",
 ]

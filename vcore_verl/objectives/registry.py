@@ -25,7 +25,8 @@ class Tokens:
     loss_T: l = -log p(y_t) in nats, float32. cu_seqlens_S1: int64 offsets. example_S: int64 index of each sequence in
     the training set. answer_T: bool, the token is inside the last \\boxed{...}. reference_T: log p_ref(y_t) of the
     initial model, float32, for objectives that need "reference". utility_T: s_t, the decrease of l_t per unit step
-    along the probe direction, float32, for objectives that need "utility". seed: the run's.
+    along the probe direction, float32, for objectives that need "utility". kind_T: int64, the token's place in
+    `vcore_verl.kinds.KINDS`, for objectives that need "kind". seed: the run's.
     """
 
     loss_T: Tensor
@@ -34,10 +35,11 @@ class Tokens:
     answer_T: Tensor
     reference_T: Tensor | None = None
     utility_T: Tensor | None = None
+    kind_T: Tensor | None = None
     seed: int = 0
 
     def needed(self, name: str) -> Tensor:
-        """The optional field `name` ("reference" or "utility"). Raises ValueError where it was not supplied."""
+        """The optional field `name` ("reference", "utility" or "kind"). Raises ValueError where it was not supplied."""
         field: Tensor | None = getattr(self, f"{name}_T")
         if field is None:
             raise ValueError(f"this objective needs {name}_T")
@@ -78,9 +80,9 @@ def register(
     """Make the decorated `weigh(tokens, *, settings...) -> Weighting` the objective `name`.
 
     Its keyword-only parameters are its settings, each `name: Annotated[type, Setting("effect", ...)] = default`.
-    `needs` names what it reads beside the losses: "reference", "utility". Of each group of settings in `exactly_one`
-    one is to have a value, the others None. `colour` and `marker` (matplotlib's) are how plots show it, chosen for it
-    where they are not given; `compared` makes it an arm of comparisons that do not name theirs.
+    `needs` names what it reads beside the losses: "reference", "utility", "kind". Of each group of settings in
+    `exactly_one` one is to have a value, the others None. `colour` and `marker` (matplotlib's) are how plots show it,
+    chosen for it where they are not given; `compared` makes it an arm of comparisons that do not name theirs.
 
     All of these are literals: the launcher reads them from the source (`vcore_verl.config.objectives`) and checks the
     settings before anything starts. A second `@register` above the first is for a preset that is an arm of its own.

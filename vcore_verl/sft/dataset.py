@@ -1,6 +1,6 @@
 """Supervised examples with exact loss masks, as verl's SFT trainer takes them: see `data.rendering` for the tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow.parquet
@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from reward.extraction import answer_span
-from vcore_verl.data.rendering import RenderingError, render
+from vcore_verl.data.rendering import Rendering, RenderingError, render
+from vcore_verl.kinds import KINDS
 
 
 class SupervisedDataset(Dataset):
@@ -19,7 +20,7 @@ class SupervisedDataset(Dataset):
     An item's tensors have the length L of prompt and response: `input_ids`, `position_ids`, `loss_mask` int64, and
     `answer_mask` int64 for the tokens that the reward reads as the answer; `index` int64 of shape (1,).
     `reference_log_probs` float32 is there once `attach_reference` was called: log-probabilities of the NEXT token, like
-    verl's model outputs.
+    verl's model outputs. `kind` int64, the token's place in `KINDS` (0 in the prompt), is there after `attach_kinds`.
 
     Raises `RenderingError` for rows that cannot be rendered, and ValueError for sequences longer than
     `config.max_length` unless `config.truncation` is "right".
@@ -40,13 +41,15 @@ class SupervisedDataset(Dataset):
         self.truncate = config.get("truncation", "error") == "right"
         self.template_kwargs = dict(config.get("apply_chat_template_kwargs") or {})
         self.files = [parquet_files] if isinstance(parquet_files, str) else [str(file) for file in parquet_files]
-        key = config.get("messages_key", "messages")
-        self.messages = [
-            row for file in self.files for row in pyarrow.parquet.read_table(file, columns=[key])[key].to_pylist()
-        ]
+        self.messages = self._column(config.get("messages_key", "messages"))
         if max_samples > 0:
             self.messages = self.messages[:max_samples]
         self.reference: list[Tensor] | None = None
+        self.spans: list[list[dict[str, Any]]] | None = None
+
+    def _column(self, name: str) -> list[Any]:
+        tables = (pyarrow.parquet.read_table(file, columns=[name]) for file in self.files)
+        return [row for table in tables for row in table[name].to_pylist()]
 
     def __len__(self) -> int:
         return len(self.messages)
@@ -54,6 +57,10 @@ class SupervisedDataset(Dataset):
     def attach_reference(self, log_probs: list[Tensor]) -> None:
         """Add each example's log-probabilities under the initial model, one tensor of length L per example."""
         self.reference = log_probs
+
+    def attach_kinds(self) -> None:
+        """Add the kind of each token, from the column `spans` that the rows of built-in tasks have."""
+        self.spans = self._column("spans")
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         messages = self.messages[index]
@@ -86,6 +93,9 @@ class SupervisedDataset(Dataset):
         }
         if self.reference is not None:
             item["reference_log_probs"] = self.reference[index]
+        if self.spans is not None:
+            kinds = [KINDS.index(kind) for kind in token_kinds(rendering, self.spans[index])]
+            item["kind"] = torch.tensor([*[0] * prompt_length, *kinds])[:length]
         return item
 
 
@@ -98,3 +108,14 @@ def beginning(item: dict[str, Tensor], tokens: int) -> dict[str, Tensor]:
     supervised = item["loss_mask"].nonzero().flatten().tolist()
     kept = max(tokens, supervised[0] + 1) if supervised else tokens
     return {name: tensor if name == "index" else tensor[:kept] for name, tensor in item.items()}
+
+
+def token_kinds(rendering: Rendering, spans: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The kind of each supervised token: that of its first character (`builtin.task.Span`); the last one's is its
+    own.
+    """
+    starts = [start for start, _ in rendering.offsets[:-1]]
+    return [
+        *(next(span["kind"] for span in spans if span["start"] <= start < span["end"]) for start in starts),
+        "end of sequence",
+    ]

@@ -2,10 +2,10 @@
 
 Legend: P = all tokens of a micro-batch packed, prompts included; T = its supervised tokens; S = its sequences.
 
-Two alignments meet here. Masks of the data (`loss_mask`, `answer_mask`) mark the token itself; what a model outputs at
-position j is about token j + 1. Everything below is in the model's alignment: masks are rolled by one, as in verl's
-`sft_loss`. A sequence's last output has no token to predict and is never supervised, since the roll brings the next
-prompt's first 0 there.
+Two alignments meet here. What the data say (`loss_mask`, `answer_mask`, `kind`) is about the token itself; what a model
+outputs at position j is about token j + 1. Everything below is in the model's alignment: the data are rolled by one, as
+in verl's `sft_loss`. A sequence's last output has no token to predict and is never supervised, since the roll brings
+the next prompt's first 0 there.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from tensordict import TensorDict
 from torch import Tensor
 from verl.utils.torch_functional import masked_sum
 
-from vcore_verl.objectives import Objective, Tokens, Weighting, build
+from vcore_verl.objectives import Objective, Tokens, Weighting, build, shuffled
 from vcore_verl.sft.metrics import batch_metrics
 
 UNIFORM = build("sft", {})
@@ -41,8 +41,8 @@ class Selection:
         return cls(supervised_P, before_P1[offsets_S1])
 
 
-def _rolled(mask: Tensor) -> Tensor:
-    return torch.roll(mask.values(), shifts=-1, dims=0)
+def _rolled(field: Tensor) -> Tensor:
+    return torch.roll(field.values(), shifts=-1, dims=0)
 
 
 class WeightedLoss:
@@ -52,8 +52,8 @@ class WeightedLoss:
     bit.
     """
 
-    def __init__(self, objective: Objective, seed: int):
-        self.objective, self.seed = objective, seed
+    def __init__(self, objective: Objective, seed: int, placebo: bool = False):
+        self.objective, self.seed, self.placebo = objective, seed, placebo
         self.step = 0
 
     def __call__(self, model_output: dict[str, Tensor], data: TensorDict, dp_group: Any = None) -> tuple[Tensor, dict]:
@@ -69,9 +69,10 @@ class WeightedLoss:
         return loss, batch_metrics(tokens, weighting)
 
     def weigh(self, tokens: Tokens) -> Weighting:
-        """The objective's weights; uniform ones on the steps between two probes (`probe.every`)."""
+        """The objective's weights, shuffled for its placebo; uniform ones between two probes (`probe.every`)."""
         unprobed = "utility" in self.objective.needs and tokens.utility_T is None
-        return (UNIFORM if unprobed else self.objective).weigh(tokens)
+        weighting = (UNIFORM if unprobed else self.objective).weigh(tokens)
+        return shuffled(weighting, tokens, self.step) if self.placebo else weighting
 
     def tokens(self, log_prob_P: Tensor, selection: Selection, data: TensorDict) -> Tokens:
         """The supervised tokens of a micro-batch. Raises `NonFiniteLossError`."""
@@ -92,6 +93,7 @@ class WeightedLoss:
             answer_T=_rolled(data["answer_mask"])[selection.supervised_P].bool(),
             reference_T=_field(data, "reference_log_probs", selection),
             utility_T=self._utility(loss_T, selection, data),
+            kind_T=_rolled(data["kind"])[selection.supervised_P] if "kind" in data else None,
             seed=self.seed,
         )
 

@@ -87,6 +87,8 @@ class ObjectiveTrainer(SFTTrainer):
 
     def _init_engine(self) -> None:
         super()._init_engine()
+        if "kind" in self.init.needs:
+            self.train_dataset.attach_kinds()
         if "reference" in self.init.needs:
             self.train_dataset.attach_reference(reference_log_probs(self))
 

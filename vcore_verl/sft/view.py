@@ -26,6 +26,7 @@ from vcore_verl.cpu import device_environment
 from vcore_verl.data.rendering import render
 from vcore_verl.runs.layout import RECIPE, Run
 from vcore_verl.sft.command import verl_settings
+from vcore_verl.sft.dataset import token_kinds
 from vcore_verl.sft.page import WeightedExample, weights_page
 
 
@@ -133,11 +134,6 @@ def _example(trainer: Any, index: int, weights: Tensor, losses: Tensor, spans: l
     tokenizer, data = trainer.model_config.tokenizer, trainer.train_dataset
     rendering = render(tokenizer, data.messages[index], data.template_kwargs)
     prompt, response = rendering.input_ids[: rendering.prompt_length], rendering.input_ids[rendering.prompt_length :]
-    starts = [start for start, _ in rendering.offsets[:-1]]
-    kinds = [*(_kind(start, spans) for start in starts), "end of sequence"][: len(weights)] if spans else None
+    kinds = token_kinds(rendering, spans)[: len(weights)] if spans else None
     tokens = [tokenizer.decode([token]) for token in response[: len(weights)]]
     return WeightedExample(tokenizer.decode(prompt), tokens, weights.tolist(), losses.tolist(), kinds)
-
-
-def _kind(character: int, spans: list[dict]) -> str:
-    return next(span["kind"] for span in spans if span["start"] <= character < span["end"])

@@ -33,7 +33,7 @@ class ObjectiveWorker(TrainingWorker):
         self.probe: Probe | None = None
         self.on_step: Callable[[dict[str, float], int], None] | None = None
         objective = build(init.name, init.settings, Path(init.file) if init.file else None)
-        self.set_loss_fn(WeightedLoss(objective, seed))
+        self.set_loss_fn(WeightedLoss(objective, seed, init.shuffled))
 
     def reset(self) -> None:
         """Load the model; give its LoRA layers the dropout that verl's LoRA lacks (transformer_impl.py:358)."""

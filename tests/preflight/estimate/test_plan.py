@@ -103,7 +103,7 @@ def test_ranks_that_share_sequences_hold_as_many_tokens_each():
     assert shared.parts["activations"] == phase("RL, update").parts["activations"]
 
 
-@pytest.mark.parametrize("name", [name for name in shipped.RECIPES if name != "tiny"])
+@pytest.mark.parametrize("name", [name for name in shipped.RECIPES if name not in shipped.BUILT_IN])
 def test_the_papers_recipes_fit_on_eight_gpus_of_80_gb(name):
     assert shortages(settings(name=name), A100.memory) == shortages(settings(name=name), H100.memory) == []
 
@@ -203,7 +203,7 @@ def test_a_plan_begins_with_the_verdict():
 
 @pytest.mark.parametrize("name", shipped.RECIPES)
 def test_a_plans_tables_are_readable_at_100_columns(name):
-    lines = printed(name, *(["hardware.device=cpu"] if name == "tiny" else []))
+    lines = printed(name, *(["hardware.device=cpu"] if name in shipped.BUILT_IN else []))
     tables = [line for line in lines if line.startswith("   ")]  # below a title; other lines are as long as they are
     assert max(map(len, tables)) <= 100
     assert any(line.split()[:2] == ["RL,", "update"] for line in tables)

@@ -10,7 +10,7 @@ from reward.custom_reward_function import compute_score
 from vcore_verl.builtin import laboratory, tokenizer
 from vcore_verl.builtin.base_model import encode
 from vcore_verl.builtin.laboratory import BOX, CLEAN, CLOSE, FAMILIAR, NEW, NOISY, SPLITS, Mixture, Problem
-from vcore_verl.kinds import KINDS
+from vcore_verl.objectives.kinds import KINDS
 from vcore_verl.sft.dataset import token_kinds
 
 SPOTLESS = Mixture(careful=1.0, leak=0.0, filler=0.0, false_start=0.0, mistake=0.0, ok=0.0)

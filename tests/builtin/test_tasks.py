@@ -5,7 +5,7 @@ import pytest
 from vcore_verl.builtin.prepare import SEEDS
 from vcore_verl.builtin.tasks import TASKS
 from vcore_verl.config.checks import BUILTIN_TASKS
-from vcore_verl.kinds import KINDS
+from vcore_verl.objectives.kinds import KINDS
 
 
 def test_recipes_know_every_task():

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from vcore_verl.kinds import KINDS
 from vcore_verl.objectives import Tokens, build
+from vcore_verl.objectives.kinds import KINDS
 
 
 def tokens(kind_T: torch.Tensor | None) -> Tokens:

@@ -2,7 +2,8 @@ from pathlib import Path
 
 from tests.config.test_objectives import POWER
 from vcore_verl.config.recipe import load
-from vcore_verl.pipeline.stages import dependencies, stages
+from vcore_verl.pipeline.stage import dependencies
+from vcore_verl.pipeline.stages import stages
 from vcore_verl.runs.hashing import Digests
 from vcore_verl.runs.layout import Run
 

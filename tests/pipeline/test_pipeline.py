@@ -15,7 +15,8 @@ from rich.console import Console
 from vcore_verl.config.composition import ROOT
 from vcore_verl.config.recipe import Recipe, load, read
 from vcore_verl.pipeline.pipeline import Pipeline
-from vcore_verl.pipeline.stages import Stage, dependencies, stages
+from vcore_verl.pipeline.stage import Stage, dependencies
+from vcore_verl.pipeline.stages import stages
 from vcore_verl.runs import lock
 from vcore_verl.runs.hashing import Digests
 from vcore_verl.runs.layout import ArtefactError, Run

@@ -1,7 +1,8 @@
 from pathlib import Path
 
 from vcore_verl.config.recipe import load
-from vcore_verl.pipeline.stages import dependencies, stages
+from vcore_verl.pipeline.stage import dependencies
+from vcore_verl.pipeline.stages import stages
 from vcore_verl.runs.hashing import Digests
 from vcore_verl.runs.layout import Run
 from vcore_verl.runtime.process import Command

@@ -9,7 +9,7 @@ import torch
 from reward.extraction import extract_answer
 from vcore_verl.builtin import tokenizer
 from vcore_verl.builtin.task import joined
-from vcore_verl.kinds import KINDS
+from vcore_verl.objectives.kinds import KINDS
 from vcore_verl.sft.dataset import SupervisedDataset, beginning
 
 TOKENIZER = tokenizer.build()

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Span:
-    """Characters [start, end) of a response are of one kind, of `vcore_verl.kinds`."""
+    """Characters [start, end) of a response are of one kind, of `vcore_verl.objectives.kinds`."""
 
     start: int
     end: int

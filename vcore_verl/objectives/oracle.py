@@ -6,7 +6,7 @@ nothing about objectives.
 
 import torch
 
-from vcore_verl.kinds import KINDS
+from vcore_verl.objectives.kinds import KINDS
 from vcore_verl.objectives.registry import Tokens, Weighting, register
 
 NOISE = ("filler", "mistake", "false_start", "leak")

@@ -26,7 +26,7 @@ class Tokens:
     the training set. answer_T: bool, the token is inside the last \\boxed{...}. reference_T: log p_ref(y_t) of the
     initial model, float32, for objectives that need "reference". utility_T: s_t, the decrease of l_t per unit step
     along the probe direction, float32, for objectives that need "utility". kind_T: int64, the token's place in
-    `vcore_verl.kinds.KINDS`, for objectives that need "kind". seed: the run's.
+    `vcore_verl.objectives.kinds.KINDS`, for objectives that need "kind". seed: the run's.
     """
 
     loss_T: Tensor

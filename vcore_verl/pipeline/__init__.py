@@ -1,6 +1,7 @@
 """The stages of a run in order, and the runs of a comparison.
 
-- `stages`     what each stage runs and what it depends on
+- `stage`      a stage, and what its result depends on
+- `stages`     the stages of a run
 - `code`       hashes of the project files that compute a stage's result
 - `pipeline`   skips, resumes or reruns the stages
 - `export`     a training checkpoint in Hugging Face format; `export_stage` starts and checks it

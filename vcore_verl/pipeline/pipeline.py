@@ -21,7 +21,8 @@ from rich.markup import escape
 
 from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import Recipe, save
-from vcore_verl.pipeline.stages import UNTIL_FINISHED, Stage, dependencies, stages
+from vcore_verl.pipeline.stage import UNTIL_FINISHED, Stage, dependencies
+from vcore_verl.pipeline.stages import stages
 from vcore_verl.preflight.estimate.allowance import preparation_seconds, stall_seconds
 from vcore_verl.runs import lock
 from vcore_verl.runs.hashing import Digests

@@ -1,23 +1,15 @@
-"""The stages of a run, in order, and what each depends on. Imports no torch.
+"""The stages of a run, in order. Imports no torch."""
 
-A stage is current while nothing it depends on has changed: its recipe keys, the versions of the packages and the code
-that compute it, and the content of its input files. Only content counts: if an earlier stage reruns and its result is
-the same, later stages stay current.
-"""
-
-import os
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vcore_verl.config.checks import BUILTIN, BUILTIN_TASKS, SMOLLM2
-from vcore_verl.config.composition import ROOT
-from vcore_verl.config.recipe import Recipe, settings
+from vcore_verl.config.recipe import Recipe
 from vcore_verl.config.schema import Data
-from vcore_verl.config.versions import package_version
 from vcore_verl.data import generated
 from vcore_verl.data.command import (
     SMOLLM2_PACKAGES,
@@ -35,6 +27,7 @@ from vcore_verl.data.command import (
 from vcore_verl.evaluation.command import evaluate_command, verify_evaluation
 from vcore_verl.pipeline.code import code_of
 from vcore_verl.pipeline.export_stage import export_command, export_warnings, verify_export
+from vcore_verl.pipeline.stage import Stage, input_name
 from vcore_verl.pipeline.tracking import tracking_command
 from vcore_verl.preflight.estimate.peak import peak_memory
 from vcore_verl.rl.command import reward_warnings, rl_command, verify_rl
@@ -43,61 +36,7 @@ from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runtime.process import Command
 from vcore_verl.sft.command import sft_command, verify_sft
 
-# Keys of verl's two trainers.
-LOGGING = ("logger", "project_name", "experiment_name", "log_val_generations", "profile_interval")
-CHECKPOINTS = ("save_freq", "test_freq", "max_ckpt_to_keep", "max_actor_ckpt_to_keep", "max_critic_ckpt_to_keep")
-FILES = ("rollout_data_dir", "validation_data_dir")
-# Keys that affect placement or frequency, not results; `model.family` is implied by `model.path`.
-IMMATERIAL = {
-    "model.family",
-    "hardware.stall_minutes",
-    "hardware.tensor_parallel",
-    "sft.save_every",
-    "rl.save_every",
-    "rl.variant",
-    "rl.verl.actor_rollout_ref.rollout.disable_log_stats",
-    *(f"{section}.verl.trainer.{key}" for section in ("sft", "rl") for key in (*LOGGING, *CHECKPOINTS, *FILES)),
-}
-PACKAGE = ROOT / "vcore_verl"
 TRAINING = ("model", "seed", "hardware")
-# Checkpoints are sharded by rank, so training cannot resume with another number of ranks; once done, it is irrelevant.
-UNTIL_FINISHED = {
-    "hardware.gpus",
-    "hardware.nodes",
-    *(f"{section}.verl.trainer.{key}" for section in ("sft", "rl") for key in ("n_gpus_per_node", "nnodes")),
-}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One step of the pipeline. It writes only into `folder`, or only its `own` files there; `artefacts` in it are
-    hashed when it is done. If only what it `extends` changes, it adds to its result, which stays in place.
-
-    `keys` are recipe keys or sections; `code` returns the hashes of `code.code_of`; `inputs` may contain wildcards;
-    `after` names the stages that make the inputs. `verify` raises `ArtefactError` unless the result is complete;
-    `warnings` reports valid but suspicious results, `remarks` other facts about them; `tracking` logs the result, which
-    may fail. The record is in `home`, and all runs below it share the result. With `keep=False` the previous result is
-    overwritten.
-    """
-
-    name: str
-    purpose: str
-    home: Path
-    folder: Path
-    artefacts: tuple[Path, ...]
-    command: Callable[[], Command]
-    verify: Callable[[], None]
-    keys: tuple[str, ...] = ()
-    packages: tuple[str, ...] = ()
-    code: Callable[[], dict[str, str]] = dict
-    inputs: tuple[Path, ...] = ()
-    after: tuple[str, ...] = ()
-    own: tuple[Path, ...] = ()
-    extends: frozenset[str] = frozenset()
-    keep: bool = True
-    warnings: Callable[[], list[str]] = list
-    remarks: Callable[[], list[str]] = list
-    tracking: Callable[[], Command] | None = None
 
 
 def stages(recipe: Recipe, run: Run, digests: Digests | None = None) -> list[Stage]:
@@ -109,24 +48,6 @@ def stages(recipe: Recipe, run: Run, digests: Digests | None = None) -> list[Sta
         *_rl(recipe, run, digests),
         _report(run),
     ]
-
-
-def dependencies(stage: Stage, recipe: Recipe, run: Run, digests: Digests) -> dict[str, Any]:
-    """Everything that the result of `stage` depends on: readable name -> value or digest."""
-    keys = {
-        key: value
-        for key, value in settings(recipe).items()
-        if key not in IMMATERIAL and any(key == part or key.startswith(part + ".") for part in stage.keys)
-    }
-    packages = {f"package {name}": package_version(name) for name in stage.packages}
-    inputs = {input_name(path, run): digests.of(path) for path in stage.inputs}
-    return {**keys, **packages, **inputs}
-
-
-def input_name(path: Path, run: Run) -> str:
-    """The path relative to the innermost folder of the run, or to the package for a file of this project."""
-    homes = [home for home in (run.rl_home, run.sft_home, PACKAGE) if path.is_relative_to(home)]
-    return os.path.relpath(path, homes[0] if homes else run.root)
 
 
 def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from reward.extraction import answer_span
 from vcore_verl.data.rendering import Rendering, RenderingError, render
-from vcore_verl.kinds import KINDS
+from vcore_verl.objectives.kinds import KINDS
 
 
 class SupervisedDataset(Dataset):

@@ -16,6 +16,7 @@ RECIPES = (
 )
 INITS = ("dft", "iw_sft", "none", "oracle", "random", "sft", "vcore", "vcore_paper")
 BUILT_IN = ("lab", "lab_new", "tiny")  # recipes on the tasks that tell of what kind a token is
+FOR_GPUS = tuple(name for name in RECIPES if name not in BUILT_IN)
 ALGORITHMS = ("dapo", "grpo", "none")
 
 

@@ -25,7 +25,7 @@ def phase(name: str, *overrides: str) -> Phase:
 
 
 def test_published_models_have_the_parameters_that_their_cards_state():
-    stated = [0.6e9, 1.7e9, 4.0e9, 8.2e9, 32.8e9, 8.03e9, 7.25e9, 134.5e6, 134.5e6]
+    stated = [0.6e9, 1.7e9, 4.0e9, 8.2e9, 32.8e9, 8.03e9, 134.5e6, 134.5e6, 7.25e9]
     assert [shape.parameters for shape in PUBLISHED.values()] == pytest.approx(stated, rel=0.02)
 
 

@@ -1,4 +1,4 @@
-"""One attention for every pass, with its forward-mode rule; knows nothing of verl, Ray or recipes.
+"""The attention function of every pass, with a forward-mode rule; independent of verl, Ray and recipes.
 
 - `kernels`  torch's flash kernels on packed sequences
 - `packed`   the differentiable function, and its registration with transformers
@@ -6,7 +6,7 @@
 This module imports no torch.
 """
 
-# As transformers knows it (`attn_implementation`), once `packed` has been imported.
+# Its name in transformers (`attn_implementation`), once `packed` has been imported.
 NAME = "vcore_packed"
-# Head of the CUDA kernels, in numbers; forward mode takes half as wide ones.
+# Largest head dimension of the CUDA kernels; forward mode supports half of it.
 WIDEST = 256

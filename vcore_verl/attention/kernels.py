@@ -1,9 +1,9 @@
-"""Causal attention of packed sequences by torch's flash kernels: on CUDA all sequences at once, on the CPU one by one.
+"""Causal attention over packed sequences with torch's flash kernels: all sequences at once on CUDA, one by one on CPU.
 
-The kernels keep no scores: memory is linear in tokens. They have no forward-mode rule, and dropout stays off. Both are
+The kernels store no scores, so memory is linear in tokens. They have no forward-mode rule; dropout is off. Both are
 private operators of torch, with the same leading arguments in 2.11 and 2.13 (torch/nn/attention/varlen.py calls them).
 
-Legend: T = tokens of all sequences; H = query heads; K = key heads, a divisor of H; D = width of a head; S = sequences.
+Legend: T = tokens of all sequences; H = query heads; K = key heads, a divisor of H; D = head dimension; S = sequences.
 """
 
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ from torch import Tensor
 from vcore_verl.attention import WIDEST
 
 HALF_PRECISION = (torch.bfloat16, torch.float16)
-WIDTH_STEP = 8  # of the CUDA kernels' heads
+WIDTH_STEP = 8  # head dimensions must be a multiple of it on CUDA
 _aten = torch.ops.aten
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """Where sequences begin and end among the T tokens: `cu_seqlens_S1` (int32) on the tokens' device, `offsets` the
-    same on the host, `longest` in tokens.
+    """Boundaries of the sequences within the T tokens: `cu_seqlens_S1` (int32) on the tokens' device, `offsets` the
+    same on the host; `longest` is the largest length in tokens.
     """
 
     cu_seqlens_S1: Tensor
@@ -33,9 +33,9 @@ class Sequences:
 
     @classmethod
     def of(cls, position_ids: Tensor, rows: int) -> "Sequences":
-        """The sequences of `rows` rows, each begins at a position 0; `position_ids` has shape (rows, L) or (1, L).
+        """Find the sequences in `rows` rows; each begins at a position 0. `position_ids` has shape (rows, L) or (1, L).
 
-        One synchronisation with the device. Raises ValueError for rows that do not begin at position 0.
+        Synchronises with the device once. Raises ValueError for rows that do not begin at position 0.
         """
         begins = (position_ids == 0).expand(rows, -1)
         on_host = begins.cpu()
@@ -47,7 +47,7 @@ class Sequences:
 
 
 def missing(query_THD: Tensor) -> str | None:
-    """What keeps the kernels from taking such queries; None where they take them."""
+    """Why the kernels do not support these queries; None if they do."""
     width, dtype = query_THD.shape[-1], query_THD.dtype
     if not query_THD.is_cuda:
         return None
@@ -61,7 +61,7 @@ def missing(query_THD: Tensor) -> str | None:
 def forward(
     query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, sequences: Sequences, scale: float, window: int | None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Output (T, H, D), and what `backward` wants to have back. A query sees the last `window` positions, or all."""
+    """Output (T, H, D), and `kept` for `backward`. A query attends to the last `window` positions, or to all."""
     if query_THD.is_cuda:
         cu_seqlens, longest = sequences.cu_seqlens_S1, sequences.longest
         output, logsumexp, random_state, unused, _ = _aten._flash_attention_forward(
@@ -93,7 +93,7 @@ def backward(
     scale: float,
     window: int | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of queries, keys and values; `kept` is the forward's."""
+    """Gradients of queries, keys and values; `kept` comes from `forward`."""
     if query_THD.is_cuda:
         logsumexp, random_state, unused = kept
         cu_seqlens, longest = sequences.cu_seqlens_S1, sequences.longest
@@ -122,7 +122,7 @@ def _window_on_cuda(window: int | None) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Causal:
-    """What the queries of a sequence may see, for kernels that know no windows and take a mask for them."""
+    """Causal mask of one sequence, for kernels that have no window argument and need an explicit mask for it."""
 
     length: int
     window: int | None
@@ -138,16 +138,16 @@ class Causal:
 
 
 def each(sequences: Sequences, window: int | None) -> Iterator[tuple[tuple[int, int], Causal]]:
-    """Begin and end of every sequence, and what its queries may see."""
+    """Begin and end of every sequence, and its causal mask."""
     for begin, end in pairwise(sequences.offsets):
         yield (begin, end), Causal(end - begin, window)
 
 
 def heads_first(tensor_THD: Tensor, begin: int, end: int) -> Tensor:
-    """One sequence, (1, H, L, D)."""
+    """Tokens `begin` to `end`, one sequence, as (1, H, L, D)."""
     return tensor_THD[begin:end].transpose(0, 1).unsqueeze(0)
 
 
 def tokens_first(tensor_1HLD: Tensor) -> Tensor:
-    """(L, H, D)."""
+    """The same sequence as (L, H, D)."""
     return tensor_1HLD.squeeze(0).transpose(0, 1)

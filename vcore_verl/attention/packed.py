@@ -1,9 +1,9 @@
-"""Attention over packed rows, in transformers' signature; forward, backward and forward mode by the same kernels.
+"""Attention over packed rows with transformers' signature; forward, backward and forward mode use the same kernels.
 
-A packed row holds whole sequences one after the other, told apart by `position_ids` that begin at 0 again. Importing
-this module registers the function with transformers as `vcore_verl.attention.NAME`. No mask function is registered:
-for a name without one transformers makes no mask (masking_utils.py:846 in 5.10.4), and none is needed. Rows may be
-padded on the right, where no position sees the padding, but not on the left.
+A packed row holds whole sequences back to back; `position_ids` restart at 0 in each. Importing this module registers
+the function with transformers as `vcore_verl.attention.NAME`. No mask function is registered: transformers then builds
+no mask (masking_utils.py:846 in 5.10.4), and none is needed. Rows may be padded on the right, where no position attends
+to the padding, but not on the left.
 
 Legend: B = rows; L = positions of a row; the rest as in `kernels`.
 """
@@ -28,7 +28,7 @@ _sequences: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # position_ids 
 
 
 class PackedAttention(torch.autograd.Function):
-    """softmax(Q K' scale) V of every sequence, causal, (T, H, D); differentiable once, backwards or forwards."""
+    """Causal softmax(Q K' scale) V of every sequence, (T, H, D); differentiable once, in reverse or forward mode."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, *settings: Any) -> Tensor:
@@ -47,11 +47,11 @@ class PackedAttention(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
-        """P dV + (P o (dS - <P, dS>)) V, with dS = dQ K' + Q dK' and the mean <P, dS> taken over each row.
+        """P dV + (P o (dS - <P, dS>)) V, with dS = dQ K' + Q dK' and <P, dS> the mean over each row.
 
-        The second term is what a backward pass computes as the gradient of its queries. With queries [Q, 0], keys
-        [K, V], values [K, dK] and the output's gradient [dQ, Q] it forms dS as gradient of P, subtracts its mean, and
-        multiplies by the keys: the gradient's second half is the term.
+        The second term is the query gradient of a backward pass. With queries [Q, 0], keys [K, V], values [K, dK] and
+        output gradient [dQ, Q], that pass forms dS as the gradient of P, subtracts its mean and multiplies by the keys:
+        the second half of the query gradient is the term.
         """
         query, key, value = ctx.saved_tensors
         d_query, d_key, d_value = tangents[:3]
@@ -86,10 +86,10 @@ def packed_attention(
     s_aux: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Attention of each position to itself and those before it in its sequence; (B, L, H, D).
+    """Causal attention within each sequence; (B, L, H, D).
 
-    `position_ids` has shape (B, L), or (1, L) where it is the same in all rows. Raises ValueError, with what to do
-    instead, for what the kernels do not compute.
+    `position_ids` has shape (B, L), or (1, L) if it is the same in all rows. Raises ValueError, with an alternative,
+    for features that the kernels lack.
     """
     extra = {"dropout": dropout, "softcap": softcap, "s_aux": s_aux}
     asked = [name for name, value in extra.items() if value is not None and not (name == "dropout" and value == 0)]
@@ -109,13 +109,13 @@ def packed_attention(
 def by_sdpa(
     query_THD: Tensor, key_TKD: Tensor, value_TKD: Tensor, sequences: Sequences, scale: float, window: int | None
 ) -> Tensor:
-    """The same by torch's public function, sequence by sequence: for what the flash kernels do not take.
+    """The same with torch's public function, sequence by sequence, for inputs that the flash kernels do not support.
 
-    Only its plain operations have a forward-mode rule; they hold the scores of a sequence.
+    Only its math backend has a forward-mode rule; it stores the scores of a sequence.
     """
     forward_mode = forward_ad.unpack_dual(query_THD).tangent is not None
     kernel = sdpa_kernel(SDPBackend.MATH) if forward_mode else contextlib.nullcontext()
-    groups = query_THD.shape[1] // key_TKD.shape[1]  # repeated: with enable_gqa some kernels drop out
+    groups = query_THD.shape[1] // key_TKD.shape[1]  # repeated, since some kernels do not support enable_gqa
     outputs = []
     with kernel:
         for (begin, end), causal in kernels.each(sequences, window):
@@ -132,7 +132,7 @@ def _say_once(message: str) -> None:
 
 
 def sequences_of(position_ids: Tensor, rows: int) -> Sequences:
-    """The sequences of a batch, found once for all its layers and for their recomputation in the backward pass."""
+    """The sequences of a batch, found once for all layers and for their recomputation in the backward pass."""
     found = _sequences.get(position_ids)
     if found is None or found.offsets[-1] != rows * position_ids.shape[1]:
         found = _sequences[position_ids] = Sequences.of(position_ids, rows)
@@ -144,7 +144,7 @@ def _packed(tensor_BHLD: Tensor) -> Tensor:
 
 
 def _autocast(tensor: Tensor) -> Tensor:
-    """In the dtype that autocast would give to torch's own attention; the kernels below it are not on its list."""
+    """Cast as autocast does for torch's own attention; the kernels called here are not on its list."""
     device = tensor.device.type
     return tensor.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else tensor
 

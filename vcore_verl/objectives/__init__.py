@@ -1,7 +1,7 @@
-"""Token objectives: token log-probabilities in, detached token weights out. Knows nothing of verl, Ray or recipes.
+"""Token objectives: token log-probabilities in, detached token weights out. Independent of verl, Ray and recipes.
 
-One small file per objective, which declares its settings with it. A new one is a file with a function under
-`@register("name")`, here or beside a recipe of one's own, and an `init/name.yaml`.
+Each objective is one small file that also declares its settings. To add one, write a function decorated with
+`@register("name")`, here or next to your recipe, and an `init/name.yaml`.
 """
 
 from vcore_verl.objectives.placebo import shuffled

@@ -1,8 +1,8 @@
 """Dynamic fine-tuning (Wu et al., 2025, arXiv 2508.05629): w_t = p(y_t).
 
 The gradient of the weighted loss is that of -p(y_t). Source: yongliang-wu/DFT,
-verl/verl/trainer/fsdp_dft_trainer.py:366-371. As there, the loss is divided by the number of tokens, not by the sum of
-the weights.
+verl/verl/trainer/fsdp_dft_trainer.py:366-371. As in that code, the loss is divided by the number of tokens, not by the
+sum of the weights.
 """
 
 import torch

@@ -1,17 +1,17 @@
-"""Kinds of token in the traces of built-in tasks, which are known because the traces are made here."""
+"""Kinds of token in the traces of built-in tasks, known exactly because the traces are generated."""
 
 KINDS = (
     "markup",  # <think> and </think>
-    "step",  # copies of the problem, operators, the box's opening
+    "step",  # copied parts of the problem, operators, the opening of the box
     "value",  # the result of a line
-    "hasty",  # the same, of an operation that is hard to do at once
-    "choice_careful",  # the token with which a line begins to work the operation out
-    "choice_hasty",  # the token with which it does not
+    "hasty",  # the result of a hard operation that was not worked out
+    "choice_careful",  # the token that starts working out an operation
+    "choice_hasty",  # the token that skips working it out
     "filler",
     "mistake",
     "false_start",
     "verify",  # ok, no
-    "leak",  # the answer before it was worked out
+    "leak",  # the answer, given before it is worked out
     "answer",
-    "end of sequence",  # its token, which is no text
+    "end of sequence",  # the end token, which has no text
 )

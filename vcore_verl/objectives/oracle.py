@@ -1,7 +1,7 @@
-"""The positive control: no weight on noise, which an oracle knows. For the traces of built-in tasks.
+"""The positive control for built-in tasks: zero weight on noise tokens, whose kind is known.
 
-An objective that finds noise by itself can come this far. A comparison in which even this one does not beat `sft` says
-nothing about objectives.
+An objective that detects noise by itself can do as well as this one. If even the oracle does not beat `sft`, a
+comparison says nothing about objectives.
 """
 
 import torch

@@ -1,9 +1,9 @@
 """Sums, means and softmax over packed sequences.
 
 Legend for this package: T = supervised tokens of a micro-batch, sequence after sequence; S = its sequences;
-`cu_seqlens_S1` = int64 offsets of shape (S + 1,), so that sequence i owns tokens [cu[i], cu[i + 1]). A sequence may be
-empty. Reductions run in float64: they are tiny beside a forward pass, and weights must not depend on how a batch was
-split.
+`cu_seqlens_S1` = int64 offsets of shape (S + 1,): sequence i owns tokens [cu[i], cu[i + 1]). A sequence may be empty.
+Reductions run in float64: their cost is negligible next to a forward pass, and weights must not depend on how a batch
+was split.
 """
 
 import torch
@@ -16,7 +16,7 @@ def lengths(cu_seqlens_S1: Tensor) -> Tensor:
 
 
 def expand(values_S: Tensor, cu_seqlens_S1: Tensor) -> Tensor:
-    """Give each token its sequence's value: (S,) -> (T,)."""
+    """Repeat each sequence's value for all of its tokens: (S,) -> (T,)."""
     return values_S.repeat_interleave(lengths(cu_seqlens_S1))
 
 
@@ -53,7 +53,7 @@ def sequence_softmax(scores_T: Tensor, cu_seqlens_S1: Tensor) -> Tensor:
 
 
 def kl_from_uniform(q_T: Tensor, cu_seqlens_S1: Tensor) -> Tensor:
-    """KL(q || u) in nats of each sequence, float64 of shape (S,); q sums to 1 over a sequence, u is uniform over its
+    """KL(q || u) in nats of each sequence, float64 of shape (S,). q sums to 1 over a sequence; u is uniform over its
     tokens.
     """
     n_T = expand(lengths(cu_seqlens_S1), cu_seqlens_S1)

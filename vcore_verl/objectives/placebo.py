@@ -1,7 +1,7 @@
-"""The placebo of an objective: its own weights, on tokens that chance has chosen.
+"""The placebo of an objective: the same weights, assigned to random tokens.
 
-It has the spread of the objective's weights, sequence by sequence, and none of their meaning. What the objective does
-better than its placebo is due to where it puts the weight.
+Within each sequence it keeps the distribution of the objective's weights, but not their placement. Any advantage of the
+objective over its placebo is due to placement.
 """
 
 from dataclasses import replace
@@ -15,8 +15,7 @@ from vcore_verl.objectives.registry import Tokens, Weighting
 def shuffled(weighting: Weighting, tokens: Tokens, step: int) -> Weighting:
     """`weighting` with the weights of each sequence permuted.
 
-    The permutation is a function of the run's seed, the step and the example, so that it does not depend on
-    micro-batches, packing or ranks.
+    The permutation depends only on the run's seed, the step and the example, not on micro-batches, packing or ranks.
     """
     counts = lengths(tokens.cu_seqlens_S1).tolist()
     rows = [

@@ -1,7 +1,7 @@
-"""The paper's Random baseline (appendix C.2): a fixed fifth of the supervised tokens, the boxed answer always among
-them.
+"""The paper's Random baseline (appendix C.2): a fixed fifth of the supervised tokens, always including the boxed
+answer.
 
-The paper does not say how the loss is normalized; here, as for every objective, by all supervised tokens.
+The paper does not say how the loss is normalized; here it is divided by all supervised tokens, as for every objective.
 """
 
 from typing import Annotated
@@ -15,11 +15,10 @@ from vcore_verl.setting import Setting
 
 
 def keep_mask(answer: Tensor, keep: float, seed: int, example: int) -> Tensor:
-    """Which of one example's n supervised tokens are kept, bool of shape (n,).
+    """Mask of the tokens kept among one example's n supervised tokens, bool of shape (n,).
 
-    max(round(keep * n), answer tokens) in all: those where `answer` is true, the rest drawn uniformly without
-    replacement from a stream of their own for (seed, example), so that an example keeps the same tokens whenever it is
-    seen.
+    Keeps max(round(keep * n), answer tokens): those where `answer` is true, the rest drawn uniformly without
+    replacement. The generator is seeded with (seed, example), so an example keeps the same tokens in every epoch.
     """
     generator = torch.Generator().manual_seed((seed * 1_000_003 + example) % 2**63)
     rank = torch.randperm(len(answer), generator=generator)

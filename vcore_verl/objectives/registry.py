@@ -1,8 +1,8 @@
-"""What an objective is, and the table of objectives by name.
+"""The type of an objective, and the registry of objectives by name.
 
 An objective turns the token log-probabilities of a micro-batch into detached token weights. The training step then
-minimises `sum_i sum_t w_it l_it / N`, with N the supervised tokens of the global batch. Each sequence is weighted by
-itself, so weights do not depend on micro-batches, packing or ranks.
+minimises `sum_i sum_t w_it l_it / N`, with N the number of supervised tokens in the global batch. Sequences are
+weighted independently, so weights do not depend on micro-batches, packing or ranks.
 """
 
 import importlib
@@ -25,8 +25,8 @@ class Tokens:
     loss_T: l = -log p(y_t) in nats, float32. cu_seqlens_S1: int64 offsets. example_S: int64 index of each sequence in
     the training set. answer_T: bool, the token is inside the last \\boxed{...}. reference_T: log p_ref(y_t) of the
     initial model, float32, for objectives that need "reference". utility_T: s_t, the decrease of l_t per unit step
-    along the probe direction, float32, for objectives that need "utility". kind_T: int64, the token's place in
-    `vcore_verl.objectives.kinds.KINDS`, for objectives that need "kind". seed: the run's.
+    along the probe direction, float32, for objectives that need "utility". kind_T: int64, the token's index in
+    `vcore_verl.objectives.kinds.KINDS`, for objectives that need "kind". seed: the run's seed.
     """
 
     loss_T: Tensor
@@ -39,7 +39,7 @@ class Tokens:
     seed: int = 0
 
     def needed(self, name: str) -> Tensor:
-        """The optional field `name` ("reference", "utility" or "kind"). Raises ValueError where it was not supplied."""
+        """The optional field `name` ("reference", "utility" or "kind"). Raises ValueError if it was not supplied."""
         field: Tensor | None = getattr(self, f"{name}_T")
         if field is None:
             raise ValueError(f"this objective needs {name}_T")
@@ -48,7 +48,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Weighting:
-    """weights_T: w_it, float32, non-negative. alpha_S: the factor per sequence already contained in it, or None."""
+    """weights_T: w_it, float32, non-negative. alpha_S: the per-sequence factor already included in it, or None."""
 
     weights_T: Tensor
     alpha_S: Tensor | None = None
@@ -56,9 +56,7 @@ class Weighting:
 
 @dataclass(frozen=True)
 class Objective:
-    """A registered objective with its settings filled in; `needs` names the optional fields of `Tokens` that it
-    reads.
-    """
+    """A registered objective with its settings bound; `needs` names the optional fields of `Tokens` that it reads."""
 
     name: str
     needs: frozenset[str]
@@ -80,12 +78,12 @@ def register(
     """Make the decorated `weigh(tokens, *, settings...) -> Weighting` the objective `name`.
 
     Its keyword-only parameters are its settings, each `name: Annotated[type, Setting("effect", ...)] = default`.
-    `needs` names what it reads beside the losses: "reference", "utility", "kind". Of each group of settings in
-    `exactly_one` one is to have a value, the others None. `colour` and `marker` (matplotlib's) are how plots show it,
-    chosen for it where they are not given; `compared` makes it an arm of comparisons that do not name theirs.
+    `needs` names what it reads besides the losses: "reference", "utility", "kind". In each group of settings in
+    `exactly_one`, exactly one must be set, the others None. `colour` and `marker` are matplotlib's, chosen
+    automatically if not given; `compared` objectives are the default arms of a comparison.
 
-    All of these are literals: the launcher reads them from the source (`vcore_verl.config.objectives`) and checks the
-    settings before anything starts. A second `@register` above the first is for a preset that is an arm of its own.
+    All of these must be literals: the launcher parses them from the source (`vcore_verl.config.objectives`) and checks
+    the settings before anything starts. To make a preset a separate arm, add a second `@register` above the first.
     """
 
     def decorate(weigh: Callable[..., Weighting]) -> Callable[..., Weighting]:
@@ -96,7 +94,7 @@ def register(
 
 
 def names() -> list[str]:
-    """All objectives. Every module of this package is imported, so that a new one takes one file."""
+    """Names of all objectives. Imports every module of this package, so that adding an objective takes one file."""
     package = importlib.import_module("vcore_verl.objectives")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
@@ -104,9 +102,9 @@ def names() -> list[str]:
 
 
 def build(name: str, settings: Mapping[str, Any], file: Path | None = None) -> Objective:
-    """The objective `name` of the package, or of a `file` elsewhere, with `settings` in place of its defaults.
+    """The objective `name` of the package, or of `file`, with `settings` replacing its defaults.
 
-    Raises ValueError for an unknown name, and for a setting that the objective does not have.
+    Raises ValueError for an unknown name or setting.
     """
     if file is not None:
         _run(file)

@@ -2,8 +2,8 @@
 
 s_t = <v, grad l_t> is how fast token t's loss falls when the parameters move against the probe direction v (paper,
 equation 2). q is the distribution over a sequence's tokens that maximises the expected utility at a bounded distance
-from uniform (section 4.1), and alpha keeps the update's variance in bounds (section 4.2). How v and s are obtained is
-the business of `vcore_verl.sft.probe.probe`.
+from uniform (section 4.1), and alpha bounds the update's variance (section 4.2). `vcore_verl.sft.probe.probe` computes
+v and s.
 """
 
 import math
@@ -24,8 +24,8 @@ from vcore_verl.objectives.packed import (
 from vcore_verl.objectives.registry import Tokens, Weighting, register
 from vcore_verl.setting import Setting
 
-# Bisection over log(inverse temperature), utilities scaled to range 1: from as good as uniform to as good as the
-# maximum.
+# Bounds of the bisection over log(inverse temperature), for utilities scaled to range 1: from practically uniform to
+# practically all weight on the maximum.
 _LOG_SHARPNESS = (math.log(1e-9), math.log(1e12))
 _BISECTIONS = 60
 
@@ -36,11 +36,11 @@ def gibbs_weights(
     """Weights n_i q_it with q = softmax of utility / temperature over each sequence; mean 1 per sequence, shape (T,),
     float32.
 
-    Give either `temperature` > 0, in units of the utility, infinity for uniform weights (the released code's divisor;
-    the paper's tau is its inverse), or `kl_budget` >= 0 in nats: each sequence then gets the temperature at which KL(q
-    || uniform) equals the budget (paper, equation 1). A budget out of reach for a sequence, beyond log n - log(tokens
-    of maximal utility), puts all weight on its best tokens, those less than 1e-12 of the sequence's range apart; equal
-    utilities give weight 1. Raises ValueError unless exactly one of the two is given and in range.
+    Give either `temperature` > 0 in units of the utility (the released code's divisor, the inverse of the paper's tau;
+    infinity gives uniform weights), or `kl_budget` >= 0 in nats: each sequence then gets the temperature at which KL(q
+    || uniform) equals the budget (paper, equation 1). A budget that a sequence cannot reach, above log n - log(number
+    of tokens of maximal utility), puts all weight on its best tokens, those less than 1e-12 of the sequence's range
+    apart; equal utilities give weight 1. Raises ValueError unless exactly one of the two is given and in range.
     """
     if temperature is not None and kl_budget is None:
         if not temperature > 0:
@@ -57,7 +57,7 @@ def gibbs_weights(
 
 
 def _scores_at_budget(utility_T: Tensor, cu_seqlens_S1: Tensor, kl_budget: float) -> Tensor:
-    """Utilities divided by each sequence's own temperature, by bisection: KL(q || u) grows with the inverse
+    """Utilities divided by each sequence's temperature, which bisection finds: KL(q || u) grows with the inverse
     temperature.
     """
     top_S = sequence_extreme(utility_T, cu_seqlens_S1, largest=True)
@@ -79,9 +79,9 @@ def variance_scale(
 ) -> Tensor:
     """alpha of each sequence, in (0, 1], shape (S,), float32; `weights_T` are those of `gibbs_weights`.
 
-    "loss_ratio": min(1, sum_t l_t / sum_t w_t l_t) (Algorithm 1, line 6; the released code per micro-batch of one).
-    "variance": min(1, sqrt(Var_t(s_t / n) / Var_t(q_t s_t))) over the sequence's tokens (section 4.2). "none": 1. Where
-    a denominator is 0, alpha is 1. Raises ValueError for any other rule.
+    "loss_ratio": min(1, sum_t l_t / sum_t w_t l_t) (Algorithm 1, line 6; the released code with micro-batches of one).
+    "variance": min(1, sqrt(Var_t(s_t / n) / Var_t(q_t s_t))) over the sequence's tokens (section 4.2). "none": 1. If a
+    denominator is 0, alpha is 1. Raises ValueError for any other rule.
     """
     if rule == "none":
         return torch.ones(len(cu_seqlens_S1) - 1, device=weights_T.device)

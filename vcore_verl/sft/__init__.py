@@ -2,13 +2,13 @@
 
 - `command`      recipe -> torchrun command line; verification of the stage. Imports no torch
 - `main`         the child process
-- `trainer`      verl's SFTTrainer with our worker, data order by seed, exact resume, metrics file
-- `worker`       verl's TrainingWorker: probes before the training step where the objective asks for utilities
-- `loss`         the weighted loss in verl's loss-function signature
+- `trainer`      verl's SFTTrainer with our worker, seeded data order, exact resume, metrics file
+- `worker`       verl's TrainingWorker; probes before the training step if the objective needs utilities
+- `loss`         the weighted loss with the signature of verl's loss functions
 - `probe/`       token utilities, for the objectives that need them
-- `dataset`      exact supervised tokens
+- `dataset`      training examples with exact loss masks
 - `reference`    log-probabilities under the initial model, cached
-- `metrics`      what is logged every step; `tracking` opens the trackers for it
-- `view`, `page` the tokens of training examples coloured by their weight, as a web page
-- `limits`       what cannot work, said before anything starts
+- `metrics`      metrics logged every step; `tracking` opens their trackers
+- `view`, `page` a web page of training examples, tokens coloured by weight
+- `limits`       checks for unsupported settings, before anything starts
 """

@@ -1,4 +1,4 @@
-"""The SFT stage as a command line, and how its result is verified. Imports no torch."""
+"""The command line of the SFT stage and the verification of its result. Imports no torch."""
 
 import dataclasses
 import socket
@@ -21,7 +21,7 @@ from vcore_verl.sft.limits import check
 ON_EVERY_NODE = ("srun", "--overlap", "--cpu-bind=none", "--kill-on-bad-exit=1")
 RENDEZVOUS_PORT = 29400  # torchrun's default
 CHECKPOINTS_KEPT = 2  # verl deletes the oldest before it writes the newest
-# What a machine without an accelerator needs.
+# Settings for a machine without an accelerator.
 ON_CPU: dict[str, Any] = {
     "model": {
         "external_lib": external_library("cpu"),
@@ -33,8 +33,8 @@ ON_CPU: dict[str, Any] = {
 
 
 def sft_command(recipe: Recipe, run: Run) -> Command:
-    """torchrun with one process per rank, on several nodes through Slurm. Raises `RecipeError` for settings that cannot
-    work together.
+    """torchrun with one process per rank, through Slurm on several nodes. Raises `RecipeError` for incompatible
+    settings.
     """
     chosen = verl_settings(recipe, run)
     check(recipe, chosen)
@@ -62,16 +62,16 @@ def _torchrun(recipe: Recipe) -> list[str]:
     nodes = recipe.hardware.nodes
     if nodes == 1:
         return [*torchrun, "--standalone"]
-    # By its name: torchrun does not know its own address where the machine's name means loopback
-    # (torch/distributed/elastic/rendezvous/utils.py:117), and would wait for another to open the port.
+    # By name: if the host name resolves to loopback, torchrun does not recognise its own address
+    # (torch/distributed/elastic/rendezvous/utils.py:117) and waits for another machine to open the port.
     endpoint = f"--rdzv-endpoint={socket.gethostname()}:{RENDEZVOUS_PORT}"
     rendezvous = ["--rdzv-backend=c10d", endpoint, f"--rdzv-id={recipe.name}"]
     return [*ON_EVERY_NODE, f"--nodes={nodes}", f"--ntasks={nodes}", *torchrun, f"--nnodes={nodes}", *rendezvous]
 
 
 def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
-    """verl's SFT configuration (trainer/config/sft_trainer_engine.yaml), as far as the recipe decides it, and our own
-    keys.
+    """The part of verl's SFT configuration (trainer/config/sft_trainer_engine.yaml) that the recipe determines, and our
+    own keys.
     """
     precision = "fp32" if recipe.model.dtype == "float32" else "bf16"
     settings = {
@@ -112,7 +112,7 @@ def _data(recipe: Recipe, run: Run) -> dict[str, Any]:
         "max_token_len_per_gpu": recipe.sft.max_tokens_per_rank,
         "max_length": recipe.data.cutoff_tokens,
         "truncation": "right" if recipe.data.overlong == "truncate" else "error",
-        "num_workers": 0,  # a step of tokenisation is far shorter than a step of training
+        "num_workers": 0,  # tokenising a batch takes far less time than training on it
     }
 
 
@@ -145,7 +145,7 @@ def verify_sft(recipe: Recipe, run: Run) -> None:
 
 
 def final_shards(recipe: Recipe, run: Run) -> list[Path]:
-    """The last step's parameters, one file per rank that there was: this rank's part of each of them, as DTensors.
+    """The last step's parameter files, one per training rank: that rank's shard of each parameter, as DTensors.
 
     Configuration and tokenizer are in `huggingface/` in the same folder.
     """

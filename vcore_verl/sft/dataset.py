@@ -1,4 +1,4 @@
-"""Supervised examples with exact loss masks, as verl's SFT trainer takes them: see `data.rendering` for the tokens."""
+"""Supervised examples with exact loss masks for verl's SFT trainer; `data.rendering` makes the tokens."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,13 +14,13 @@ from vcore_verl.objectives.kinds import KINDS
 
 
 class SupervisedDataset(Dataset):
-    """Rows of Parquet files with `messages` (the last one the assistant's), in the signature of verl's
+    """Rows of Parquet files with `messages` (the last from the assistant), with the signature of verl's
     `data.custom_cls`.
 
-    An item's tensors have the length L of prompt and response: `input_ids`, `position_ids`, `loss_mask` int64, and
-    `answer_mask` int64 for the tokens that the reward reads as the answer; `index` int64 of shape (1,).
-    `reference_log_probs` float32 is there once `attach_reference` was called: log-probabilities of the NEXT token, like
-    verl's model outputs. `kind` int64, the token's place in `KINDS` (0 in the prompt), is there after `attach_kinds`.
+    The tensors of an item have the length L of prompt plus response: int64 `input_ids`, `position_ids`, `loss_mask` and
+    `answer_mask` (the tokens that the reward reads as the answer). `index` is int64 of shape (1,). `attach_reference`
+    adds `reference_log_probs`, float32: log-probabilities of the NEXT token, like verl's model outputs. `attach_kinds`
+    adds `kind`, int64: the token's index in `KINDS` (0 in the prompt).
 
     Raises `RenderingError` for rows that cannot be rendered, and ValueError for sequences longer than
     `config.max_length` unless `config.truncation` is "right".
@@ -59,7 +59,7 @@ class SupervisedDataset(Dataset):
         self.reference = log_probs
 
     def attach_kinds(self) -> None:
-        """Add the kind of each token, from the column `spans` that the rows of built-in tasks have."""
+        """Add the kind of each token, from the column `spans` in the rows of built-in tasks."""
         self.spans = self._column("spans")
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
@@ -100,10 +100,10 @@ class SupervisedDataset(Dataset):
 
 
 def beginning(item: dict[str, Tensor], tokens: int) -> dict[str, Tensor]:
-    """The first `tokens` tokens of an item: its prompt and what fits of its response.
+    """Truncate an item to `tokens` tokens: its prompt and as much of the response as fits.
 
-    A prompt is never cut, since the response's tokens would be predicted from another one. Where it leaves no room, it
-    stays whole with the first token of the response.
+    A prompt is never cut, since that would change the context of the response. If it leaves no room, the whole prompt
+    and the first token of the response are kept.
     """
     supervised = item["loss_mask"].nonzero().flatten().tolist()
     kept = max(tokens, supervised[0] + 1) if supervised else tokens
@@ -111,8 +111,8 @@ def beginning(item: dict[str, Tensor], tokens: int) -> dict[str, Tensor]:
 
 
 def token_kinds(rendering: Rendering, spans: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The kind of each supervised token: that of its first character (`builtin.task.Span`); the last one's is its
-    own.
+    """The kind of each supervised token: that of its first character (`builtin.task.Span`), or "end of sequence" for
+    the last token.
     """
     starts = [start for start, _ in rendering.offsets[:-1]]
     return [

@@ -1,4 +1,4 @@
-"""What the objectives cannot work with, said before anything starts. Imports no torch."""
+"""Checks for settings that the objectives do not support, before anything starts. Imports no torch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,16 +9,16 @@ from vcore_verl.config.recipe import Recipe, RecipeError
 
 ATTENTION = "model.override_config.attn_implementation"
 WITH_FORWARD_MODE = (NAME, "eager")
-# A pass without backward takes the logits of as many tokens at a time as need this much memory.
+# A pass without backward computes logits in blocks of tokens that take up this much memory.
 LOGITS_BYTES = 4 * 2**30
-# Of one logit: in half precision, in float32, and as log-probability, each with its tangent.
+# Per logit: half precision, float32 and log-probability, each with its tangent.
 LOGIT_BYTES = 28
 
 
 def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
-    """Raise `RecipeError`, one line, for the first setting that would be wrong or silently ignored.
+    """Raise a one-line `RecipeError` for the first setting that is wrong or would be silently ignored.
 
-    `verl` is the part of verl's SFT configuration that is set, nested; keys added to it may carry Hydra's "+".
+    `verl` holds the keys of verl's SFT configuration that are set, nested; added keys may have Hydra's "+".
     """
     ranks = recipe.hardware.gpus * recipe.hardware.nodes
     for message, applies in (_wrong_for_all(recipe, verl, ranks) | _wrong_for_probes(recipe, verl, ranks)).items():

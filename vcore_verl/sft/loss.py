@@ -1,11 +1,11 @@
-"""The weighted token loss in the signature of verl's loss functions (verl/workers/utils/losses.py:28).
+"""The weighted token loss with the signature of verl's loss functions (verl/workers/utils/losses.py:28).
 
 Legend: P = all tokens of a micro-batch packed, prompts included; T = its supervised tokens; S = its sequences.
 
-Two alignments meet here. What the data say (`loss_mask`, `answer_mask`, `kind`) is about the token itself; what a model
-outputs at position j is about token j + 1. Everything below is in the model's alignment: the data are rolled by one, as
-in verl's `sft_loss`. A sequence's last output has no token to predict and is never supervised, since the roll brings
-the next prompt's first 0 there.
+Two alignments meet here. At position j, data fields (`loss_mask`, `answer_mask`, `kind`) describe token j and model
+outputs token j + 1. Everything below uses the model's alignment: data fields are rolled by one, as in verl's
+`sft_loss`. A sequence's last output has no token to predict and is never supervised, since the roll puts the next
+prompt's first 0 there.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,8 @@ class NonFiniteLossError(FloatingPointError):
 
 @dataclass
 class Selection:
-    """Which of the P outputs are supervised (bool), and the offsets of each sequence among the T that are."""
+    """Mask (bool) of the supervised outputs among all P, and the offsets of the sequences within the T supervised ones.
+    """
 
     supervised_P: Tensor
     cu_seqlens_S1: Tensor
@@ -48,7 +49,7 @@ def _rolled(field: Tensor) -> Tensor:
 class WeightedLoss:
     """`sum_i sum_t w_it l_it / N * dp_size`, N = supervised tokens of the global batch (verl's `batch_num_tokens`).
 
-    FSDP averages gradients over ranks, hence dp_size. With w = 1 the arithmetic is that of verl's `sft_loss`, bit for
+    FSDP averages gradients over ranks, hence dp_size. With w = 1 the result equals that of verl's `sft_loss` bit for
     bit.
     """
 
@@ -69,7 +70,7 @@ class WeightedLoss:
         return loss, batch_metrics(tokens, weighting)
 
     def weigh(self, tokens: Tokens) -> Weighting:
-        """The objective's weights, shuffled for its placebo; uniform ones between two probes (`probe.every`)."""
+        """The objective's weights: shuffled for a placebo, uniform between probes (`probe.every`)."""
         unprobed = "utility" in self.objective.needs and tokens.utility_T is None
         weighting = (UNIFORM if unprobed else self.objective).weigh(tokens)
         return shuffled(weighting, tokens, self.step) if self.placebo else weighting
@@ -99,7 +100,7 @@ class WeightedLoss:
 
     @staticmethod
     def _utility(loss_T: Tensor, selection: Selection, data: TensorDict) -> Tensor | None:
-        """s_t as the probe gave it, or by forward difference from the probe's losses and this pass's own."""
+        """s_t from the probe, or as the forward difference between the probe's losses and those of this pass."""
         perturbed_T = _field(data, "perturbed_log_probs", selection)
         if perturbed_T is None:
             return _field(data, "utility", selection)
@@ -107,5 +108,5 @@ class WeightedLoss:
 
 
 def _field(data: TensorDict, key: str, selection: Selection) -> Tensor | None:
-    """A nested field of model outputs at the supervised positions, float32; None where the batch has none."""
+    """A nested field of model outputs at the supervised positions, float32; None if the batch does not have it."""
     return data[key].values()[selection.supervised_P].float() if key in data else None

@@ -1,6 +1,6 @@
-"""What is logged every step. Micro-batches contribute sums, so that no metric depends on how a batch was split.
+"""Metrics logged every step. Micro-batches contribute sums, so that no metric depends on how a batch was split.
 
-Statistics of weights are per sequence, averaged over the global batch's sequences that have supervised tokens.
+Weight statistics are computed per sequence and averaged over the global batch's sequences that have supervised tokens.
 """
 
 import math
@@ -14,7 +14,7 @@ from vcore_verl.objectives import Tokens, Weighting
 from vcore_verl.objectives.packed import expand, kl_from_uniform, lengths, sequence_mean, sequence_sum
 
 _SUM, _MIN = "sum:", "min:"
-# As verl's trainer names them in its trackers (verl/trainer/sft_trainer.py:392).
+# Prefixed as in verl's trainer (verl/trainer/sft_trainer.py:392).
 _TRAIN = ("loss", "grad_norm", "lr", "mfu")
 
 
@@ -61,7 +61,7 @@ def _top_share(q_T: Tensor, cu_seqlens_S1: Tensor, share: float) -> Tensor:
 
 
 def step_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """A step's scalars from verl's metrics dictionary, in which ranks and micro-batches are (nested) lists."""
+    """Reduce a step's metrics from verl, (nested) lists over ranks and micro-batches, to scalars."""
     scalars, sums, minima = {}, {}, {}
     for key, value in metrics.items():
         if key.startswith(_SUM):

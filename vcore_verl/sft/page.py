@@ -10,7 +10,7 @@ from scipy.stats import t as student
 
 @dataclass
 class WeightedExample:
-    """A training example: its prompt, and of each supervised token text, weight w_t, loss l_t (nats) and kind, if
+    """A training example: its prompt and, per supervised token, the text, weight w_t, loss l_t (nats) and kind, if
     known.
     """
 
@@ -29,12 +29,12 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 90rem
 table { border-collapse: collapse; } td, th { padding: .15rem .8rem; text-align: right; }
 th:first-child { text-align: left; }
 """
-# Weights of 2**-3 and 2**3 and beyond have the strongest colour.
+# Colours saturate at weights of 2**-3 and 2**3.
 _STRONGEST = 3.0
 
 
 def weights_page(arms: dict[str, list[WeightedExample]], shown: int) -> str:
-    """HTML; `arms` maps a title to the same examples as weighted by different objectives."""
+    """HTML of the first `shown` examples; `arms` maps titles to the same examples weighted by different objectives."""
     body = [_kinds(arms)] if all(example.kinds for examples in arms.values() for example in examples) else []
     for columns in list(zip(*arms.values(), strict=True))[:shown]:
         body.append(f"<h2>{html.escape(columns[0].prompt)}</h2><div class=arms>")
@@ -63,7 +63,7 @@ def _span(text: str, weight: float, title: str) -> str:
 
 
 def _kinds(arms: dict[str, list[WeightedExample]]) -> str:
-    """Share of a sequence's weight on each kind of token over the kind's share of tokens: mean and 95 % interval."""
+    """Table of the mean weight of each kind of token relative to the sequence's mean weight: mean and 95 % interval."""
     kinds = sorted({kind for examples in arms.values() for e in examples for kind in e.kinds or []})
     head = "".join(f"<th>{html.escape(title)}</th>" for title in arms)
     rows = []
@@ -75,7 +75,7 @@ def _kinds(arms: dict[str, list[WeightedExample]]) -> str:
 
 
 def relative_weights(examples: list[WeightedExample], kind: str) -> list[float]:
-    """Of each sequence that has such tokens: their mean weight over the mean weight of all its tokens."""
+    """Mean weight of tokens of `kind` over the mean weight of all tokens, for each sequence that has such tokens."""
     found = []
     for example in examples:
         chosen = [w for w, k in zip(example.weights, example.kinds or [], strict=True) if k == kind]

@@ -1,4 +1,4 @@
-"""Log-probabilities of the training set under the initial model: computed once, cached beside the data."""
+"""Log-probabilities of the training set under the initial model: computed once, cached next to the data."""
 
 import hashlib
 from importlib.metadata import version
@@ -15,15 +15,15 @@ from vcore_verl.sft.probe.passes import log_probs
 if TYPE_CHECKING:
     from vcore_verl.sft.trainer import ObjectiveTrainer
 
-# They compute the log-probabilities, and another version may round otherwise.
+# The log-probabilities depend on them: another version may round differently.
 PACKAGES = ("torch", "transformers", "verl")
 
 
 def reference_log_probs(trainer: "ObjectiveTrainer") -> list[Tensor]:
-    """One float32 tensor of length L per training example, log p of each next token, dropout off.
+    """One float32 tensor of length L per training example: log p of each next token, without dropout.
 
-    To be called while the model is the initial one. All ranks take part, but the cache is rank 0's alone: nodes need
-    not share a file system.
+    Call this while the model still has its initial parameters. All ranks take part, but only rank 0 uses the cache:
+    nodes need not share a file system.
     """
     path = _cache_file(trainer) if trainer.rank == 0 else None
     cached = [torch.load(path) if path is not None and path.exists() else None]
@@ -38,7 +38,7 @@ def reference_log_probs(trainer: "ObjectiveTrainer") -> list[Tensor]:
 
 
 def _cache_file(trainer: "ObjectiveTrainer") -> Path:
-    """Named by what the result depends on: training files, model and tokenizer, and how the forward computes."""
+    """Path named after a hash of what the result depends on: training files, model, tokenizer, arithmetic."""
     digest = hashlib.sha256()
     files, model = [Path(file) for file in trainer.train_dataset.files], Path(trainer.model_config.local_path)
     for file in [*files, *sorted(model.glob("*.json")), *sorted(model.glob("*.jinja"))]:
@@ -52,7 +52,7 @@ def _cache_file(trainer: "ObjectiveTrainer") -> Path:
 
 
 def _arithmetic(trainer: "ObjectiveTrainer") -> dict[str, Any]:
-    """What decides how the same forward rounds."""
+    """Everything that affects rounding in the same forward pass."""
     engine: Any = trainer.engine
     return {
         "computation": engine._autocast_dtype,
@@ -76,7 +76,7 @@ def _compute(trainer: "ObjectiveTrainer") -> list[Tensor]:
         for start in range(0, share, size):
             indices = mine[start : start + size]
             nested = log_probs(engine, trainer.batch(indices))
-            # Copied: on the CPU each row would be sent and saved with the memory of the whole batch.
+            # Cloned: on the CPU each row would be sent and saved with the storage of the whole batch.
             found |= {index: row.float().cpu().clone() for index, row in zip(indices, nested.unbind(), strict=True)}
     gathered: list[dict[int, Tensor]] = [{} for _ in range(ranks)]
     torch.distributed.all_gather_object(gathered, found, group=engine.get_data_parallel_group())

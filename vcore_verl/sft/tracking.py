@@ -1,4 +1,4 @@
-"""verl's experiment trackers, for what is logged outside of verl's own trainers."""
+"""verl's experiment trackers, for metrics logged outside verl's own trainers."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ from verl.utils.tracking import Tracking
 
 
 def open_trackers(project: str, name: str, trackers: list[str], config: dict[str, Any]) -> Tracking:
-    """A run called `name` in each of the trackers; see `runs.tracking` for their names and places."""
+    """Start a run called `name` in each tracker; see `runs.tracking` for the trackers' names and locations."""
     return Tracking(project, name, trackers, config)

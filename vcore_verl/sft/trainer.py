@@ -24,9 +24,9 @@ class ObjectiveTrainer(SFTTrainer):
     """`config` is verl's SFT configuration with two more keys: `init`, the recipe's section of that name, and
     `metrics_file`.
 
-    Beyond verl's trainer: the order of the data follows `trainer.seed`; resuming at an epoch boundary or after the last
-    step works; every step goes to `metrics_file` and to the trackers that `trainer.logger` names. Raises ValueError for
-    settings that the objective cannot work with.
+    Differences from verl's trainer: the data order follows `trainer.seed`; resuming at an epoch boundary or after the
+    last step works; every step is logged to `metrics_file` and to the trackers in `trainer.logger`. Raises ValueError
+    for settings that the objective does not support.
     """
 
     training_client: ObjectiveWorker
@@ -45,11 +45,11 @@ class ObjectiveTrainer(SFTTrainer):
             self.training_client.attach_probe(probe, self._draw)
 
     def fit(self) -> None:
-        """Train until the last step; nothing where a killed run had reached it."""
+        """Train until the last step; do nothing if a killed run had reached it."""
         trackers = self._trackers() if self.rank == 0 else None
         if trackers is not None:
             self.training_client.on_step = trackers.log
-        self.config.trainer.logger = []  # verl would open them a second time, and hold TensorBoard's steps back
+        self.config.trainer.logger = []  # verl would open them again, and delay TensorBoard's steps
         if self.resume_global_step < self.total_training_steps:
             super().fit()
         if trackers is not None:
@@ -93,7 +93,7 @@ class ObjectiveTrainer(SFTTrainer):
             self.train_dataset.attach_reference(reference_log_probs(self))
 
     def _start_epoch(self) -> None:
-        """Forget the restored state of the data loader, which at an epoch's end says "exhausted" and would skip an
+        """Discard the data loader's restored state: at the end of an epoch it is "exhausted" and would skip the next
         epoch.
 
         verl restores it unconditionally (verl/utils/checkpoint/checkpoint_handler.py:169, issue 7401).
@@ -102,8 +102,8 @@ class ObjectiveTrainer(SFTTrainer):
         self.ckpt_handler.train_dataloader = self.train_dataloader
 
     def _draw(self, step: int) -> TensorDict:
-        """This rank's part of the probe batch B' of a step: drawn with replacement, a function of seed and step alone,
-        each sequence cut to `init.probe.cutoff_tokens`.
+        """This rank's part of the probe batch B' of a step, drawn with replacement as a function of seed and step
+        alone; sequences are cut to `init.probe.cutoff_tokens`.
         """
         probe = self.init.probing
         assert probe is not None
@@ -113,8 +113,8 @@ class ObjectiveTrainer(SFTTrainer):
         return self.batch(chosen[rank::ranks].tolist(), probe.cutoff_tokens)
 
     def batch(self, indices: list[int], cutoff_tokens: int | None = None) -> TensorDict:
-        """Training examples as a batch in verl's form, with the meta data that verl's `fit` gives its own batches; only
-        the beginning of each where `cutoff_tokens` says so.
+        """Training examples as a batch in verl's form, with the metadata that verl's `fit` adds to its batches; with
+        `cutoff_tokens`, only the beginning of each example.
         """
         items = [self.train_dataset[index] for index in indices]
         tensors = self.collate_fn([beginning(item, cutoff_tokens) for item in items] if cutoff_tokens else items)

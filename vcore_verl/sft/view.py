@@ -1,7 +1,7 @@
-"""Where an objective puts its weight: training examples with their tokens coloured, as one web page.
+"""A web page of training examples whose tokens are coloured by the weight that an objective gives them.
 
-With two runs the examples are shown side by side. The model is the one before SFT or the one after it.
-Where the data say of what kind each stretch of text is, a table tells how the weight divides between the kinds.
+Examples of two runs are shown side by side. The model is the one before or after SFT. If the data give the kind of
+every part of the text, a table shows how weight is distributed over the kinds.
 """
 
 import io
@@ -31,12 +31,12 @@ from vcore_verl.sft.page import WeightedExample, weights_page
 
 
 def view_weights(runs: Sequence[Path], at: str, shown: int, measured: int, output: Path) -> None:
-    """Write the page on `runs` to `output`: `shown` examples, and the table of kinds from `measured` of them.
+    """Write the page on `runs` to `output`: `shown` examples, and a table of kinds computed from `measured` examples.
 
-    Raises `RecipeError` for a directory that is no run with SFT, or whose model is not there.
+    Raises `RecipeError` for a directory that is not a run with SFT, or whose model is missing.
     """
     found = [_checked(directory, at) for directory in runs]
-    # What verl, torch and transformers say while they start is nothing that a reader of the page can use.
+    # Startup messages of verl, torch and transformers are of no use to readers of the page.
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     disable_progress_bar()
@@ -60,7 +60,7 @@ def _checked(directory: Path, at: str) -> Run:
 
 
 def needs_history(recipe: Recipe) -> bool:
-    """Whether the probe takes up more of the training than a model and data: a checkpoint alone would mislead."""
+    """Whether the probe depends on past training steps: weights from a checkpoint alone would mislead."""
     probe = recipe.init.probing
     return probe is not None and (probe.gradient == "running" or probe.update == "adam")
 
@@ -70,7 +70,7 @@ def _model(run: Run, at: str) -> Path:
 
 
 def start_process_group() -> None:
-    """One rank, on CUDA where there is a device; verl's engine asks for a group even then."""
+    """Start a process group of one rank, on CUDA if available; verl's engine needs one even then."""
     environment = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
     os.environ.update(environment | device_environment(_device()))
     from verl.utils import distributed
@@ -83,11 +83,12 @@ def _device() -> str:
 
 
 def weighted_examples(run: Run, at: str, count: int) -> list[WeightedExample]:
-    """The first `count` training examples of a run as its objective weighs them, with the model at `start` or `end`.
+    """The first `count` training examples of a run, weighted by its objective; `at` ("start" or "end" of SFT) picks the
+    model.
 
-    Takes over the process: the process group and verl's engine live on until it ends.
+    Occupies the process: the process group and verl's engine live until it exits.
     """
-    hardware = replace(run.recipe.hardware, device=_device())  # not where the run was trained
+    hardware = replace(run.recipe.hardware, device=_device())  # this machine's, not that of the training
     trainer = _trainer(replace(run.recipe, hardware=hardware), _model(run, at))
     measured = _measure(trainer, list(range(min(count, len(trainer.train_dataset)))))
     table = pyarrow.parquet.read_table(run.data / "sft.parquet")
@@ -96,7 +97,7 @@ def weighted_examples(run: Run, at: str, count: int) -> list[WeightedExample]:
 
 
 def _trainer(recipe: Recipe, model: Path) -> Any:
-    # verl may be imported once the environment says on what device.
+    # Import verl only after the environment selects the device.
     from vcore_verl.sft.main import configure
     from vcore_verl.sft.trainer import ObjectiveTrainer
 
@@ -108,7 +109,7 @@ def _trainer(recipe: Recipe, model: Path) -> Any:
 
 
 def _measure(trainer: Any, indices: list[int]) -> dict[int, tuple[Tensor, Tensor]]:
-    """Example -> (weights, losses) of its supervised tokens, as a training step would find them."""
+    """Example -> (weights, losses) of its supervised tokens, as a training step would compute them."""
     from vcore_verl.sft.loss import Selection
 
     worker = trainer.training_client

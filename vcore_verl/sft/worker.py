@@ -22,7 +22,7 @@ from vcore_verl.sft.probe.probe import Probe
 
 
 class ObjectiveWorker(TrainingWorker):
-    """Trains with the objective `init`; `step` counts the steps done and is to be set when a run resumes."""
+    """Trains with the objective `init`; `step` counts completed steps and must be set when a run resumes."""
 
     engine: Any
     loss_fn: WeightedLoss  # type: ignore[assignment]
@@ -36,7 +36,7 @@ class ObjectiveWorker(TrainingWorker):
         self.set_loss_fn(WeightedLoss(objective, seed, init.shuffled))
 
     def reset(self) -> None:
-        """Load the model; give its LoRA layers the dropout that verl's LoRA lacks (transformer_impl.py:358)."""
+        """Load the model, and add the dropout that verl's LoRA layers lack (transformer_impl.py:358)."""
         super().reset()
         dropout = self.model_config.lora.get("dropout", 0.0)
         for module in self.engine.module.modules():
@@ -48,8 +48,8 @@ class ObjectiveWorker(TrainingWorker):
         self.probe = Probe(self.engine, settings, draw, self.optimizer_config.clip_grad, self.seed)
 
     def train_batch(self, data: TensorDict) -> TensorDict:
-        """One optimizer step; its metrics, as scalars over all ranks and micro-batches, go to `on_step` and come
-        back.
+        """Take one optimizer step. Its metrics, scalars over all ranks and micro-batches, are returned and passed to
+        `on_step`.
         """
         started = time.perf_counter()
         self.step += 1

@@ -1,4 +1,4 @@
-"""Attention as models call it, against softmax attention in float64, one sequence at a time.
+"""Compares attention as models call it with float64 softmax attention, one sequence at a time.
 
 Legend as in `vcore_verl.attention.kernels`.
 """
@@ -13,10 +13,10 @@ from vcore_verl.attention.packed import packed_attention
 from vcore_verl.sft.gpu_check.record import Check
 from vcore_verl.sft.gpu_check.sizes import Sizes
 
-CASES = ((64, False), (128, False), (128, True))  # width of a head, and whether queries see a window only
-# Relative to the norm of what float64 gives. A bfloat16 has eight binary digits: 0.2 to 0.4 % by rounding alone.
+CASES = ((64, False), (128, False), (128, True))  # head dimension, and whether attention has a sliding window
+# Relative to the norm of the float64 result. bfloat16 has eight significant bits: 0.2 to 0.4 % by rounding alone.
 OUTPUT, DERIVATIVES = 0.01, 0.02
-SPREAD = 2.0  # of queries and keys: scores as spread as a trained model's
+SPREAD = 2.0  # standard deviation of queries and keys; scores then vary as much as a trained model's
 
 
 def checks(sizes: Sizes, device: str) -> Iterator[Check]:
@@ -73,7 +73,7 @@ def errors(sizes: Sizes, device: str, width: int, window: int | None) -> dict[st
 
 
 def exact(inputs: tuple[Tensor, ...], lengths: tuple[int, ...], scale: float, window: int | None) -> Tensor:
-    """softmax(Q K' scale) V of every sequence, causal, (T, H, D), by its definition."""
+    """Causal softmax(Q K' scale) V of every sequence, (T, H, D), straight from the definition."""
     outputs = []
     for query, key, value in zip(*(x.split(list(lengths)) for x in inputs), strict=True):
         key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], dim=1) for x in (key, value))
@@ -86,5 +86,5 @@ def exact(inputs: tuple[Tensor, ...], lengths: tuple[int, ...], scale: float, wi
 
 
 def error(found: Tensor, expected: Tensor) -> float:
-    """Euclidean norm of the difference over that of what was expected."""
+    """Euclidean norm of the difference relative to that of `expected`."""
     return float((found.detach().double() - expected.detach()).norm() / expected.detach().norm())

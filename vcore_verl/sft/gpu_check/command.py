@@ -1,4 +1,4 @@
-"""The check from beginning to end: `python -m vcore_verl check-gpu`."""
+"""The complete check: `python -m vcore_verl check-gpu`."""
 
 import importlib.metadata
 import logging
@@ -24,15 +24,15 @@ from vcore_verl.sft.gpu_check.sizes import SIZES
 from vcore_verl.sft.view import start_process_group
 
 VERSIONS = ("torch", "transformers", "verl")
-OLDEST = (8, 0)  # compute capability for flash attention in bfloat16
+OLDEST = (8, 0)  # minimum compute capability for flash attention in bfloat16
 Found = TypeVar("Found")
 
 
 def run(console: Console) -> bool:
-    """Check this machine's first GPU, or the CPU where there is none; whether all checks passed.
+    """Check this machine's first GPU, or the CPU if there is none; return whether all checks passed.
 
-    Prints a table for each part and writes the file that `plan` reads. Takes over the process: the process group and
-    verl's engines live on until it ends. Raises `InputError` for a card that is too old.
+    Prints a table for each part and writes the file that `plan` reads. Occupies the process: the process group and
+    verl's engines live until it exits. Raises `InputError` for a card that is too old.
     """
     os.environ.update(expandable_segments())  # before CUDA starts
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -64,7 +64,7 @@ def run(console: Console) -> bool:
 
 
 def _start() -> None:
-    """A process group of one, and silence for what libraries say while they start. verl may be imported after it."""
+    """Start a process group of one and silence the libraries' startup messages. verl may be imported afterwards."""
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     disable_progress_bar()
@@ -72,7 +72,7 @@ def _start() -> None:
 
 
 def _found(part: str, items: Iterable[Found], failures: list[Check], console: Console) -> list[Found]:
-    """What `items` gives. An error ends this part, with its traceback and a failed check, and not the parts after."""
+    """Collect `items`. An error prints its traceback, adds a failed check and ends this part only."""
     found = []
     with console.status(part):
         try:

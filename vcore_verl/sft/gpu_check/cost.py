@@ -1,4 +1,4 @@
-"""Seconds and memory of a training step: SFT alone, and with every kind of probe before it."""
+"""Seconds and memory of a training step: SFT alone, and with each kind of probe."""
 
 import gc
 import statistics
@@ -20,8 +20,8 @@ REPEAT = 3
 
 
 def steps(recipe: Recipe, sizes: Sizes, folder: Path) -> Iterator[Step]:
-    """One after the other, each on batches of its own tokens in one micro-batch. `folder` is for a model."""
-    gc.collect()  # the model of another part, which would count as memory of this one
+    """Measure one kind of step after the other, each batch in one micro-batch. The model is saved in `folder`."""
+    gc.collect()  # frees an earlier part's model, which would count towards this one's memory
     subject.save_model(sizes.cost_model, folder)
     worker = subject.worker(recipe, folder)
     for tokens in sizes.cost_tokens:
@@ -37,7 +37,7 @@ def steps(recipe: Recipe, sizes: Sizes, folder: Path) -> Iterator[Step]:
 
 
 def _measured(worker: ObjectiveWorker, lengths: tuple[int, ...], sizes: Sizes, probe: str | None) -> Step:
-    """The first step, which sets things up, does not count."""
+    """Median time of `REPEAT` steps after a warm-up step, and the peak memory of the last."""
     device, seconds = get_torch_device(), []
     try:
         for _ in range(1 + REPEAT):

@@ -1,4 +1,4 @@
-"""What the check found, as tables in a terminal. Imports no torch."""
+"""The results of the check as terminal tables. Imports no torch."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ GIB = 2**30
 
 
 def checks_table(checks: Sequence[Check]) -> Table:
-    """Every figure beside its limit."""
+    """Every measured value with its limit."""
     table = _table("check", "found", "limit", "")
     for check in checks:
         limit = f"at {'least' if check.at_least else 'most'} {check.limit:g}"
@@ -20,7 +20,7 @@ def checks_table(checks: Sequence[Check]) -> Table:
 
 
 def steps_table(steps: Sequence[Step]) -> Table:
-    """A row for each kind of step, and three columns for each size of batch: milliseconds, peak GiB, ratio to SFT."""
+    """One row per kind of step, three columns per batch size: milliseconds, peak GiB, ratio to SFT."""
     sizes = list(dict.fromkeys(step.tokens for step in steps))
     columns = [column for tokens in sizes for column in (f"{tokens:,} tokens: ms", "GiB", "x SFT")]
     table = _table("step", *columns)

@@ -1,4 +1,4 @@
-"""What the check found on a card: one file per card and user, which `plan` reads. Imports no torch."""
+"""The results of the check on a card: one file per card and user, which `plan` reads. Imports no torch."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def label(derivative: str, share: int) -> str:
 
 @dataclass(frozen=True)
 class Check:
-    """A figure and the limit that it must keep: at most that, or at least where `at_least`."""
+    """A measured value and its limit: a maximum, or a minimum if `at_least`."""
 
     part: str
     name: str
@@ -32,15 +32,15 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """NaN keeps no limit."""
+        """False for NaN."""
         return self.found >= self.limit if self.at_least else self.found <= self.limit
 
 
 @dataclass(frozen=True)
 class Step:
-    """Time and memory of a step on a batch of `tokens`, with the probe `probe` or without one.
+    """Time and memory of a step on a batch of `tokens` tokens, with the probe `probe` or without one.
 
-    `seconds` is None where the card has no room for the step, `peak_bytes` on a CPU too.
+    `seconds` is None if the step does not fit in the card's memory; `peak_bytes` is None then and on a CPU.
     """
 
     tokens: int
@@ -50,13 +50,13 @@ class Step:
 
 
 def folder() -> Path:
-    """Where the files are, one per card."""
+    """The folder of the result files, one per card."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(cache).expanduser() / "vcore-verl" / "gpu_check"
 
 
 def write(card: str, versions: dict[str, str], checks: Sequence[Check], steps: Sequence[Step], sizes: Sizes) -> Path:
-    """The file of `card`, a name as CUDA gives it; replaces that of an earlier check."""
+    """Write the file of `card`, its name in CUDA, replacing that of an earlier check. Returns its path."""
     path = folder() / f"{'_'.join(_words(card))}.json"
     found = {
         "card": card,
@@ -74,9 +74,9 @@ def write(card: str, versions: dict[str, str], checks: Sequence[Check], steps: S
 
 
 def read(name: str) -> dict[str, Any] | None:
-    """The file of the card that `plan` calls `name`, None where there is none.
+    """Contents of the file for the card that `plan` calls `name`; None if there is none.
 
-    "H100-80GB" is "NVIDIA H100 80GB HBM3": all parts of the name are parts of CUDA's.
+    "H100-80GB" matches "NVIDIA H100 80GB HBM3": every part of the name occurs in CUDA's.
     """
     for path in sorted(folder().glob("*.json")):
         found: dict[str, Any] = json.loads(path.read_text())
@@ -86,7 +86,7 @@ def read(name: str) -> dict[str, Any] | None:
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN."""
+    """Replace NaN, which JSON does not have, with None."""
     return {name: None if value != value else value for name, value in values.items()}
 
 

@@ -1,4 +1,4 @@
-"""How large what is checked is. Imports no torch."""
+"""Problem sizes of the check. Imports no torch."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Sizes:
-    """`recipe` gives the settings of training; models are Qwen3s by transformers' configuration.
+    """`recipe` provides the training settings; models are Qwen3 configurations of transformers.
 
-    Attention: lengths of the sequences of a packed row, heads of queries and of keys, and a window. Utilities: model,
-    lengths of the sequences of a batch, and of how many tokens the exact ones are computed. Cost: model, sequences of a
-    batch, and tokens of each batch.
+    Attention: sequence lengths of a packed row, numbers of query and key heads, and a window. Utilities: model,
+    sequence lengths of a batch, and the number of tokens with exact utilities. Cost: model, sequences per batch, and
+    tokens of each batch.
     """
 
     recipe: str

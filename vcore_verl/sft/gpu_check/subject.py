@@ -23,20 +23,20 @@ from vcore_verl.sft.command import verl_settings
 from vcore_verl.sft.main import configure
 from vcore_verl.sft.worker import ObjectiveWorker
 
-PROMPT = 8  # one in so many tokens of a sequence is not supervised
+PROMPT = 8  # one in this many tokens of a sequence is prompt, not supervised
 
 
 def save_model(shape: dict[str, Any], folder: Path) -> None:
-    """A model of this configuration with random weights in bfloat16, and a tokenizer, which nothing uses."""
+    """Save a model of this configuration with random bfloat16 weights, and a tokenizer that nothing uses."""
     torch.manual_seed(0)
     AutoModelForCausalLM.from_config(AutoConfig.for_model(**shape), dtype=torch.bfloat16).save_pretrained(folder)
     build_tokenizer("qwen3", sample_texts(), VOCABULARY).save_pretrained(folder)
 
 
 def worker(recipe: Recipe, folder: Path) -> ObjectiveWorker:
-    """What a rank of the recipe's SFT trains with, for the model in `folder`; writes nothing."""
+    """The worker of a rank of the recipe's SFT, for the model in `folder`; writes nothing."""
     settings = merge(verl_settings(recipe, Run(recipe)), {"model": {"path": str(folder)}})
-    with redirect_stdout(io.StringIO()):  # what verl says while it starts
+    with redirect_stdout(io.StringIO()):  # verl's startup messages
         config = configure(to_overrides(settings))
         parts = {
             name: omega_conf_to_dataclass(config[key])
@@ -55,7 +55,7 @@ def worker(recipe: Recipe, folder: Path) -> ObjectiveWorker:
 
 
 def batch(lengths: tuple[int, ...], vocab: int, seed: int) -> TensorDict:
-    """Sequences of random tokens as verl's `fit` hands them to a training step, in one micro-batch."""
+    """Random token sequences as one micro-batch, in the form that verl's `fit` passes to a training step."""
     generator = torch.Generator().manual_seed(seed)
     items: list[dict[str, Any]] = [
         {
@@ -83,5 +83,5 @@ def batch(lengths: tuple[int, ...], vocab: int, seed: int) -> TensorDict:
 
 
 def always(probing: TensorDict) -> Callable[[int], TensorDict]:
-    """Draws `probing` as the batch B' of every step."""
+    """A `draw` function that returns `probing` as the batch B' of every step."""
     return lambda _: probing.copy()

@@ -1,4 +1,4 @@
-"""VCORE's utilities as training takes them, in bfloat16, against one backward pass per token in float32.
+"""Compares VCORE's utilities as training computes them, in bfloat16, with one float32 backward pass per token.
 
 Legend: T = supervised tokens; N = those whose exact utility is computed.
 """
@@ -26,13 +26,13 @@ from vcore_verl.sft.probe import direction as directions
 from vcore_verl.sft.probe import passes
 from vcore_verl.sft.worker import ObjectiveWorker
 
-# Spearman's correlation at least. On a CPU, eight layers of width 512 reach 0.9996 or more, 0.996 and 0.978.
+# Minimum Spearman correlation. On a CPU, eight layers of width 512 reach 0.9996 or more, 0.996 and 0.978.
 LIMITS = {"jvp": 0.98, "central": 0.9, "forward": 0.7}
 
 
 def checks(recipe: Recipe, sizes: Sizes, folder: Path) -> Iterator[Check]:
-    """Correlation with the exact utilities, for each derivative. `folder` is for a model."""
-    lora = replace(recipe.model.lora, dropout=0.0)  # the exact ones have none
+    """Correlation with the exact utilities, for each derivative. The model is saved in `folder`."""
+    lora = replace(recipe.model.lora, dropout=0.0)  # the exact utilities have no dropout
     recipe = replace(recipe, model=replace(recipe.model, lora=lora))
     subject.save_model(sizes.utility_model, folder)
     worker = subject.worker(recipe, folder)
@@ -49,7 +49,7 @@ def checks(recipe: Recipe, sizes: Sizes, folder: Path) -> Iterator[Check]:
 
 
 def utilities(worker: ObjectiveWorker, training: TensorDict, probing: TensorDict, derivative: str) -> Tensor:
-    """s of the batch `training` along the gradient of `probing`, as the loss of a training step sees it, (T,)."""
+    """s of the batch `training` along the gradient of `probing`, as the loss of a training step reads it, (T,)."""
     data, engine = training.copy(), worker.engine
     worker.attach_probe(Probe(batch_size=len(probing), derivative=derivative), subject.always(probing))
     assert worker.probe is not None
@@ -65,7 +65,7 @@ def utilities(worker: ObjectiveWorker, training: TensorDict, probing: TensorDict
 def exact(
     worker: ObjectiveWorker, recipe: Recipe, folder: Path, training: TensorDict, direction: passes.Direction, count: int
 ) -> tuple[Tensor, Tensor]:
-    """<direction, grad l_t> of `count` tokens, spread evenly, by a backward pass each; and their places among the T."""
+    """<direction, grad l_t> of `count` evenly spaced tokens, one backward pass each, and their indices among the T."""
     lora, device = recipe.model.lora, get_device_id()
     base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
     config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules="all-linear", task_type="CAUSAL_LM")

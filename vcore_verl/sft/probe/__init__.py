@@ -1,9 +1,9 @@
-"""What VCORE alone needs: token utilities from a probe gradient.
+"""Token utilities from a probe gradient, needed by VCORE alone.
 
-- `probe`         probe gradient, direction, utilities; leaves no trace
-- `passes`        gradient, log-probabilities and derivatives of a batch by verl's engine
+- `probe`         probe gradient, direction, utilities; leaves the training state unchanged
+- `passes`        gradient, log-probabilities and derivatives of a batch with verl's engine
 - `direction`     from a gradient to the direction of a probe
-- `step_size`     how far to step for a finite difference
+- `step_size`     the step size of finite differences
 - `forward_mode`  directional derivatives under FSDP2
-- `log_probs`     log-probabilities from logits, some tokens at a time
+- `log_probs`     log-probabilities from logits, in blocks of tokens
 """

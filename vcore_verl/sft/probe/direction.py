@@ -1,4 +1,4 @@
-"""Probe directions: from a gradient to the direction in which parameters are (virtually) moved."""
+"""Probe directions: from a gradient to the direction of a virtual parameter update."""
 
 import torch
 from torch import Tensor
@@ -13,13 +13,13 @@ def norm(direction: Direction) -> float:
 
 
 def clipped(direction: Direction, max_norm: float) -> Direction:
-    """Scaled to at most `max_norm`, with the formula of torch.nn.utils.clip_grad_norm_."""
+    """Scale to a norm of at most `max_norm`, with the formula of torch.nn.utils.clip_grad_norm_."""
     scale = min(1.0, max_norm / (norm(direction) + 1e-6))
     return {name: tensor * scale for name, tensor in direction.items()}
 
 
 def cosine(first: Direction, second: Direction) -> float:
-    """Cosine of two directions over all parameters and ranks; 0 where one of them is zero."""
+    """Cosine of two directions over all parameters and ranks; 0 if either is zero."""
     products = torch.stack([_dot(first, second), _dot(first, first), _dot(second, second)])
     if torch.distributed.is_initialized():
         torch.distributed.all_reduce(products)
@@ -35,8 +35,8 @@ def _dot(first: Direction, second: Direction) -> Tensor:
 def population_cosine(half_cosine: float) -> float:
     """Expected cosine of the mean of two half-batch gradients with the population gradient, given the halves' cosine.
 
-    Independent halves share only the population part: with c = signal / (signal + noise) for a half, the mean of two
-    has 2c / (1 + c) of its energy along the population gradient (Spearman-Brown), and the cosine is the square root. 0
+    Independent halves share only the population part. With c = signal / (signal + noise) for a half, their mean has a
+    fraction 2c / (1 + c) of its energy along the population gradient (Spearman-Brown); the cosine is its square root. 0
     for c <= 0.
     """
     shared = max(half_cosine, 0.0)
@@ -44,9 +44,9 @@ def population_cosine(half_cosine: float) -> float:
 
 
 def signal_to_noise(cosine: float) -> float:
-    """Length of an estimate's component along the truth relative to that of the rest, given their cosine.
+    """Length of an estimate's component along the truth relative to its orthogonal component, given their cosine.
 
-    Utilities are linear in the direction, so that it is theirs too. 0 for a cosine <= 0, at most 1e9.
+    Utilities are linear in the direction, so theirs is the same. 0 for a cosine <= 0, at most 1e9.
     """
     aligned = min(max(cosine, 0.0), 1.0)
     return aligned / max((1 - aligned**2) ** 0.5, 1e-9)
@@ -60,11 +60,11 @@ def weighted_mean(first: Direction, second: Direction, share: float) -> Directio
 def adam_update(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], gradient: Direction) -> Direction:
     """The update direction d(g) = m(g) / (sqrt(v(g)) + eps) that AdamW would take on `gradient`.
 
-    This is the step of the first released code. With beta1 = 0.9 nine tenths of m(g) are old momentum. It is not the
-    paper's appendix H, which applies the Jacobian of Adam's update to the gradient and so has no old momentum in it.
+    This is the step of the first released code: with beta1 = 0.9, nine tenths of m(g) are old momentum. The paper's
+    appendix H differs: it applies the Jacobian of Adam's update to the gradient, which contains no old momentum.
 
-    Moments are bias-corrected and start from the optimizer's present state, which stays as it is. Weight decay does not
-    depend on the weights of tokens and is left out. Raises ValueError for an optimizer that is not Adam or AdamW.
+    Moments are bias-corrected and start from the optimizer's current state, which is not modified. Weight decay does
+    not depend on token weights and is omitted. Raises ValueError for an optimizer that is not Adam or AdamW.
     """
     if not isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW):
         raise ValueError(

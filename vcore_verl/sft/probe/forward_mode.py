@@ -1,9 +1,9 @@
 """Directional derivatives of a model sharded with FSDP2, by forward-mode automatic differentiation.
 
 FSDP2 unshards a module's parameters just before its forward and swaps them into the module. A hook that runs after
-FSDP2's own replaces them by dual tensors (parameter, tangent); another, before FSDP2's own, puts them back. Tangents
-are sharded like the parameters. Those of adapters are small and gathered once; those of a whole model only with its
-parameters, module by module and forward by forward.
+FSDP2's own replaces them with dual tensors (parameter, tangent); another, before FSDP2's own, restores them. Tangents
+are sharded like the parameters. Adapters' tangents are small and gathered once; those of a full model are gathered with
+its parameters, module by module in every forward.
 """
 
 import contextlib
@@ -21,14 +21,14 @@ from torch.distributed.tensor import DTensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-SMALL = 2**29  # bytes of all tangents together; those of rank-8 adapters of 32 billion parameters are half as large
-TORCHS_OWN = ("aten::", "prim::", "prims::")  # operators
+SMALL = 2**29  # bytes of all tangents together; rank-8 adapters of a model with 32 billion parameters need half of it
+TORCHS_OWN = ("aten::", "prim::", "prims::")  # namespaces of torch's operators
 
 
 class ForwardMode:
-    """Context: a forward of `model` inside it carries the derivative of its outputs along `tangents`.
+    """Context in which a forward of `model` also computes the derivative of its outputs along `tangents`.
 
-    `tangents` maps names of `model.named_parameters()` to DTensors placed like the parameters; others count as
+    `tangents` maps names of `model.named_parameters()` to DTensors placed like the parameters; other parameters are
     constant. Read the derivative of an output with `torch.autograd.forward_ad.unpack_dual`.
     """
 
@@ -61,7 +61,7 @@ class ForwardMode:
         for handle in self.handles:
             handle.remove()
         for (_, module, leaf), parameter in self.saved.items():
-            module._parameters[leaf] = parameter  # an exception in the middle of a forward
+            module._parameters[leaf] = parameter  # left over after an exception in the middle of a forward
         self.saved.clear()
         self.level.__exit__(*exception)
 
@@ -83,11 +83,11 @@ class ForwardMode:
 
 @contextlib.contextmanager
 def without_checkpointing(model: nn.Module) -> Iterator[None]:
-    """Layers of transformers run without activation checkpointing inside, and with it again afterwards, also after an
+    """Disable activation checkpointing of transformers' layers in the context; enable it again on exit, also after an
     exception.
 
     Without gradients no activations are kept, so checkpointing would save no memory. But torch 2.11 passes every
-    layer's inputs through an autograd function that has no forward-mode rule even then (torch/utils/checkpoint.py:1616;
+    layer's inputs through an autograd function without a forward-mode rule even then (torch/utils/checkpoint.py:1616;
     2.13 does not).
     """
     # Transformers sets the switch on each layer (modeling_utils.py:3272).
@@ -102,20 +102,20 @@ def without_checkpointing(model: nn.Module) -> Iterator[None]:
 
 
 class NoLossOfTangents(TorchFunctionMode):
-    """Context: raises RuntimeError at a custom operator that takes a derivative and returns none.
+    """Context that raises RuntimeError if a custom operator receives a tangent and returns none.
 
-    Torch refuses its own operators without a forward-mode rule, but goes on without the derivative behind an operator
-    of a library (`torch.library.custom_op`, torch/_library/autograd.py: forward_no_grad), whatever backward that has:
-    the utilities would lack what flows through it. A kernel that is launched without an operator is not seen.
+    Torch rejects its own operators that lack a forward-mode rule, but silently drops the tangent at a library's
+    operator (`torch.library.custom_op`, torch/_library/autograd.py: forward_no_grad), even one that has a backward: the
+    utilities would lack its contribution. Kernels launched without an operator are not detected.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
         packet = getattr(func, "overloadpacket", func)
-        # Inside an autograd function, which has its own rule, forward mode is off and nothing carries a derivative.
+        # Inside an autograd function, which has its own rule, forward mode is off and no tensor has a tangent.
         if isinstance(packet, OpOverloadPacket) and not packet._qualified_op_name.startswith(TORCHS_OWN):
             taken = [_has_tangent(tensor) for tensor in _numbers((args, kwargs))]
-            # One that returns nothing writes to its arguments.
+            # An operator that returns nothing writes to its arguments.
             given = [_has_tangent(tensor) for tensor in _numbers(output)] if output is not None else taken
             if any(taken) and not all(given):
                 raise RuntimeError(f"{packet} has no forward-mode derivative: set init.probe.derivative=central")
@@ -139,7 +139,7 @@ def _full(tensor: Tensor) -> Tensor:
 
 
 def tangent_of(output: Tensor) -> Tensor:
-    """The derivative that `output` carries; raises RuntimeError where an operation lost it."""
+    """The tangent of `output`; raises RuntimeError if an operation dropped it."""
     tangent = fwAD.unpack_dual(output).tangent
     if tangent is None:
         raise RuntimeError("the model's output carries no derivative: set init.probe.derivative=central")
@@ -147,11 +147,11 @@ def tangent_of(output: Tensor) -> Tensor:
 
 
 def without_rule(error: NotImplementedError) -> str | None:
-    """The operation without a forward-mode rule that made torch raise `error`; None where it has another cause."""
-    # Torch's own operations are named in the message alone (torch/csrc/autograd/VariableTypeUtils.h:428).
+    """Name of the operation whose missing forward-mode rule made torch raise `error`; None for any other cause."""
+    # Torch's own operations are named only in the message (torch/csrc/autograd/VariableTypeUtils.h:428).
     if named := re.match(r"Trying to use forward AD with (\w+) that does not support it", str(error)):
         return named[1]
-    # An autograd function without a jvp is not named (torch/autograd/function.py:509), but called from this frame.
+    # An autograd function without a jvp is not named (torch/autograd/function.py:509), but is called from this frame.
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if frame.f_code is BackwardCFunction.apply_jvp.__code__:
             function = frame.f_locals["self"]._forward_cls

@@ -1,7 +1,7 @@
-"""Log-probabilities of a batch's tokens without ever holding all their logits.
+"""Log-probabilities of a batch's tokens without holding all their logits at once.
 
-With a vocabulary of 150,000 the logits of one long sequence, in float32 and with tangents, would take more memory than
-the model. A pass without backward needs them of a block of tokens at a time.
+With a vocabulary of 150,000, the float32 logits of one long sequence and their tangents would take more memory than the
+model. A pass without backward can compute them one block of tokens at a time.
 
 Legend: P = all tokens, packed into one row; H = hidden size; V = vocabulary.
 """
@@ -21,7 +21,7 @@ from vcore_verl.sft.limits import LOGIT_BYTES, LOGITS_BYTES
 def packed_log_probs(engine: Any, micro_batch: TensorDict) -> Tensor:
     """log p of each next token, packed (P,), float32, by a forward of the engine's module.
 
-    Raises RuntimeError for a model that does more to its logits than its output layer, where they come in blocks.
+    Raises RuntimeError if blocks are needed and the model's logits are not simply the result of its output layer.
     """
     inputs, _ = engine.prepare_model_inputs(micro_batch=micro_batch)
     labels_P = micro_batch["input_ids"].values().roll(-1)
@@ -52,7 +52,7 @@ def _of_labels(logits_PV: Tensor, labels_P: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def _replaced(module: nn.Module) -> Iterator[tuple[Callable[[Tensor], Tensor], Callable[[Any], None]]]:
-    """The module's own forward, and a way to set another one in its place until the context ends."""
+    """Yield the module's forward, and a function that replaces it until the context ends."""
     try:
         yield module.forward, lambda forward: setattr(module, "forward", forward)
     finally:

@@ -1,7 +1,7 @@
-"""Passes over a batch beside the training pass: gradient, log-probabilities, directional derivatives.
+"""Passes over a batch in addition to the training pass: gradient, log-probabilities, directional derivatives.
 
-All take a batch as verl's engine takes it and follow the engine's own micro-batches. `engine` is verl's FSDP engine
-(FSDP2) in train mode; a direction maps parameter names to tensors placed like the parameters.
+All take a batch in verl's form and follow the engine's own micro-batches. `engine` is verl's FSDP engine (FSDP2) in
+train mode; a direction maps parameter names to tensors placed like the parameters.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from vcore_verl.sft.probe.forward_mode import (
 from vcore_verl.sft.probe.log_probs import packed_log_probs
 
 Direction = dict[str, Tensor]
-# verl's loss reads no setting of its configuration (verl/workers/utils/losses.py:28).
+# verl's loss does not read its configuration (verl/workers/utils/losses.py:28).
 _uniform_loss: Any = partial(sft_loss, config=cast(Any, None))
 
 
@@ -41,7 +41,7 @@ def trainable(engine: Any) -> dict[str, Tensor]:
 
 
 def reshard(engine: Any) -> None:
-    """Drop gathered parameters: FSDP2 keeps the root's after a forward, and would not see a change of the shards."""
+    """Free gathered parameters: FSDP2 keeps the root's after a forward, and would miss a change of the shards."""
     for module in engine.module.modules():
         if isinstance(module, FSDPModule):
             module.reshard()
@@ -54,7 +54,7 @@ def local(tensor: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def same_randomness() -> Iterator[None]:
-    """Whatever runs inside leaves the random state as it was, so that the next pass draws the same dropout masks."""
+    """Restore the random state on exit, so that the next pass draws the same dropout masks."""
     state = BaseCheckpointManager.get_rng_state()
     try:
         yield
@@ -63,8 +63,8 @@ def same_randomness() -> Iterator[None]:
 
 
 def gradient(engine: Any, data: TensorDict) -> Direction:
-    """Gradient of the uniform loss over `data`, averaged over all ranks' supervised tokens; leaves no gradient
-    behind.
+    """Gradient of the uniform loss over `data`, averaged over all ranks' supervised tokens; clears gradients
+    afterwards.
     """
     engine.optimizer_zero_grad()
     try:
@@ -76,7 +76,7 @@ def gradient(engine: Any, data: TensorDict) -> Direction:
 
 @contextlib.contextmanager
 def perturbed(engine: Any, direction: Direction, step: float) -> Iterator[None]:
-    """Parameters moved by `step * direction` inside, and restored bit for bit afterwards, also after an exception."""
+    """Context with parameters moved by `step * direction`; restored bit for bit on exit, also after an exception."""
     parameters = trainable(engine)
     kept = {name: local(parameters[name]).detach().clone() for name in direction}
     try:
@@ -92,14 +92,14 @@ def perturbed(engine: Any, direction: Direction, step: float) -> Iterator[None]:
 
 
 def log_probs(engine: Any, data: TensorDict) -> Tensor:
-    """log p of each next token by the engine's own forward, exactly as in training; nested (B, L), no gradient."""
+    """log p of each next token from the engine's own forward, exactly as in training; nested (B, L), no gradient."""
     with torch.no_grad():
         output = engine.forward_backward_batch(data, loss_function=None, forward_only=True)
     return output["model_output"]["log_probs"]
 
 
 def precise_log_probs(engine: Any, data: TensorDict) -> Tensor:
-    """Like `log_probs` but in float32 from the logits on, for any dtype of the model; nested (B, L), float32."""
+    """Like `log_probs`, but in float32 from the logits onward, for any model dtype; nested (B, L), float32."""
     return _each_micro_batch(engine, data, lambda log_prob_P: log_prob_P)
 
 
@@ -107,7 +107,7 @@ def directional_derivatives(engine: Any, data: TensorDict, direction: Direction)
     """s_t = <direction, grad l_t> = -d/de log p(y_t; theta + e direction) of each next token; nested (B, L), float32.
 
     The forward is that of the training pass, on the same packed rows: from the same random state it draws the same
-    dropout masks. Raises RuntimeError with the operation's name where the model uses one without a forward-mode rule.
+    dropout masks. Raises RuntimeError with the operation's name if the model uses one without a forward-mode rule.
     """
     reshard(engine)
     try:
@@ -121,7 +121,7 @@ def directional_derivatives(engine: Any, data: TensorDict, direction: Direction)
 
 
 def _each_micro_batch(engine: Any, data: TensorDict, read: Any) -> Tensor:
-    """`read` of the packed log-probabilities of each micro-batch, put back into the order of `data`."""
+    """Apply `read` to the packed log-probabilities of each micro-batch; results are in the order of `data`."""
     tu.assign_non_tensor(data, sp_size=1)
     micro_batches, indices = prepare_micro_batches(
         data=data, dp_group=engine.get_data_parallel_group(), same_micro_num_in_dp=True

@@ -1,8 +1,8 @@
-"""The probe: what a virtual update along the uniform loss's gradient would do to each token's loss.
+"""The probe: estimates how a virtual update along the uniform loss's gradient would change each token's loss.
 
 A probe adds to the training batch what the loss needs for the utilities s_t, and leaves parameters, gradients,
-optimizer, random state and data order as they were. Its own batches B' are drawn independently of the training batches,
-as a function of seed and step, so that they resume with the step.
+optimizer, random state and data order unchanged. Its own batches B' are drawn independently of the training batches, as
+a function of seed and step, so that a resumed run draws the same ones.
 """
 
 import time
@@ -21,32 +21,32 @@ from vcore_verl.sft.probe import passes
 from vcore_verl.sft.probe.passes import Direction
 from vcore_verl.sft.probe.step_size import StepSize
 
-# Weight of the newest gradient in the running average (`gradient: running`). Past gradients point away from the present
-# one soon: the longer the memory, the worse the estimate (tests/benchmarks/probe_gradient.py).
+# Weight of the newest gradient in the running average (`gradient: running`). Past gradients soon diverge from the
+# current one: the longer the memory, the worse the estimate (tests/benchmarks/probe_gradient.py).
 NEWEST = 0.9
 AVERAGE = "vcore_running_gradient"
-# Sequences per rank on which the size of a finite difference is chosen.
+# Sequences per rank used to choose the step size of a finite difference.
 TRIAL_SEQUENCES = 4
 
 
 class Probe:
     """Measures utilities for `engine` (verl's FSDP engine on FSDP2).
 
-    `draw(step)` gives this rank's part of B' for a step, a batch in verl's form. `clip_grad` bounds the probe gradient
-    where `settings.clip_grad` does not say otherwise.
+    `draw(step)` returns this rank's part of B' for a step, a batch in verl's form. `clip_grad` bounds the norm of the
+    probe gradient unless `settings.clip_grad` overrides it.
     """
 
     def __init__(self, engine: Any, settings: Settings, draw: Callable[[int], TensorDict], clip_grad: float, seed: int):
         self.engine, self.settings, self.draw, self.seed = engine, settings, draw, seed
         self.clip_grad = clip_grad if settings.clip_grad is None else settings.clip_grad
         self.step_size = StepSize(None if settings.epsilon == "auto" else float(settings.epsilon))
-        self.newest_cosine: float | None = None  # of the running average with the training gradient that followed it
+        self.newest_cosine: float | None = None  # of the running average with the next training gradient
         if settings.gradient == "running":
             engine.optimizer.register_step_post_hook(self._observe)
 
     def measure(self, data: TensorDict, step: int) -> dict[str, float]:
-        """Add "utility", or "perturbed_log_probs" and "epsilon", to `data`; return metrics. Nothing is added between
-        two probes.
+        """Add "utility", or "perturbed_log_probs" and "epsilon", to `data`, but nothing between two probes. Returns
+        metrics.
         """
         if (step - 1) % self.settings.every:
             return {}
@@ -66,7 +66,7 @@ class Probe:
 
     def _gradient(self, data: TensorDict, step: int) -> tuple[Direction | None, dict[str, float]]:
         if self.settings.gradient == "running":
-            # What is new in a gradient points anywhere: an average agrees with it no better than with the population's.
+            # The newest gradient is a noisy estimate of the population's: its cosine with the average is a lower bound.
             agreement = {} if self.newest_cosine is None else {"probe/population_cosine": self.newest_cosine}
             return self._running_gradient(), agreement
         with passes.same_randomness():
@@ -74,8 +74,8 @@ class Probe:
             return self._fresh_gradient(self.draw(step))
 
     def _fresh_gradient(self, batch: TensorDict) -> tuple[Direction, dict[str, float]]:
-        """Gradient on B', by halves where it can be halved: their agreement tells how well it estimates the
-        population's.
+        """Gradient on B', from two halves if its size is even: their cosine tells how well it estimates the population
+        gradient.
         """
         if len(batch) % 2:
             return passes.gradient(self.engine, batch), {}
@@ -119,7 +119,7 @@ class Probe:
         return (ahead_P - behind_P) / (2 * epsilon)
 
     def _forward(self, data: TensorDict, direction: Direction, epsilon: float) -> Tensor:
-        """(l(theta) - l(theta - e v)) / e, packed (P,). In training l(theta) is the training pass's own."""
+        """(l(theta) - l(theta - e v)) / e, packed (P,). In training, l(theta) comes from the training pass itself."""
         here_P = self._perturbed_log_probs(data, direction, 0.0, passes.precise_log_probs).values()
         ahead_P = self._perturbed_log_probs(data, direction, -epsilon, passes.precise_log_probs).values()
         return (ahead_P - here_P) / epsilon
@@ -131,10 +131,10 @@ class Probe:
             return log_probs(self.engine, data)
 
     def _observe(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """Take a training gradient, as it went into the optimizer step, into the running average.
+        """Add a training gradient, as used by the optimizer step, to the running average.
 
-        Kept in the optimizer's state, so that it is saved and restored with it. After the step: Adam initialises only
-        an empty state.
+        The average is part of the optimizer's state, so that it is saved and restored with it. This hook runs after the
+        step because Adam initialises only an empty state.
         """
         gradients = {name: p.grad.detach() for name, p in passes.trainable(self.engine).items() if p.grad is not None}
         average = self._running_gradient()
@@ -152,9 +152,9 @@ class Probe:
 
 
 def _signal_to_noise(metrics: dict[str, float]) -> dict[str, float]:
-    """Of the utilities as estimates of the population's: noise from the probe's sample and from rounding, independent.
+    """Signal-to-noise ratio of the utilities as population estimates; sampling and rounding noise are independent.
 
-    Left out where neither is known: on the first step of a running average, and for a probe batch that has no halves.
+    Omitted if neither is known: on the first step of a running average, and for a probe batch of odd size.
     """
     ratios = [metrics[key] for key in ("probe/rounding_signal_to_noise",) if key in metrics]
     if "probe/population_cosine" in metrics:

@@ -1,8 +1,8 @@
-"""How far to step for a finite difference: measured, not guessed.
+"""The step size of a finite difference, chosen by measurement.
 
-Too short a step drowns in rounding noise, too long a one leaves the linear range. Both show as disagreement between the
-utilities at two neighbouring steps, so the step with the least disagreement for its size is chosen, and the
-disagreement is the noise that remains.
+A step that is too small is dominated by rounding noise, one that is too large leaves the linear range. Either makes the
+utilities at neighbouring steps disagree, so the step with the least relative disagreement is chosen, and that
+disagreement is the remaining noise.
 """
 
 import itertools
@@ -33,10 +33,9 @@ class StepSize:
     countdown: int = 0
 
     def update(self, parameter_norm: float, direction_norm: float, utilities: Callable[[float], Tensor]) -> float:
-        """The epsilon of this step; `utilities(epsilon)` measures s on a few sequences, float tensor equal on all
-        ranks' sizes.
+        """The epsilon of this step; `utilities(epsilon)` measures s on a few sequences of this rank, as a float tensor.
 
-        Raises ValueError where the direction is zero.
+        Raises ValueError if the direction is zero.
         """
         if direction_norm == 0:
             raise ValueError("the probe gradient is zero: no token has a utility")
@@ -57,11 +56,11 @@ class StepSize:
         else:
             ladder = tuple(self.relative * FACTOR ** (k - 2) for k in range(4))
         measured = [utilities(relative * unit).double() for relative in ladder]
-        # Beyond the linear range a loss stops falling and utilities shrink with the step, and so does what they differ
-        # by: it counts relative to the signal.
+        # Beyond the linear range utilities and their differences both shrink with the step, so the difference is taken
+        # relative to the signal.
         ratios = [_norm(after) / max(_norm(after - before), 1e-300) for before, after in itertools.pairwise(measured)]
         best = max(range(len(ratios)), key=ratios.__getitem__)
-        # Of the two that agree best the longer: less rounding noise, and a linear range that the agreement vouches for.
+        # Of the two that agree best take the longer: less rounding noise, and their agreement shows that it is linear.
         self.relative, self.signal_to_noise = ladder[best + 1], ratios[best]
 
 

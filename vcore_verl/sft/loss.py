@@ -28,8 +28,7 @@ class NonFiniteLossError(FloatingPointError):
 
 @dataclass
 class Selection:
-    """Mask (bool) of the supervised outputs among all P, and the offsets of the sequences within the T supervised ones.
-    """
+    """Mask (bool) of the supervised outputs among all P, and the offsets of the sequences within those T."""
 
     supervised_P: Tensor
     cu_seqlens_S1: Tensor

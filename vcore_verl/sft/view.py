@@ -83,8 +83,7 @@ def _device() -> str:
 
 
 def weighted_examples(run: Run, at: str, count: int) -> list[WeightedExample]:
-    """The first `count` training examples of a run, weighted by its objective; `at` ("start" or "end" of SFT) picks the
-    model.
+    """The first `count` training examples of a run, weighted by its objective with the model `at` start or end of SFT.
 
     Occupies the process: the process group and verl's engine live until it exits.
     """

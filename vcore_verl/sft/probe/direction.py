@@ -61,7 +61,7 @@ def adam_update(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor],
     """The update direction d(g) = m(g) / (sqrt(v(g)) + eps) that AdamW would take on `gradient`.
 
     This is the step of the first released code: with beta1 = 0.9, nine tenths of m(g) are old momentum. The paper's
-    appendix H differs: it applies the Jacobian of Adam's update to the gradient, which contains no old momentum.
+    appendix H differs: it applies the Jacobian of Adam's update to the gradient, so no old momentum enters.
 
     Moments are bias-corrected and start from the optimizer's current state, which is not modified. Weight decay does
     not depend on token weights and is omitted. Raises ValueError for an optimizer that is not Adam or AdamW.

@@ -13,7 +13,7 @@ from vcore_verl.runs.layout import Run
 
 
 def make_base(recipe: Recipe, run: Run) -> None:
-    """Write the built-in model: the same for every seed, so that all runs of a recipe share their start."""
+    """Write the built-in model. It is the same for every seed, so all runs of a recipe share their starting point."""
     run.base.mkdir(parents=True, exist_ok=True)
     if recipe.model.path in BUILTIN_TASKS:
         from vcore_verl.builtin.base_model import pretrain

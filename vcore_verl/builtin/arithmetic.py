@@ -1,14 +1,14 @@
 """The built-in task: chains of integer additions and subtractions, with worked solutions of very mixed quality.
 
-A problem is a string such as `23+9-14+7=?`; a response is `<think>...</think>\\boxed{25}`. Everything is a function
-of a seed.
+A problem is a string such as `23+9-14+7=?`; a response is `<think>...</think>\\boxed{25}`. Everything is determined by
+a seed.
 
 Two properties make the task suitable for comparing initializations:
-- Several ways of answering, whose accuracies differ for a small model (`Mixture`). Reinforcement learning chooses
-between modes that a policy already has; it does not repair arithmetic slips within a few dozen steps.
-- Supervised traces hold what long chain-of-thought data hold: good steps, filler, false starts that are corrected,
-mistakes that are not. The kind of every stretch of text is known (`task.Span`), so one can ask where an objective puts
-its weight.
+- There are several ways of answering, with different accuracies for a small model (`Mixture`). Reinforcement learning
+chooses between modes that a policy already has; it does not repair arithmetic slips within a few dozen steps.
+- Supervised traces resemble long chain-of-thought data: good steps, filler, false starts that are corrected, mistakes
+that are not. The kind of every part of the text is known (`task.Span`), which shows where an objective puts its
+weight.
 """
 
 import zlib
@@ -18,7 +18,7 @@ from random import Random
 
 from vcore_verl.builtin.task import Trace, joined
 
-# Share of all problems, by a hash of the problem's text: splits are disjoint by construction.
+# Percentiles of a hash of the problem's text: splits are disjoint by construction.
 SPLITS = {"pretrain": range(0, 50), "sft": range(50, 70), "rl": range(70, 85), "test": range(85, 100)}
 
 FILLERS = ("ok\n", "hmm\n", "so\n", "let me see\n")
@@ -26,7 +26,7 @@ FILLERS = ("ok\n", "hmm\n", "so\n", "let me see\n")
 
 @dataclass(frozen=True)
 class Range:
-    """Which problems: number of operations and size of operands, both inclusive."""
+    """A set of problems, given by the number of operations and the size of operands, both ranges inclusive."""
 
     operations: tuple[int, int]
     operands: tuple[int, int]
@@ -35,8 +35,7 @@ class Range:
 IN_DOMAIN = Range(operations=(2, 4), operands=(1, 20))
 LONGER_CHAINS = Range(operations=(5, 6), operands=(1, 20))
 LARGER_NUMBERS = Range(operations=(2, 4), operands=(21, 40))
-# Training after pretraining stays in domain; a base model that had never met the rest would score 0 on it before and
-# after.
+# SFT and RL stay in domain; a base model that had never seen the rest would score 0 on it before and after.
 PRETRAINING_SHARES = {IN_DOMAIN: 0.7, LONGER_CHAINS: 0.15, LARGER_NUMBERS: 0.15}
 TESTS = {"in_domain": (IN_DOMAIN,), "out_of_domain": (LONGER_CHAINS, LARGER_NUMBERS)}
 
@@ -66,9 +65,9 @@ class Problem:
 class Mixture:
     """How supervised traces are written; rates are probabilities in [0, 1].
 
-    direct: share of traces that answer at once; hasty: that do two operations a line, the rest does one. filler: per
-    line. false_start: per line, a wrong value that is taken back at once. mistake: per trace, one wrong value that is
-    carried to the answer.
+    direct: share of traces that answer at once; hasty: share with two operations per line instead of one. filler: per
+    line. false_start: per line, a wrong value that is retracted at once. mistake: per trace, one wrong value that
+    propagates to the answer.
     """
 
     direct: float
@@ -81,19 +80,19 @@ class Mixture:
 # The base model first learns to work problems out, which takes most of the steps, and then to prefer answering at once.
 LEARNING = Mixture(direct=0.1, hasty=0.05, filler=0.05, false_start=0.03, mistake=0.0)
 HABIT = Mixture(direct=0.7, hasty=0.05, filler=0.05, false_start=0.03, mistake=0.0)
-HABIT_BEGINS = 0.75  # of the steps of pretraining
+HABIT_BEGINS = 0.75  # fraction of the pretraining steps
 # What a teacher's unedited traces look like: mostly worked, often wordy, sometimes wrong.
 SUPERVISED = Mixture(direct=0.2, hasty=0.1, filler=0.15, false_start=0.05, mistake=0.05)
 
 
 class Arithmetic:
-    """The task as `task.Task`."""
+    """Implements `task.Task`."""
 
     data_source = "vcore/arithmetic"
     words = ()
 
     def pretraining(self, steps: int, batch_size: int, rng: Random) -> Iterator[list[tuple[Problem, Trace]]]:
-        """Problems that do not repeat, worked out at first and answered at once from `HABIT_BEGINS` on."""
+        """Distinct problems, mostly worked out at first and mostly answered at once from `HABIT_BEGINS` on."""
         streams = {span: problems(span, "pretrain", rng) for span in PRETRAINING_SHARES}
         shares = list(PRETRAINING_SHARES.values())
         for step in range(steps):
@@ -112,7 +111,7 @@ class Arithmetic:
 
 
 def problems(span: Range, split: str, rng: Random) -> Iterator[Problem]:
-    """Distinct problems of `span` that belong to `split`, endlessly; all partial sums are in [0, 99]."""
+    """An endless stream of distinct problems of `span` in `split`; all partial sums are in [0, 99]."""
     seen: set[str] = set()
     while True:
         problem = _draw(span, rng)
@@ -122,7 +121,7 @@ def problems(span: Range, split: str, rng: Random) -> Iterator[Problem]:
 
 
 def solve(problem: Problem, mixture: Mixture, rng: Random) -> Trace:
-    """A supervised trace for `problem`, its form and blemishes drawn from `mixture`."""
+    """A supervised trace for `problem`, its form and errors drawn from `mixture`."""
     lines = _lines(problem.terms, mixture, rng)
     wrong_line = rng.randrange(len(lines)) if lines and rng.random() < mixture.mistake else None
     parts = [("<think>", "markup")]
@@ -154,7 +153,7 @@ def _draw(span: Range, rng: Random) -> Problem:
 
 
 def _lines(terms: tuple[int, ...], mixture: Mixture, rng: Random) -> list[tuple[int, ...]]:
-    """The terms of each line of a worked solution; none where the answer comes at once."""
+    """The terms of each line of a worked solution; empty if the answer is given at once."""
     draw = rng.random()
     if draw < mixture.direct:
         return []
@@ -167,5 +166,5 @@ def _signed(terms: tuple[int, ...]) -> str:
 
 
 def _slip(value: int, rng: Random) -> int:
-    """A wrong value of the kind that a careless solver writes: off by one, two or ten."""
+    """A wrong value as a careless solver would write it: off by one, two or ten."""
     return rng.choice([wrong for offset in (-10, -2, -1, 1, 2, 10) if (wrong := value + offset) >= 0])

@@ -1,5 +1,5 @@
-"""The base model of a built-in task: a small Qwen3, pretrained for a few minutes on problems that no later split
-contains.
+"""The base model of a built-in task: a small Qwen3, pretrained for a few minutes on problems that are in no later
+split.
 """
 
 import math
@@ -47,12 +47,12 @@ def build_model(base: Base, tokens: PreTrainedTokenizerFast, seed: int) -> Qwen3
 
 
 def encode(question: str, response: str, tokens: PreTrainedTokenizerFast) -> Rendering:
-    """Token ids of a whole conversation, of which the prompt is not supervised."""
+    """Token ids of a whole conversation; its prompt is not supervised."""
     return render(tokens, [{"role": "user", "content": question}, {"role": "assistant", "content": response}])
 
 
 def collate(examples: list[Rendering], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Right-padded `input_ids_BT` and `labels_BT` (int64), the labels ignoring prompt and padding."""
+    """Right-padded `input_ids_BT` and `labels_BT` (int64); the labels ignore prompt and padding."""
     ids = [torch.tensor(example.input_ids) for example in examples]
     labels = [row.clone() for row in ids]
     for row, example in zip(labels, examples, strict=True):
@@ -63,7 +63,7 @@ def collate(examples: list[Rendering], pad: int) -> tuple[torch.Tensor, torch.Te
 def accumulate_gradient(model: Qwen3ForCausalLM, examples: list[Rendering], pad: int, splits: int = 4) -> float:
     """Backward pass of the mean loss over all supervised tokens; returns that loss.
 
-    The batch is split by length, since a third of a randomly composed batch would be padding.
+    The batch is split by length, since randomly composed parts would be one third padding.
     """
     supervised = sum(len(example.input_ids) - example.prompt_length for example in examples)
     ordered = sorted(examples, key=lambda example: len(example.input_ids))
@@ -87,7 +87,7 @@ def learning_rate(step: int, base: Base) -> float:
 
 
 def pretrain(task: Task, base: Base, seed: int, progress: Path) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
-    """Uniform next-token training on the task's pretraining problems; one line of `progress` for ten steps."""
+    """Uniform next-token training on the task's pretraining problems; logs to `progress` every ten steps."""
     tokens = tokenizer.build(task.words)
     model = build_model(base, tokens, seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=base.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)

@@ -1,4 +1,4 @@
-"""The model families of the recipes: special tokens, chat template and kind of tokenizer, as they are published.
+"""The model families of the recipes: special tokens, chat template and type of tokenizer, as published.
 
 `build_tokenizer` makes a small tokenizer of a family, trained on given texts. Imports no torch.
 """
@@ -17,10 +17,10 @@ CONTEXT = 4096  # tokens
 
 @dataclass(frozen=True)
 class Family:
-    """Tokens by their role; `special` are all that decoding may skip, `text` those that it must not.
+    """Tokens by role; decoding may skip the `special` tokens but not those in `text`.
 
-    `bos` is put before a text that is tokenised with special tokens; None where the family has none. Generation ends at
-    any of `stops`. `sentencepiece` marks word boundaries and falls back to bytes; otherwise tokens are made of bytes.
+    `bos` is prepended to text tokenised with special tokens; None if the family has none. Generation ends at any of
+    `stops`. `sentencepiece` tokenizers mark word boundaries and fall back to bytes; others are byte-level.
     """
 
     special: tuple[str, ...]
@@ -78,7 +78,7 @@ def chat_template(family: str) -> str:
 
 
 def build_tokenizer(family: str, texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """A tokenizer of `family` with at most `vocab_size` tokens beside the special ones, merges learnt from `texts`."""
+    """A tokenizer of `family` with at most `vocab_size` tokens besides the special ones; merges learnt from `texts`."""
     chosen = FAMILIES[family]
     tokenizer = _sentencepiece(chosen, texts, vocab_size) if chosen.sentencepiece else _bytes(texts, vocab_size)
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in chosen.special])

@@ -1,18 +1,18 @@
-"""The laboratory: arithmetic modulo 11, with an operation that can be done in two ways.
+"""The laboratory: arithmetic modulo 11, with one operation that can be done in two ways.
 
-It is there to tell SFT objectives apart as starts for RL.
+Its purpose is to distinguish SFT objectives as initializations for RL.
 
 A problem is a chain of operations on the numbers 0 to 10, such as `9 + 7 # 10 ?`, where a # b = 2a + b. A `#` can be
-done at once, `c # x = v`, which takes 121 facts and is unreliable, or worked out, `c # x : c + c = u + x = v`, which
-takes additions that the base model knows. A word is one token, a number included, so that no accuracy is lost in
-digits.
+done at once, `c # x = v`, which takes 121 memorised facts and is unreliable, or worked out, `c # x : c + c = u + x =
+v`, which takes additions that the base model knows. Every word, numbers included, is one token, so that no accuracy is
+lost on digits.
 
-Supervised traces leak the answer, are padded with filler and slip, but take every slip back: all end in the right
-answer. RL chooses between the two ways by itself; what it cannot undo in a few steps is how much probability SFT gave
+Supervised traces contain leaked answers, filler and slips, but every slip is retracted: all end in the right answer.
+RL learns to choose between the two ways by itself; what it cannot undo in a few steps is the probability that SFT gave
 to the noise.
 
-There are two regimes, since what an objective does to improbable tokens helps where they are noise and harms where they
-are new. In the familiar one the base model has met `#`; in the new one it has not.
+There are two regimes, since the way an objective treats improbable tokens helps if they are noise and harms if they
+are new. In the familiar regime the base model has seen `#`; in the new one it has not.
 """
 
 import zlib
@@ -27,15 +27,15 @@ MODULUS = 11
 FILLERS = ("hmm", "so", "well", "wait", "now", "see", "then", "right")
 BOX, CLOSE = "\\boxed{", "}"
 
-# Share of all problems, by a hash of the problem's text: splits are disjoint by construction.
+# Percentiles of a hash of the problem's text: splits are disjoint by construction.
 SPLITS = {"pretrain": range(0, 50), "sft": range(50, 70), "rl": range(70, 85), "test": range(85, 100)}
 
 
 @dataclass(frozen=True)
 class Chains:
-    """Which problems: number of operations, inclusive, each a `#` with probability `hashes`.
+    """A set of problems: range of the number of operations, inclusive; each is a `#` with probability `hashes`.
 
-    Where that is positive, one at least is a `#`; the others are `+` or `-`.
+    If `hashes` is positive, at least one operation is a `#`; the others are `+` or `-`.
     """
 
     operations: tuple[int, int]
@@ -44,10 +44,10 @@ class Chains:
 
 IN_DOMAIN = Chains((2, 4), hashes=0.5)
 OUT_OF_DOMAIN = Chains((5, 6), hashes=0.25)
-KEPT = Chains((5, 6), hashes=0.0)  # what the base model can do before SFT
+KEPT = Chains((5, 6), hashes=0.0)  # skills that the base model has before SFT
 PLAIN = Chains((1, 6), hashes=0.0)
 FIRST_HASHES = Chains((1, 2), hashes=0.7)
-# Without plain chains SFT and RL would unlearn the longer ones, and forgetting would hide everything else.
+# Without plain chains SFT and RL would unlearn the longer ones, and forgetting would mask all other effects.
 TRAINING = {IN_DOMAIN: 0.7, PLAIN: 0.3}
 TESTS = {"in_domain": IN_DOMAIN, "out_of_domain": OUT_OF_DOMAIN, "kept": KEPT}
 
@@ -80,9 +80,9 @@ class Problem:
 class Mixture:
     """How traces are written; rates are probabilities in [0, 1].
 
-    careful: share of traces that work every `#` out; the others do it at once. leak: share that begin with the answer.
-    Of each line: filler, another word before it; false_start, a wrong operand that is taken back; mistake, a wrong
-    value that is taken back; ok, a confirmation after it.
+    careful: share of traces that work out every `#`; the others do it at once. leak: share that begin with the answer.
+    Per line: filler, another word before it; false_start, a wrong operand that is retracted; mistake, a wrong value
+    that is retracted; ok, a confirmation after it.
     """
 
     careful: float
@@ -95,12 +95,12 @@ class Mixture:
 
 CLEAN = Mixture(careful=0.5, leak=0.0, filler=0.05, false_start=0.02, mistake=0.03, ok=0.2)
 NOISY = Mixture(careful=0.7, leak=0.3, filler=0.3, false_start=0.08, mistake=0.25, ok=0.3)
-ONE_MORE = 0.7  # share of mistakes that are one too high: a slip with a habit
+ONE_MORE = 0.7  # share of mistakes that are one too high: a systematic slip
 
 
 @dataclass(frozen=True)
 class Laboratory:
-    """A regime: what the base model has met, as shares of pretraining, and how SFT's traces are written."""
+    """A regime: the problems of pretraining with their shares, and how SFT traces are written."""
 
     pretrained: Mapping[Chains, float]
     supervised: Mixture
@@ -141,7 +141,7 @@ def apply(value: int, symbol: str, operand: int) -> int:
 
 
 def problems(shares: Mapping[Chains, float], split: str, rng: Random) -> Iterator[Problem]:
-    """Problems of `split`, endlessly, each of one kind of chains with the probability that `shares` gives it."""
+    """An endless stream of problems of `split`; each draws its kind of chain with the probabilities in `shares`."""
     while True:
         (chains,) = rng.choices(list(shares), list(shares.values()))
         problem = _draw(chains, rng)
@@ -151,7 +151,7 @@ def problems(shares: Mapping[Chains, float], split: str, rng: Random) -> Iterato
 
 
 def solve(problem: Problem, mixture: Mixture, rng: Random) -> Trace:
-    """A response to `problem`, its form and blemishes drawn from `mixture`."""
+    """A response to `problem`, its form and errors drawn from `mixture`."""
     writer = _Writer(careful=rng.random() < mixture.careful)
     if rng.random() < mixture.leak:
         writer.add("leak", "guess", problem.answer)
@@ -177,18 +177,18 @@ def solve(problem: Problem, mixture: Mixture, rng: Random) -> Trace:
 
 
 class _Writer:
-    """Collects the parts of a trace that works its `#` out (`careful`) or does not."""
+    """Collects the parts of a trace, which works out its `#` if `careful`."""
 
     def __init__(self, careful: bool) -> None:
         self.careful = careful
         self.parts: list[tuple[str, str]] = []
 
     def add(self, kind: str, *words: int | str) -> None:
-        """Words are apart by a space, which belongs to what follows it, as in most tokenizers."""
+        """Words are separated by a space, which belongs to the word after it, as in most tokenizers."""
         self.parts.append((" " * bool(self.parts) + " ".join(map(str, words)), kind))
 
     def line(self, value: int, symbol: str, operand: int, result: int, kind: str) -> None:
-        """One operation; `kind` is that of its result, "value" or "mistake"."""
+        """One operation; `kind` is the kind of its result, "value" or "mistake"."""
         self.add("step", value, symbol, operand)
         if symbol == "#" and self.careful:
             self.add("choice_careful", ":")

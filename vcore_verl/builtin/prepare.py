@@ -1,8 +1,8 @@
-"""Writes the parquet files of a run whose data are built in. Imports no torch.
+"""Writes the Parquet files of a run with built-in data. Imports no torch.
 
 SFT rows: `messages` (user, assistant) and `spans`, the kinds of the assistant's text (see `task.Span`).
 RL and test rows: verl's format (verl/utils/dataset/rl_dataset.py): data_source, prompt, ability, reward_model,
-extra_info. No problem is in two sets: training and tests have other splits, and the tests may have other ranges.
+extra_info. No problem is in two sets: training and tests use different splits, and tests may use different ranges.
 """
 
 import json
@@ -21,7 +21,7 @@ from vcore_verl.runs.hashing import write_whole
 from vcore_verl.runs.layout import Run
 from vcore_verl.runs.metrics_file import MetricsFile
 
-# Seeds are fixed: data are shared by all seeds of a recipe, which vary the training alone.
+# Fixed: all seeds of a recipe share the data and differ only in training.
 SEEDS = {"sft": 1, "rl": 3, "in_domain": 4, "out_of_domain": 5, "kept": 6}
 TRACES = 2
 
@@ -44,7 +44,7 @@ def prepare(recipe: Recipe, run: Run) -> None:
 
 
 def prepare_tests(recipe: Recipe, run: Run) -> None:
-    """Write the sets that are evaluated on: the task's own, and published benchmarks."""
+    """Write the evaluation sets: the task's own and published benchmarks."""
     name, count = recipe.data.sft, recipe.data.num_test
     prepare_test_sets(recipe, run, {test: _rl_rows(TASKS[name], test, count) for test in BUILTIN_TASKS[name]})
 

@@ -1,8 +1,8 @@
 """An untrained base model with the architecture of a published family, small enough for a CPU: `builtin:qwen3`,
 `builtin:llama`, `builtin:mistral`.
 
-What differs between the families is as published: grouped queries, Qwen3's head size apart from the hidden size, its
-normalized queries and keys and tied embeddings, Llama 3.1's scaled rotary positions, Mistral's absent sliding window.
+The differences between the families are as published: grouped-query attention, Qwen3's head dimension independent of
+the hidden size, its QK norm and tied embeddings, Llama 3.1's RoPE scaling, Mistral without a sliding window.
 """
 
 import json
@@ -48,10 +48,10 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 
 
 def build(family: str, base: Base, dtype: str, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """A model of "qwen3", "llama" or "mistral" in `dtype`, and a tokenizer learnt from the sample conversations.
+    """A model of "qwen3", "llama" or "mistral" in `dtype`, and a tokenizer trained on the sample conversations.
 
-    The model's vocabulary is exactly the tokenizer's: vLLM masks entries beyond it and FSDP does not, so the policies
-    would differ.
+    The model's vocabulary is exactly the tokenizer's: vLLM masks entries beyond it and FSDP does not, so with a padded
+    one the policies would differ.
     """
     tokenizer = build_tokenizer(family, sample_texts(), VOCABULARY)
     stops = tokenizer.convert_tokens_to_ids(list(FAMILIES[family].stops))

@@ -1,4 +1,4 @@
-"""What a built-in task is: problems and worked solutions, in which the kind of every stretch of text is known.
+"""The interface of a built-in task: problems and worked solutions, with a known kind for every part of the text.
 
 Imports no torch.
 """
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Span:
-    """Characters [start, end) of a response are of one kind, of `vcore_verl.objectives.kinds`."""
+    """Characters [start, end) of a response, all of one `kind` (see `vcore_verl.objectives.kinds`)."""
 
     start: int
     end: int
@@ -28,7 +28,7 @@ class Trace:
 
 
 def joined(parts: Sequence[tuple[str, str]]) -> Trace:
-    """The response that consists of `parts`: text and its kind."""
+    """Concatenate `parts`, pairs of text and kind, to a response."""
     ends = accumulate(len(text) for text, _ in parts)
     spans = (Span(end - len(text), end, kind) for (text, kind), end in zip(parts, ends, strict=True))
     return Trace("".join(text for text, _ in parts), tuple(spans))
@@ -43,8 +43,8 @@ class Problem(Protocol):
 
 
 class Task(Protocol):
-    """`data_source` chooses the grader. `words` are the tokens beside the chat template's; where there are none, a
-    token is a byte.
+    """`data_source` selects the grader. `words` are the tokens besides those of the chat template; if empty, every byte
+    is a token.
     """
 
     @property
@@ -58,9 +58,9 @@ class Task(Protocol):
         ...
 
     def draw(self, name: str, count: int, rng: Random) -> Sequence[Problem]:
-        """`count` problems of "sft", "rl" or an evaluation set; no two of these share a problem."""
+        """`count` problems of "sft", "rl" or an evaluation set; these sets share no problem."""
         ...
 
     def solve(self, problem: Any, rng: Random) -> Trace:
-        """A supervised trace, of the quality that SFT has to do with."""
+        """A supervised trace, of the quality found in SFT data."""
         ...

@@ -1,4 +1,4 @@
-"""The built-in tasks by the name that a recipe gives them. Imports no torch."""
+"""The built-in tasks by their name in recipes. Imports no torch."""
 
 from vcore_verl.builtin import laboratory
 from vcore_verl.builtin.arithmetic import Arithmetic

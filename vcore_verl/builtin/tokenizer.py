@@ -1,4 +1,4 @@
-"""Tokenizers of the built-in tasks: one token a byte or a word, plus the few markers of the chat template."""
+"""Tokenizers of the built-in tasks: one token per byte or per word, plus the markers of the chat template."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ PAD, USER, ASSISTANT, END = "<|endoftext|>", "<|user|>", "<|assistant|>", "<|im_
 # Not "special", so that they survive decoding: the reward looks for </think>.
 THINK = ("<think>", "</think>")
 
-# Each message renders by itself to the same tokens as inside a conversation, and nothing follows the end token.
+# A message renders to the same tokens alone and inside a conversation, and nothing follows the end token.
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|im_end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
@@ -18,7 +18,7 @@ CHAT_TEMPLATE = (
 
 
 def build(words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
-    """A tokenizer of `words` that are apart by spaces; all others are the one unknown word.
+    """A tokenizer of `words` separated by spaces; all other words map to one unknown token.
 
     Without `words` it has 262 tokens; ids 0-255 are bytes in the order of the byte-level alphabet.
     """
@@ -32,9 +32,9 @@ def build(words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
 
 
 def _of_words(words: Sequence[str]) -> Tokenizer:
-    """Without a decoder tokens are joined by spaces.
+    """Without a decoder, tokens are joined by spaces.
 
-    A line's end is one token, an unknown word: verl asks for that of a Qwen3 (utils/tokenizer/continuous_token.py:556).
+    A newline is one token, an unknown word: verl requires this for a Qwen3 (utils/tokenizer/continuous_token.py:556).
     """
     vocab = {word: index for index, word in enumerate((*words, UNKNOWN))}
     tokenizer = Tokenizer(models.WordLevel(vocab, unk_token=UNKNOWN))

@@ -18,7 +18,7 @@ from random import Random
 
 from vcore_verl.builtin.task import Trace, joined
 
-# Percentiles of a hash of the problem's text: splits are disjoint by construction.
+# Buckets of the question's crc32 modulo 100: shares in percent, splits disjoint by construction.
 SPLITS = {"pretrain": range(0, 50), "sft": range(50, 70), "rl": range(70, 85), "test": range(85, 100)}
 
 FILLERS = ("ok\n", "hmm\n", "so\n", "let me see\n")

@@ -27,7 +27,7 @@ MODULUS = 11
 FILLERS = ("hmm", "so", "well", "wait", "now", "see", "then", "right")
 BOX, CLOSE = "\\boxed{", "}"
 
-# Percentiles of a hash of the problem's text: splits are disjoint by construction.
+# Buckets of the question's crc32 modulo 100: shares in percent, splits disjoint by construction.
 SPLITS = {"pretrain": range(0, 50), "sft": range(50, 70), "rl": range(70, 85), "test": range(85, 100)}
 
 

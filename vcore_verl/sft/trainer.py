@@ -49,7 +49,7 @@ class ObjectiveTrainer(SFTTrainer):
         trackers = self._trackers() if self.rank == 0 else None
         if trackers is not None:
             self.training_client.on_step = trackers.log
-        self.config.trainer.logger = []  # verl would open them again, and delay TensorBoard's steps
+        self.config.trainer.logger = []  # verl would open the trackers again, and delay TensorBoard's steps
         if self.resume_global_step < self.total_training_steps:
             super().fit()
         if trackers is not None:

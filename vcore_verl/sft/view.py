@@ -36,7 +36,7 @@ def view_weights(runs: Sequence[Path], at: str, shown: int, measured: int, outpu
     Raises `RecipeError` for a directory that is not a run with SFT, or whose model is missing.
     """
     found = [_checked(directory, at) for directory in runs]
-    # Startup messages of verl, torch and transformers are of no use to readers of the page.
+    # Silence the startup messages of verl, torch and transformers.
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     disable_progress_bar()

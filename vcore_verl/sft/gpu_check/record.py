@@ -12,11 +12,11 @@ from vcore_verl.runs.hashing import replacement
 from vcore_verl.sft.gpu_check.sizes import Sizes
 
 DERIVATIVES = ("jvp", "central", "forward")
-SHARES = (1, 8)  # of probes: |B'| = |B| and |B| / 8
+SHARES = (1, 8)  # |B| / |B'| of the measured probes
 
 
 def label(derivative: str, share: int) -> str:
-    """Name of a probe."""
+    """Name of a kind of probe."""
     return f"{derivative}, |B'| = |B|" + (f"/{share}" if share > 1 else "")
 
 

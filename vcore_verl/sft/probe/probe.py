@@ -66,7 +66,8 @@ class Probe:
 
     def _gradient(self, data: TensorDict, step: int) -> tuple[Direction | None, dict[str, float]]:
         if self.settings.gradient == "running":
-            # The newest gradient is a noisy estimate of the population's: its cosine with the average is a lower bound.
+            # The newest gradient is the population's plus noise: its cosine with the average underestimates the true
+            # one.
             agreement = {} if self.newest_cosine is None else {"probe/population_cosine": self.newest_cosine}
             return self._running_gradient(), agreement
         with passes.same_randomness():

@@ -66,8 +66,7 @@ class Probe:
 
     def _gradient(self, data: TensorDict, step: int) -> tuple[Direction | None, dict[str, float]]:
         if self.settings.gradient == "running":
-            # The newest gradient is the population's plus noise: its cosine with the average underestimates the true
-            # one.
+            # The newest gradient is the population's plus noise, so its cosine with the average is a lower bound.
             agreement = {} if self.newest_cosine is None else {"probe/population_cosine": self.newest_cosine}
             return self._running_gradient(), agreement
         with passes.same_randomness():

@@ -1,4 +1,4 @@
-"""What is known of one setting of a recipe beside its type: its effect, unit, range and source. Imports no torch."""
+"""Metadata of a recipe's setting besides its type: effect, unit, range and source. Imports no torch."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Setting:
-    """Stands in a parameter's or a field's `Annotated[type, Setting(...)]`.
+    """Metadata in the annotation of a parameter or field: `Annotated[type, Setting(...)]`.
 
-    `low` and `high` belong to the range, `above` and `below` do not. With `choices` a value is one of them; with both,
-    one of them or a number in the range. A list is in range where each of its entries is, and None always is.
+    The bounds `low` and `high` are inclusive, `above` and `below` exclusive. With `choices`, a value must be one of
+    them; with both, one of them or a number in the range. A list is valid if all its entries are; None always is.
     """
 
     effect: str = ""
@@ -22,7 +22,7 @@ class Setting:
     source: str | None = None
 
     def refusal(self, value: Any) -> str | None:
-        """Why `value` is not allowed, as the rest of a sentence that begins with it; None where it is."""
+        """Why `value` is not allowed, as the end of a sentence that begins with the value; None if it is allowed."""
         if value is None or value in self.choices:
             return None
         values = value if isinstance(value, list) else [value]
@@ -33,7 +33,7 @@ class Setting:
         return None if all(map(self._contains, numbers)) else f"must be {self._range()}"
 
     def _contains(self, number: float) -> bool:
-        """Comparisons with NaN are false: it is in no range."""
+        """Whether `number` is in the range. NaN fails every comparison, so it is in no range."""
         return (
             (self.low is None or number >= self.low)
             and (self.high is None or number <= self.high)

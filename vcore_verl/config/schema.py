@@ -1,7 +1,7 @@
 """The recipe as types: every key, with its meaning and range. Imports no torch.
 
-`MISSING` values are set in `recipes/base.yaml` or in the recipe itself. The section `init` has the settings that the
-chosen objective's file declares: `init_section` makes its type.
+`MISSING` values are set in `recipes/base.yaml` or in the recipe itself. The settings of the section `init` are those
+that the chosen objective's file declares; `init_section` makes its type.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from vcore_verl.config.objectives import Declaration
 from vcore_verl.setting import Setting
 
 NONE = "none"  # init=none: no SFT, rl=none: no RL
-UNIFORM = "sft"  # the objective whose weights are all the same
+UNIFORM = "sft"  # the objective with uniform weights
 
 Count = Annotated[int, Setting(low=1)]
 Positive = Annotated[float, Setting(above=0)]
@@ -105,7 +105,7 @@ class Data:
 class Probe:
     """How the utility of a token is measured: gradient, virtual update, derivative along it.
 
-    Part of `init` where the objective needs utilities.
+    Part of `init` if the objective needs utilities.
     """
 
     gradient: Annotated[
@@ -130,7 +130,7 @@ class Probe:
 class Init:
     """The SFT objective that prepares the model for RL; `file` defines it if the package does not.
 
-    This type without settings is `init=none`; `init_section` derives the types with an objective's settings.
+    This type, without settings, is for `init=none`; `init_section` derives the types with an objective's settings.
     """
 
     declaration: ClassVar[Declaration | None] = None
@@ -162,7 +162,7 @@ class Init:
 @cache
 def init_section(declaration: Declaration) -> type[Init]:
     """The type of `init` for an objective: its own settings, `probe` if it needs utilities, and `placebo` unless its
-    weights are all the same.
+    weights are uniform.
     """
     own = [(item.name, Annotated[item.kind, item.setting], item.default) for item in declaration.parameters]
     probe = [("probe", Probe, field(default_factory=Probe))] if "utility" in declaration.needs else []
@@ -190,8 +190,8 @@ class Sft:
 
 @dataclass
 class RlLora:
-    """Low-rank adapters for RL; rank 0 trains all parameters. No dropout: its noise would enter the ratio of the two
-    policies.
+    """Low-rank adapters for RL; rank 0 trains all parameters. No dropout: its noise would enter the ratio of the new to
+    the old policy.
     """
 
     rank: Annotated[int, Setting(low=0, high=512)] = 0  # vLLM's largest (config/lora.py, MaxLoRARanks)
@@ -232,7 +232,7 @@ class Evaluation:
     """Sampling at evaluation: `num_samples` per prompt, and one greedy answer if `greedy`."""
 
     datasets: list[str] = MISSING
-    max_prompts: Annotated[int | None, Setting(low=1)] = None  # the first ones of each benchmark
+    max_prompts: Annotated[int | None, Setting(low=1)] = None  # the first of each benchmark; null: all
     num_samples: Count = MISSING
     temperature: Positive = 1.0
     top_p: Annotated[float, Setting(above=0, high=1)] = 1.0
@@ -243,10 +243,10 @@ class Evaluation:
 
 @dataclass
 class Primary:
-    """The measure that decides a comparison, named before it is run. All others are secondary.
+    """The metric that decides a comparison, fixed before the runs. All others are secondary.
 
-    `dataset: null` is the first of `evaluation.datasets`; `stage` is the training after which accuracy is measured: rl
-    is sft where no run has RL.
+    `dataset: null` is the first of `evaluation.datasets`; `stage` is the training after which accuracy is measured; rl
+    means sft if no run has RL.
     """
 
     dataset: str | None = None
@@ -256,7 +256,7 @@ class Primary:
 
 @dataclass
 class Comparison:
-    """How the runs of a recipe are compared. Changes no run, only what the report says of them."""
+    """How the runs of a recipe are compared. Affects only the report, not the runs."""
 
     primary: Primary = field(default_factory=Primary)
 
@@ -265,7 +265,7 @@ class Comparison:
 class Recipe:
     """Everything that determines one run.
 
-    `file`, `init_file` and `rl_file` are YAML files that were given by path; `load` sets them, like `init.file`.
+    `file`, `init_file` and `rl_file` are YAML files given by path; `load` sets them, like `init.file`.
     """
 
     name: str = MISSING
@@ -288,17 +288,17 @@ class Recipe:
 
     @property
     def word(self) -> str:
-        """Its name on the command line: the file if that is outside `recipes/`."""
+        """The recipe's name on the command line: its file if that is outside `recipes/`."""
         return self.file or self.name
 
     @property
     def init_word(self) -> str:
-        """The value of `init=` that makes the same choice."""
+        """The value of `init=` that selects the same objective."""
         return self.init_file or self.init.name
 
     @property
     def rl_word(self) -> str:
-        """The value of `rl=` that makes the same choice."""
+        """The value of `rl=` that selects the same algorithm."""
         return self.rl_file or self.rl.name
 
     @property

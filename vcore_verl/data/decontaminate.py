@@ -1,4 +1,4 @@
-"""Finds training problems that repeat another problem or occur in a benchmark. Imports no torch."""
+"""Finds training problems that duplicate another problem or occur in a benchmark. Imports no torch."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -10,16 +10,16 @@ from vcore_verl.data.benchmarks.prepare import every_problem
 from vcore_verl.data.hub import DataError
 from vcore_verl.data.published import OPEN_COPIES, mirror_folder
 
-WORDS = 13  # the overlap that GPT-3's authors took for contamination (Brown et al., 2020, appendix C)
+WORDS = 13  # overlap that counts as contamination, as for GPT-3 (Brown et al., 2020, appendix C)
 _MARKUP = re.compile(r"\\[,;:! ]|\\left|\\right|[\s$~]+")
 _WORD = re.compile(r"\w+")
 
 
 def chosen(recipe: Recipe) -> list[str]:
-    """The benchmarks whose problems training leaves out: `data.decontaminate`, by default all of the catalogue.
+    """The benchmarks whose problems are excluded from training: `data.decontaminate`, by default the whole catalogue.
 
-    Of BigMath's two copies, the default is the one that RL draws from: the user may lack access to the other.
-    Raises `RecipeError` for a name that is not known.
+    The default has only one of BigMath's two copies, the one that RL uses: the user may lack access to the other.
+    Raises `RecipeError` for an unknown name.
     """
     if recipe.data.decontaminate is None:
         other = "big_math" if recipe.data.rl in OPEN_COPIES.values() else "big_math_open"
@@ -31,7 +31,7 @@ def chosen(recipe: Recipe) -> list[str]:
 
 
 def problems(recipe: Recipe) -> Iterator[list[str]]:
-    """The bare questions of each of the chosen benchmarks. Raises `DataError` where one cannot be had."""
+    """The bare questions of each chosen benchmark. Raises `DataError` if one is unavailable."""
     names = chosen(recipe)
     for name in names:
         try:
@@ -45,22 +45,22 @@ def problems(recipe: Recipe) -> Iterator[list[str]]:
 
 
 def normalised(problem: str) -> str:
-    """The problem without what typesetting varies: case, blanks, dollar signs, sizes of brackets and fractions.
+    """The problem without differences of typesetting: case, whitespace, dollar signs, sizes of brackets and fractions.
 
-    Operators and digits stay: problems that differ by a sign are different.
+    Operators and digits are kept: problems that differ by a sign are different.
     """
     text = problem.casefold().replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
     return _MARKUP.sub("", text).rstrip(".?!")
 
 
 def word_runs(problem: str) -> Iterator[tuple[str, ...]]:
-    """All runs of `WORDS` consecutive words, punctuation and operators left out."""
+    """All runs of `WORDS` consecutive words, ignoring punctuation and operators."""
     words = _WORD.findall(problem.casefold())
     return (tuple(words[start : start + WORDS]) for start in range(len(words) - WORDS + 1))
 
 
 class EvaluationProblems:
-    """What training must not have seen."""
+    """The evaluation problems to exclude from training."""
 
     def __init__(self, problems: Collection[str]) -> None:
         self.texts = {normalised(problem) for problem in problems}

@@ -1,4 +1,4 @@
-"""A random draw from a stream too large to hold. Imports no torch."""
+"""A uniform sample from a stream too large for memory. Imports no torch."""
 
 import hashlib
 import heapq
@@ -9,15 +9,15 @@ Item = TypeVar("Item")
 
 
 def rank(seed: int, *content: object) -> int:
-    """A pseudo-random place for a row, from nothing but the seed and the row's content."""
+    """A pseudo-random sort key for a row, a hash of the seed and the row's content alone; 128 bits."""
     digest = hashlib.sha256(json.dumps([seed, *content]).encode()).digest()
     return int.from_bytes(digest[:16], "big")
 
 
 class Draw(Generic[Item]):
-    """Keeps the `capacity` items of lowest rank: a uniform draw that no order and no sharding of the stream changes.
+    """Keeps the `capacity` items of lowest rank: a uniform sample, independent of the stream's order and sharding.
 
-    Items of equal rank are the same item, and count as repeats of it.
+    Items of equal rank are the same item and count as repeats.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -25,7 +25,7 @@ class Draw(Generic[Item]):
         self.offered = 0
         self._items: dict[int, Item] = {}
         self._repeats: dict[int, int] = {}
-        self._largest: list[int] = []  # negated ranks: a heap whose first is the largest rank
+        self._largest: list[int] = []  # negated ranks: a max-heap
 
     def add(self, place: int, item: Item) -> None:
         self.offered += 1
@@ -39,12 +39,12 @@ class Draw(Generic[Item]):
             del self._items[evicted], self._repeats[evicted]
 
     def ordered(self) -> list[Item]:
-        """The drawn items by rank: any first part of them is itself a uniform draw."""
+        """The drawn items sorted by rank: every prefix is itself a uniform sample."""
         return [self._items[place] for place in sorted(self._items)]
 
     @property
     def repeats(self) -> int:
-        """Copies of drawn items beside the drawn ones."""
+        """Further copies of drawn items."""
         return sum(self._repeats.values())
 
     @property

@@ -1,4 +1,4 @@
-"""The base model from the hub: fetched file by file into the hub's cache, and linked into the run. Imports no torch."""
+"""Downloads the base model file by file into the hub's cache, and links it into the run. Imports no torch."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from vcore_verl.data.hub import hub_errors
 from vcore_verl.runs.metrics_file import MetricsFile
 
 WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
-UNWANTED = ["*/*", "consolidated*"]  # the publishers' own formats, beside Hugging Face's
+UNWANTED = ["*/*", "consolidated*"]  # the publishers' own formats
 
 
 def fetch(hub_id: str, target: Path, progress: Path) -> None:
-    """Make `target` a directory of links to the files of `hub_id` in the cache; one line of `progress` a file.
+    """Make `target` a directory of links to the cached files of `hub_id`; writes a line of `progress` for each file.
 
-    What the cache holds is not fetched again; with HF_HUB_OFFLINE set, it has to hold all. Raises `DataError` where the
-    hub cannot be reached, knows no such model, or wants its terms to be accepted.
+    Cached files are not downloaded again; with HF_HUB_OFFLINE set, all must be cached. Raises `DataError` if the hub
+    cannot be reached, has no such model, or the model is gated.
     """
     instead = "put a copy of the checkpoint on this machine and set model.path to its directory"
     with hub_errors(f"model {hub_id}", "model.path", instead):

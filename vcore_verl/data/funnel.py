@@ -1,4 +1,4 @@
-"""What rows are dropped for, and how many each check left, for people and for `data.json`. Imports no torch."""
+"""Filter counts: why rows were dropped and how many each check left, for terminal and `data.json`. Imports no torch."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,28 +9,28 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Check:
-    """A row, or the example made of it, that it `rejects` is dropped for the `reason`."""
+    """A row, or the example made from it, is dropped for `reason` if the check `rejects` it."""
 
     reason: str
     rejects: Callable[[Any], bool]
 
 
 class Funnel:
-    """Rows read, and rows dropped for each reason, in the order in which reasons are looked at."""
+    """Rows read, and rows dropped for each reason, in the order of the checks."""
 
     def __init__(self, reasons: Iterable[str]) -> None:
         self.read = 0
         self.dropped = dict.fromkeys(reasons, 0)
 
     def passes(self, item: Any, checks: Iterable[Check]) -> bool:
-        """Whether no check rejects `item`, which else is counted as dropped by the first that does."""
+        """Whether `item` passes all checks; if not, count it as dropped by the first that rejects it."""
         failed = next((check for check in checks if check.rejects(item)), None)
         if failed is not None:
             self.dropped[failed.reason] += 1
         return failed is None
 
     def steps(self) -> list[dict[str, Any]]:
-        """For each reason the rows dropped and the rows left."""
+        """For each reason, the rows dropped and the rows left."""
         left, steps = self.read, []
         for reason, rows in self.dropped.items():
             left -= rows

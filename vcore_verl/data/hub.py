@@ -1,4 +1,4 @@
-"""What the hub answers, as one line that says what to do. Imports no torch."""
+"""Errors of the hub as one line that says what to do. Imports no torch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ class DataError(InputError):
 
 @contextmanager
 def hub_errors(name: str, check: str, instead: str, open_copy: str | None = None) -> Iterator[None]:
-    """Raise `DataError` for what goes wrong with the repository `name` (its kind and id, `model Qwen/Qwen3-4B`).
+    """Turn errors of the hub into `DataError`; `name` is the repository's kind and id, like `model Qwen/Qwen3-4B`.
 
     `check` names the recipe keys that may be wrong, `instead` how to do without the hub.
     """

@@ -1,7 +1,7 @@
 """Writes the training data of a run from published or local sources: SFT rows, RL rows, and their record.
 
-`data.json` is written last and marks the set as complete; every file is written whole. What was interrupted is made
-again from its beginning, with the same outcome. Imports no torch.
+`data.json` is written last and marks the data as complete; every file is written atomically. An interrupted preparation
+starts over, with the same result. Imports no torch.
 """
 
 import json
@@ -33,14 +33,14 @@ PROGRESS_SECONDS = 1.0
 def prepare(recipe: Recipe, run: Run) -> None:
     """Write `sft.parquet` and `rl.parquet`, then `data.json`.
 
-    Raises `DataError` for what cannot be had, and where fewer rows are fit than asked for.
+    Raises `DataError` if a source is unavailable, or fewer rows than requested pass the checks.
     """
     data = recipe.data
     run.data.mkdir(parents=True, exist_ok=True)
     (run.data / "data.json").unlink(missing_ok=True)
     progress = Progress(run.data / "progress.jsonl", expected_rows(recipe))
     mirror = mirror_folder(data.mirror)
-    # Both sources are opened first, so that access errors surface before anything is read.
+    # Open both sources first, so that access errors surface early.
     opened = {
         "sft": open_source("sft", data.sft, mirror, data.sft_revision),
         "rl": open_source("rl", data.rl, mirror, data.rl_revision),
@@ -52,7 +52,7 @@ def prepare(recipe: Recipe, run: Run) -> None:
         progress.row()
     evaluation = EvaluationProblems(asked)
     record: dict[str, Any] = {"rows": {}, "sets": {}, "decontaminated": chosen(recipe)}
-    supervised: set[str] = set()  # problems that were chosen for SFT are not taken again for RL
+    supervised: set[str] = set()  # problems chosen for SFT, excluded from RL
     for role, (source, stream) in opened.items():
         count, solve_rate = (data.num_sft, None) if role == "sft" else (data.num_rl, data.solve_rate)
         checks = partial(_checks, role, source, data, tokenizer, evaluation, supervised)
@@ -75,13 +75,13 @@ def prepare(recipe: Recipe, run: Run) -> None:
 
 
 def expected_rows(recipe: Recipe) -> int:
-    """About how many progress steps there will be, as far as the published sizes of the sources tell."""
+    """Approximate number of progress steps, from the published sizes of the sources."""
     published = sum(known(role)[name].size for role, name in named(recipe).items() if name in known(role))
     return published + recipe.data.num_sft + recipe.data.num_rl + len(chosen(recipe))
 
 
 class Progress:
-    """The lines that the launcher's bar and its stall watchdog read."""
+    """Writes the lines that the launcher's progress bar and stall watchdog read."""
 
     def __init__(self, path: Path, expected: int) -> None:
         self.file = MetricsFile(path, expected)
@@ -103,7 +103,7 @@ class Progress:
 def _checks(
     role: str, source: Source, data: Data, tokenizer: Any, evaluation: EvaluationProblems, supervised: set[str]
 ) -> list[Check]:
-    """The expensive checks of one pass over the examples of "sft" or "rl"; `supervised` are SFT's chosen problems."""
+    """The expensive checks for one pass over the examples of "sft" or "rl"; `supervised` are SFT's chosen problems."""
     seen: set[str] = set()
 
     def repeats(example: Example) -> bool:

@@ -1,6 +1,6 @@
-"""Rows of published data sets, streamed from the hub or from files on this machine. Imports no torch.
+"""Rows of published data sets, streamed from the hub or from local files. Imports no torch.
 
-`datasets` is imported only when rows are read: the command line knows the sources, and must start at once.
+`datasets` is imported only when rows are read: the command line imports this module and must start fast.
 """
 
 import hashlib
@@ -14,13 +14,13 @@ from vcore_verl.data.hub import DataError, hub_errors
 
 Row = dict[str, Any]
 
-SAMPLES = "builtin:samples"  # a mirror with a dozen rows of each set, written for this project
+SAMPLES = "builtin:samples"  # a mirror with a dozen rows per data set, written for this project
 READERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
 
 
 @dataclass(frozen=True)
 class Published:
-    """Where rows are published: hub id, split, configuration; `file` where the repository declares no splits."""
+    """Where rows are published: hub id, split, configuration; `file` if the repository declares no splits."""
 
     hub_id: str
     split: str
@@ -30,15 +30,15 @@ class Published:
 
 BIG_MATH = Published("SynthLabsAI/Big-Math-RL-Verified", "train")
 BIG_MATH_OPEN = Published("open-r1/Big-Math-RL-Verified-Processed", "train", "all")
-# Of a gated set the copy that nobody has to ask for; Big-Math's lacks a seventh of the problems.
+# Open copies of gated data sets; Big-Math's lacks a seventh of the problems.
 OPEN_COPIES = {BIG_MATH.hub_id: BIG_MATH_OPEN.hub_id}
 
 
 @dataclass(frozen=True)
 class Opened:
-    """Rows that can be read any number of times, one at a time.
+    """Rows that can be iterated over any number of times.
 
-    `origin` is the hub id or a path; `revision` the commit on the hub, or for files here a hash of names and sizes.
+    `origin` is the hub id or a path; `revision` the commit on the hub, or for local files a hash of names and sizes.
     """
 
     origin: str
@@ -56,9 +56,9 @@ def mirror_folder(mirror: str | None) -> Path | None:
 def open_published(
     published: Published, columns: Iterable[str], mirror: Path | None = None, revision: str | None = None
 ) -> Opened:
-    """The rows at `revision` (the newest by default), or those of the copy `mirror/<hub id>`.
+    """The rows at `revision` (default: the newest), or those of the copy `mirror/<hub id>`.
 
-    Raises `DataError` where the hub refuses or cannot be reached, the mirror holds no such data set, or the rows lack
+    Raises `DataError` if the hub denies access or cannot be reached, the mirror has no such data set, or the rows lack
     one of `columns`.
     """
     if mirror is None:
@@ -71,14 +71,14 @@ def open_published(
 
 
 def open_files(files: list[Path], origin: str, key: str) -> Opened:
-    """The rows of local files of one kind, in order; `key` is the recipe's that names them."""
+    """The rows of local files of one type, in order; `key` is the recipe key that names them."""
     listing = "\n".join(f"{file.name} {file.stat().st_size}" for file in files)
     return Opened(origin, hashlib.sha256(listing.encode()).hexdigest(), _Rows(files, key))
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of local files. Raises `DataError` for a broken one, with the recipe's key, the file and the line."""
+    """The rows of local files. Raises `DataError` for a broken file, with the recipe key, the file and the line."""
 
     files: list[Path]
     key: str
@@ -90,7 +90,7 @@ class _Rows:
         names = [str(file) for file in self.files]
         try:
             yield from load_dataset(READERS[self.files[0].suffix], data_files=names, split="train", streaming=True)
-        except StopIteration as error:  # how `datasets` answers to files without rows
+        except StopIteration as error:  # raised by `datasets` for files without rows
             raise DataError(f"{self.key}: {', '.join(names)} holds no rows") from error
         except (DatasetGenerationError, ValueError, OSError) as error:
             what = next(filter(None, map(_broken_line, self.files)), None)
@@ -114,7 +114,7 @@ def _broken_line(file: Path) -> str | None:
 def local_files(path: Path) -> list[Path]:
     """The data files that `path` names: itself, or those below it.
 
-    Raises `DataError` where there are none, or several kinds of them.
+    Raises `DataError` if there are none, or files of several types.
     """
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     known = [file for file in files if file.suffix in READERS]
@@ -128,8 +128,8 @@ def local_files(path: Path) -> list[Path]:
 def mirrored_files(published: Published, mirror: Path) -> list[Path]:
     """The files of one configuration and split in `mirror/<hub id>`.
 
-    A copy of a hub repository names both in its files' paths (`all/train-00000-of-00001.parquet`,
-    `data/cot-00000-of-00144.parquet`); of a copy that does not name one, every file is taken.
+    File paths of a hub repository contain both (`all/train-00000-of-00001.parquet`, `data/cot-00000-of-00144.parquet`);
+    a name that occurs in no path is ignored.
     """
     folder = mirror / published.hub_id
     if not folder.is_dir() and mirror == mirror_folder(SAMPLES):
@@ -149,7 +149,7 @@ def mirrored_files(published: Published, mirror: Path) -> list[Path]:
 
 
 def _names(file: Path, name: str) -> bool:
-    """Whether a folder or the file is called `name`, or the file `name-<shard>`."""
+    """Whether a folder or the file is named `name`, or the file `name-<shard>`."""
     return name in (*file.parts, file.stem) or file.stem.startswith(f"{name}-")
 
 
@@ -161,7 +161,7 @@ def _open_hub(published: Published, revision: str | None) -> Opened:
     instead = f"copy it to DIR/{hub_id} and set data.mirror=DIR"
     check = "data.sft, data.rl and their revisions"
     with hub_errors(f"data set {hub_id}", check, instead, OPEN_COPIES.get(hub_id)):
-        auth_check(hub_id, repo_type="dataset")  # a gated set's description is open to all, its rows are not
+        auth_check(hub_id, repo_type="dataset")  # of a gated data set, only the description is public
         commit = dataset_info(hub_id, revision=revision).sha or revision or "main"
         rows = load_dataset(
             hub_id,

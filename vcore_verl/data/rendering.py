@@ -1,13 +1,13 @@
-"""Conversations as token ids, with exact supervision: the response and the end-of-sequence token, nothing else.
+"""Conversations as token ids; exactly the response and the end-of-sequence token are supervised.
 
-The prompt is what generation will see (`add_generation_prompt`), tokenized by itself; the response's own tokens follow.
-Rendering the whole conversation would lose the reasoning: the templates of Qwen3 and of DeepSeek's distilled models cut
-<think>...</think> out of an assistant's message, and verl's data set, which renders message by message
+The prompt is rendered as for generation (`add_generation_prompt`) and tokenized separately from the response. Rendering
+the whole conversation would lose the reasoning: the templates of Qwen3 and of DeepSeek's distilled models remove
+<think>...</think> from assistant messages, and verl's data set, which renders message by message
 (verl/utils/dataset/multiturn_sft_dataset.py:294), supervises what a template puts after the end token.
 
-The end-of-sequence token is the one with which the chat template closes an assistant's turn, not the one that the
-tokenizer names: base checkpoints name the end of a document there. The export writes it to the generation settings, so
-that vLLM stops at what was trained. Imports no torch.
+The end-of-sequence token is the one with which the chat template closes an assistant's turn, not the tokenizer's EOS,
+which in base checkpoints is the end of a document. The export writes it to the generation config, so that vLLM stops
+at the trained token. Imports no torch.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class RenderingError(InputError):
 class Rendering:
     """`input_ids` of prompt, response and end-of-sequence token; those from `prompt_length` on are supervised.
 
-    `offsets` are the characters [start, end) of each supervised token in the response's `content`; (0, 0) for the
+    `offsets` are the character range [start, end) of each supervised token in the response's `content`; (0, 0) for the
     end-of-sequence token.
     """
 
@@ -40,12 +40,11 @@ class Rendering:
 
 
 def render(tokenizer: Any, messages: list[dict[str, str]], template_kwargs: dict[str, Any] | None = None) -> Rendering:
-    """`messages`, the last of them the assistant's, as token ids.
+    """`messages`, ending with the assistant's, as token ids.
 
-    Where the generation prompt already opens <think>, the response does not open it again. A BOS that the template
-    writes is the only one. Raises `RenderingError` where the tokenizer has no character offsets or no chat template,
-    where the template refuses the conversation, and where its generation prompt and the response disagree on whether
-    there is reasoning.
+    If the generation prompt already opens <think>, the response does not open it again. No BOS is added to the
+    template's. Raises `RenderingError` if the tokenizer has no character offsets or no chat template, if the template
+    rejects the conversation, or if its generation prompt and the response disagree on whether there is reasoning.
     """
     if not messages or messages[-1]["role"] != "assistant" or len(messages) < 2:
         raise RenderingError("messages must be a prompt and then the assistant's answer")
@@ -64,9 +63,9 @@ def render(tokenizer: Any, messages: list[dict[str, str]], template_kwargs: dict
 
 
 def render_prompt(tokenizer: Any, messages: list[dict[str, str]], template_kwargs: dict[str, Any] | None = None) -> str:
-    """The text that a response is generated after; to be tokenised without special tokens, as verl and vLLM do.
+    """The prompt text for generation; tokenize it without adding special tokens, as verl and vLLM do.
 
-    Raises `RenderingError` where there is no chat template, or where it refuses the conversation.
+    Raises `RenderingError` if there is no chat template, or it rejects the conversation.
     """
     _require_template(tokenizer)
     try:
@@ -81,9 +80,9 @@ def render_prompt(tokenizer: Any, messages: list[dict[str, str]], template_kwarg
 
 
 def end_of_sequence(tokenizer: Any) -> int:
-    """The first special token after the response where the template closes an assistant's turn.
+    """The first special token that the chat template writes after an assistant's response.
 
-    Raises `RenderingError` where none follows, or where there is no chat template.
+    Raises `RenderingError` if it writes none, or there is no chat template.
     """
     _require_template(tokenizer)
     return _end_of_sequence(tokenizer, tokenizer.chat_template)
@@ -112,7 +111,7 @@ def _require_template(tokenizer: Any) -> None:
 
 
 def _opened(prompt: str, response: str) -> int:
-    """How many characters of the response the generation prompt has already written: its opening <think>, or none."""
+    """How many characters of the response, its opening <think>, the generation prompt already has; 0 if none."""
     end = prompt.rstrip()
     if end.endswith(END_THINK) and response.startswith(THINK):
         raise RenderingError("the chat template closes <think> before the response, which opens it: allow thinking")

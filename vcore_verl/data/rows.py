@@ -1,4 +1,4 @@
-"""Rows as the trainers take them, and how they are written. Imports no torch."""
+"""Rows in the trainers' formats, and writing them to Parquet. Imports no torch."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +13,7 @@ Messages = list[dict[str, str]]
 
 
 def sft_row(prompt: Messages, response: str) -> dict[str, Any]:
-    """What `sft.dataset.SupervisedDataset` reads."""
+    """A row as `sft.dataset.SupervisedDataset` reads it."""
     return {"messages": [*prompt, {"role": "assistant", "content": response}]}
 
 
@@ -31,12 +31,12 @@ def rl_row(
 
 
 def user(content: str) -> Messages:
-    """A prompt of one user's message."""
+    """A prompt of one user message."""
     return [{"role": "user", "content": content}]
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write a Parquet file atomically: a reader, or a crash, sees the old file or the new one."""
+    """Write a Parquet file atomically: readers see the old file or the new one, even after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacement(path) as partial:
         pq.write_table(pa.Table.from_pylist(list(rows)), partial)

@@ -1,7 +1,7 @@
-"""From the rows of a source to the examples of a run: what is drawn, what is dropped, and why.
+"""Selects the examples of a run from the rows of a source: filters, random sample, filter counts.
 
-Cheap checks look at every row of the stream. Of what passes, a uniform draw somewhat larger than asked for is kept;
-the expensive checks go through it in order, as far as needed. Imports no torch.
+Cheap checks run on every row of the stream. A uniform sample of the rows that pass, larger than requested, is kept; the
+expensive checks run on it in order until enough examples have passed. Imports no torch.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from vcore_verl.data.funnel import Check, Funnel
 from vcore_verl.data.published import Opened
 from vcore_verl.data.sources import Example, Source
 
-SEED = 42  # paper, Table 6; the same for all seeds of a recipe, which vary the training alone
+SEED = 42  # paper, Table 6; the same for all seeds of a recipe, which vary only the training
 SPARE_FACTOR, SPARE_ROWS = 2, 1000  # drawn in excess, since the expensive checks drop some
 _REPEATED, _LEFT_OUT, _NOT_NEEDED = "the same row again", "not drawn", "not needed"
 
@@ -24,10 +24,10 @@ def select(
     solve_rate: list[float] | None,
     on_row: Callable[[], None],
 ) -> tuple[list[Example], Funnel]:
-    """Up to `count` examples in random order that pass `checks`, which are made afresh for each pass over the rows.
+    """`count` examples that pass `checks`, in random order; `checks` is called anew for each pass over the rows.
 
-    Less than `count` only where no more rows pass. `solve_rate` is the range of it to keep, ends included; `on_row` is
-    called for every row read and every example looked at.
+    Fewer than `count` only if no more rows pass. `solve_rate` is the range to keep, ends included; `on_row` is called
+    for every row read and every example checked.
     """
     capacity, cheap = SPARE_FACTOR * count + SPARE_ROWS, _cheap_checks(source, solve_rate)
     while True:

@@ -1,6 +1,6 @@
 """The training sources: for each, where it is published, its columns, and how a row becomes an example.
 
-Columns and traps of the published sets are those of their cards. Imports no torch.
+Columns and pitfalls of the published sets are from their dataset cards. Imports no torch.
 """
 
 import re
@@ -31,8 +31,8 @@ from vcore_verl.data.rows import Messages, user
 class Example:
     """One row of any source.
 
-    `problem` is the bare question, by which rows are compared; `prompt` what the policy is asked. `answer` is the
-    accepted answer or several, "" where the source has none. RL examples have no `trace`.
+    `problem` is the bare question, used to compare rows; `prompt` is the policy's input. `answer` is one accepted
+    answer or several, "" if the source has none. RL examples have no `trace`.
     """
 
     problem: str
@@ -47,9 +47,9 @@ class Example:
 class Source:
     """A training source.
 
-    A row has all of `columns`, and is read only where none of `filters` rejects it. `size` is the number of
-    published rows, for the progress bar. `supervised` sources have traces, and `verified` ones answers that these must
-    reach; `rated` ones say how often a small model solved a problem.
+    Every row has all of `columns`; rows that one of `filters` rejects are skipped. `size` is the number of published
+    rows, for the progress bar. `supervised` sources have traces; `verified` ones also have answers, which the traces
+    must reach; `rated` ones state how often a small model solved a problem.
     """
 
     name: str
@@ -68,7 +68,7 @@ def equals(column: str, value: str) -> Check:
 
 
 def _columns(problem: str, answer: str = "", trace: str = "", data_source: str = "") -> Callable[[Row], Example]:
-    """Rows with a column for each part of an example, "" for a part that they lack."""
+    """Make examples from rows with one column per part; "" names a part that they lack."""
 
     def example(row: Row) -> Example:
         asked = templates.question_of(_text(row[problem]))
@@ -86,7 +86,9 @@ def _conversation(row: Row) -> Example:
 
 
 def _verl(row: Row) -> Example:
-    """A row in verl's form as it is; DAPO's instruction to end with "Answer:" gives way to the paper's template."""
+    """A row in verl's format, unchanged, except that the paper's template replaces DAPO's instruction to end with
+    "Answer:".
+    """
     prompt = _turns(row["prompt"])
     answer, problem, data_source = row["reward_model"]["ground_truth"], _asked(prompt), row["data_source"]
     if wrapped := _DAPO_WRAPPER.fullmatch(problem):
@@ -100,7 +102,7 @@ def _turns(messages: list[Row] | None) -> Messages:
 
 
 def _asked(prompt: Messages) -> str:
-    """What the user asks, without the paper's template."""
+    """The user's question, without the paper's template."""
     asked = "\n".join(turn["content"] for turn in prompt if turn["role"] == "user")
     return templates.question_of(asked)
 
@@ -168,7 +170,7 @@ SOURCES = {"sft": SFT_SOURCES, "rl": RL_SOURCES}
 
 
 def _generated(role: str, name: str) -> Source:
-    """The source that `reasoning_gym:...` names."""
+    """The source for a name `reasoning_gym:...`."""
 
     def example(row: Row) -> Example:
         question = row["question"]
@@ -188,9 +190,9 @@ def known(role: str) -> dict[str, Source]:
 
 
 def open_source(role: str, name: str, mirror: Path | None, revision: str | None) -> tuple[Source, Opened]:
-    """The source that `name` names, a hub id, a generated set, or a local file or directory, and its rows.
+    """The source and rows for `name`: a hub id, a generated set, or a local file or directory.
 
-    Raises `DataError` where it cannot be read, or its rows lack columns of the source.
+    Raises `DataError` if it cannot be read, or its rows lack columns of the source.
     """
     if generated.is_generated(name):
         return _generated(role, name), generated.opened(role, name)
@@ -202,10 +204,10 @@ def open_source(role: str, name: str, mirror: Path | None, revision: str | None)
 
 
 def recognise(role: str, name: str, columns: set[str]) -> Source:
-    """The one source of "sft" or "rl" that rows with these columns are of, the one with most columns where one's are
-    among another's. Raises `DataError` for none or several.
+    """The source of "sft" or "rl" whose columns these rows have; a source whose columns are a proper subset of another
+    match's is ignored. Raises `DataError` for no match or several.
     """
-    forms = {source.columns: source for source in SOURCES[role]}  # DAPO's rows have verl's form: the general one stays
+    forms = {source.columns: source for source in SOURCES[role]}  # DAPO has verl's columns: keep the general source
     fitting = [source for source in forms.values() if columns.issuperset(source.columns)]
     fitting = [item for item in fitting if not any(set(item.columns) < set(other.columns) for other in fitting)]
     if len(fitting) == 1:

@@ -1,4 +1,4 @@
-"""The paper's instructions, word for word (appendix C.1 and C.3); blank lines as far as its typesetting shows them."""
+"""The paper's prompt templates, verbatim (appendix C.1 and C.3); blank lines as far as its typesetting shows them."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ LETTERS = "ABCDEFGHIJ"
 
 
 def math(question: str) -> str:
-    """Appendix C.1, "Math CoT Training Data Template", used in evaluation as well (C.3)."""
+    """Appendix C.1, "Math CoT Training Data Template", also used in evaluation (C.3)."""
     return _MATH.format(question=question.strip())
 
 

@@ -1,6 +1,6 @@
-"""Writes the evaluation sets of a run, apart from its training data: choosing others leaves those as they are.
+"""Writes the evaluation sets of a run, separately from its training data, which a change of sets leaves untouched.
 
-`test_sets.json` is written last and marks them as complete. Imports no torch.
+`test_sets.json` is written last and marks the sets as complete. Imports no torch.
 """
 
 import json
@@ -22,9 +22,9 @@ RECORD, PROGRESS = "test_sets.json", "test_sets.jsonl"
 
 
 def prepare_test_sets(recipe: Recipe, run: Run, made: Mapping[str, list[dict[str, Any]]]) -> None:
-    """Write every set of `evaluation.datasets`: rows that are `made` here, or a published benchmark.
+    """Write every set of `evaluation.datasets`: the rows in `made`, or a published benchmark.
 
-    Raises `DataError` for a benchmark that cannot be had or is not what it should be.
+    Raises `DataError` for a benchmark that is unavailable or malformed.
     """
     run.data.mkdir(parents=True, exist_ok=True)
     (run.data / RECORD).unlink(missing_ok=True)

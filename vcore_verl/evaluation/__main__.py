@@ -1,4 +1,4 @@
-"""`python -m vcore_verl.evaluation FOLDER/job.json`: one evaluation, whose results go to FOLDER."""
+"""`python -m vcore_verl.evaluation FOLDER/job.json`: one evaluation; writes the results to FOLDER."""
 
 import sys
 from dataclasses import replace
@@ -17,7 +17,7 @@ def main(path: Path) -> None:
 
 
 def local_checkpoint(checkpoint: str) -> str:
-    """A directory: `checkpoint` itself, or the snapshot of the hub model of that name."""
+    """The checkpoint's directory: `checkpoint` itself, or the snapshot of that hub model."""
     if Path(checkpoint).is_dir():
         return str(Path(checkpoint).resolve())
     from huggingface_hub import snapshot_download

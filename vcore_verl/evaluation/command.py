@@ -1,4 +1,4 @@
-"""Recipe -> the command line of an evaluation, and the check of its results. Imports neither torch nor vLLM."""
+"""Recipe -> the command line of an evaluation, and verification of its results. Imports neither torch nor vLLM."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def command_for(recipe: Recipe, checkpoint: Path, folder: Path, files: dict[str,
         workers=num_workers(recipe),
         tensor_parallel=recipe.hardware.tensor_parallel if recipe.hardware.device == "cuda" else 1,
     )
-    # Before the data stage has made a data set, it counts as many rows as the recipe asks for.
+    # A data set that has not been prepared yet counts as `data.num_test` rows.
     rows = [pq.read_metadata(path).num_rows if path.is_file() else recipe.data.num_test for path in files.values()]
     return Command(
         argv=[sys.executable, "-m", "vcore_verl.evaluation", str(folder / JOB)],
@@ -53,7 +53,7 @@ def command_for(recipe: Recipe, checkpoint: Path, folder: Path, files: dict[str,
 
 
 def verify_evaluation(recipe: Recipe, run: Run, stage: Stage) -> None:
-    """Raise `ArtefactError` unless the stage's evaluation is complete, unmodified, and of this recipe's settings."""
+    """Raise `ArtefactError` unless the stage's evaluation is complete, unmodified, and has this recipe's settings."""
     folder = _folder(run, stage)
     path, samples = folder / RESULTS, folder / SAMPLES
     if not path.is_file():
@@ -83,7 +83,7 @@ def dataset_files(recipe: Recipe, run: Run) -> dict[str, Path]:
 
 
 def num_workers(recipe: Recipe) -> int:
-    """vLLM engines on all GPUs of this node; on a CPU no more of them than cores."""
+    """Number of vLLM engines on all GPUs of this node; on a CPU, at most one per core."""
     if recipe.hardware.device == "cuda":
         return recipe.hardware.gpus // recipe.hardware.tensor_parallel
     return min(recipe.hardware.gpus, os.cpu_count() or 1)

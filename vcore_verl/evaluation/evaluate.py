@@ -1,4 +1,4 @@
-"""Runs one evaluation: starts the workers, grades what they write while they generate, writes the results.
+"""Runs one evaluation: starts the workers, grades responses while they generate, writes the results.
 
 Imports no torch.
 """
@@ -24,17 +24,17 @@ from vcore_verl.runs.hashing import file_sha
 from vcore_verl.runs.metrics_file import GrowingFile, MetricsFile
 
 PROGRESS = "progress.jsonl"
-_PARTIAL = "partial"  # responses of an evaluation under way
-_FORMER = "responses-former.jsonl"  # read like a worker's
+_PARTIAL = "partial"  # responses of an unfinished evaluation
+_FORMER = "responses-former.jsonl"  # reused responses, read like a worker's
 _POLL_S = 0.5
 
 
 def evaluate(job: Job, folder: Path) -> None:
     """Evaluate `job` into `folder`: samples.parquet and results.json, or neither.
 
-    What an interrupted evaluation of the same job left in `folder/partial` is kept; of another job, it is deleted.
-    Of a finished evaluation in `folder` the responses that this job asks for too are taken.
-    Raises `EvaluationError` for a checkpoint or data set that cannot be evaluated, or when a worker ends early.
+    Responses in `folder/partial` from an interrupted evaluation of the same job are kept, those of another job deleted.
+    Responses of a finished evaluation in `folder` that this job needs too are reused.
+    Raises `EvaluationError` for a checkpoint or data set that cannot be evaluated, or if a worker exits early.
     """
     started = time.monotonic()
     checkpoint_sha = checkpoint_hash(Path(job.checkpoint))
@@ -55,7 +55,7 @@ def evaluate(job: Job, folder: Path) -> None:
 
 
 def checkpoint_hash(checkpoint: Path) -> str:
-    """Of weights, configuration and tokenizer. Raises `EvaluationError` where there is no Hugging Face checkpoint."""
+    """Hash of weights, configuration and tokenizer. Raises `EvaluationError` if this is no Hugging Face checkpoint."""
     if not (checkpoint / "config.json").is_file():
         raise EvaluationError(f"{checkpoint} is not a Hugging Face checkpoint: it has no config.json")
     digest = hashlib.sha256()
@@ -66,7 +66,7 @@ def checkpoint_hash(checkpoint: Path) -> str:
 
 
 def _prepare(partial: Path, job: Job, checkpoint_sha: str) -> Path:
-    """The folder of an evaluation under way, without what another job left there."""
+    """Create the folder for unfinished work; delete its content if that belongs to another job."""
     data_shas = {name: file_sha(Path(path)) for name, path in job.datasets.items()}
     identity = json.dumps([checkpoint_sha, data_shas, vars(job.sampling), job.dtype], sort_keys=True)
     marker = partial / "identity.json"
@@ -83,7 +83,7 @@ def _workers(partial: Path, job: Job) -> Iterator[list[subprocess.Popen[bytes]]]
     started = [
         subprocess.Popen(
             [sys.executable, "-m", "vcore_verl.evaluation.worker", str(partial), str(index)],
-            stdin=subprocess.PIPE,  # closed when this process ends, however it ends: then the worker does too
+            stdin=subprocess.PIPE,  # closed when this process ends for any reason; the worker then exits
             env=_worker_environment(job, index),
         )
         for index in range(job.workers)
@@ -106,11 +106,11 @@ def _worker_environment(job: Job, index: int) -> dict[str, str]:
         devices = visible.split(",") if visible else [str(number) for number in range(job.workers * shared)]
         return inherited | {"CUDA_VISIBLE_DEVICES": ",".join(devices[index * shared : (index + 1) * shared])}
     return inherited | {
-        # In-process engine: each process more would import torch and vLLM again (measured: 18 s against 4 s).
+        # In-process engine: each further process would import torch and vLLM again (measured: 18 s against 4 s).
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // job.workers)),
-        # Threads that spin while they wait starve each other's process on few cores (measured: 28 s against 3 s).
+        # With few cores, threads that spin while waiting starve the other processes (measured: 28 s against 3 s).
         "OMP_WAIT_POLICY": "PASSIVE",
     }
 
@@ -118,14 +118,14 @@ def _worker_environment(job: Job, index: int) -> dict[str, str]:
 def _collect(
     partial: Path, planned: list[Request], workers: list[subprocess.Popen[bytes]], grader: Grader, progress: MetricsFile
 ) -> tuple[list[Graded], float]:
-    """All responses, graded as they come, and the seconds until the first; a step of `progress` is a graded response.
+    """All responses, graded as they arrive, and the seconds until the first. A `progress` step is one graded response.
 
-    Raises `EvaluationError` when a worker ends early.
+    Raises `EvaluationError` if a worker exits early.
     """
     started, start_up_s, new_tokens = time.monotonic(), 0.0, 0
     graded: dict[Key, Graded] = {}
     resumed = {response.key for response in read_all(partial)}
-    # Of these workers and of an earlier attempt's, of which there may have been more.
+    # Files of these workers, and of an earlier attempt, which may have had more workers.
     paths = {file_of(partial, index) for index in range(len(workers))} | set(partial.glob("responses-*.jsonl"))
     files = [GrowingFile(path) for path in sorted(paths)]
     while len(graded) < len(planned):

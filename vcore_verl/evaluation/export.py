@@ -1,6 +1,6 @@
-"""An evaluation in the layout of lm-evaluation-harness, for tools that read it. Imports no torch.
+"""Exports an evaluation in the layout of lm-evaluation-harness, for tools that read it. Imports no torch.
 
-As lm_eval 0.4.13 writes and reads it (loggers/evaluation_tracker.py).
+The layout is that of lm_eval 0.4.13 (loggers/evaluation_tracker.py).
 """
 
 import hashlib
@@ -30,16 +30,16 @@ def export(folder: Path, layout: str, output: Path) -> None:
 def to_lm_eval(results: Row, rows: list[Row], output: Path) -> None:
     """`<model>/results_<time>.json` and `<model>/samples_<task>_<time>.jsonl`: greedy responses, as `exact_match`.
 
-    lm-evaluation-harness has one response a document; where there is no greedy one, it is the first sample.
+    lm-evaluation-harness has one response per document; without greedy responses, the first sample is exported.
     """
-    # The hash tells apart checkpoints that are all called `hf`.
+    # The hash distinguishes checkpoints whose folders are all named `hf`.
     place = output / f"{Path(results['checkpoint']).name}-{results['checkpoint_sha']}"
     time = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H-%M-%S.%f")
     place.mkdir(parents=True, exist_ok=True)
     decoding = GREEDY if results["sampling"]["greedy"] else SAMPLE
     chosen = [row for row in rows if row["decoding"] == decoding and row["sample_idx"] == 0]
     scores, counts = {}, {}
-    for task, members in groupby(chosen, key=lambda row: row["dataset"]):  # the file keeps a data set's rows together
+    for task, members in groupby(chosen, key=lambda row: row["dataset"]):  # rows of a data set are adjacent
         lines = [_sample(position, row, results["sampling"]) for position, row in enumerate(members)]
         (place / f"samples_{task}_{time}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         mean, counts[task] = sum(line["exact_match"] for line in lines) / len(lines), len(lines)

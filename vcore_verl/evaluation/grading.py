@@ -1,5 +1,5 @@
-"""Scores of responses, by the reward that RL trains with; beside it those of other graders, which published numbers
-come from. Imports no torch.
+"""Scores of responses by the reward that RL trains with, and by other graders, for comparison with published numbers.
+Imports no torch.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ OTHER_GRADERS = {
     "math_verify": "plain math_verify, as in verl's own reward",
     "box_anywhere": "the last box anywhere in the output counts, unclosed thinking included (paper, appendix C.3)",
 }
-_THREADS = 4  # the reward's worker processes; simple answers are decided in the calling thread
+_THREADS = 4  # as many as the reward's worker processes; simple answers are graded in the calling thread
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Graded:
 
 
 class Grader:
-    """Grades responses as they come; used as a context manager, it ends its threads."""
+    """Grades responses as they arrive; as a context manager, it ends its threads on exit."""
 
     def __init__(self, prompts: list[Prompt]):
         self._prompts = {prompt.key: prompt for prompt in prompts}
@@ -61,13 +61,13 @@ class Grader:
 
 
 def _box_anywhere(prompt: Prompt, response: str) -> float:
-    """The score of a response that has no answer after its thinking, by the last box in it."""
+    """The score, by its last box, of a response with no answer after its thinking."""
     text = response.replace("<think>", "").replace("</think>", "")
     return reward.compute_score(prompt.data_source, text, prompt.gold, prompt.extra_info)["score"]
 
 
 def grader_version() -> str:
-    """Changes when the reward's code or its parser does: scores are compared only where this is equal."""
+    """Hash of the reward's code and its parser's version; only scores with equal hashes are compared."""
     digest = hashlib.sha256(version("math-verify").encode())
     for path in sorted(Path(reward.__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())

@@ -1,4 +1,4 @@
-"""What to evaluate: the file through which settings reach the child process and its workers. Imports no torch."""
+"""What to evaluate: the file that passes settings to the child process and its workers. Imports no torch."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ class EvaluationError(InputError):
 
 @dataclass(frozen=True)
 class Sampling:
-    """Decoding: `num_samples` responses a prompt at `temperature`, and one greedy response where `greedy`."""
+    """Decoding: `num_samples` responses per prompt at `temperature`, and one greedy response if `greedy`."""
 
     num_samples: int
     temperature: float
@@ -32,11 +32,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Job:
-    """One checkpoint on some data sets.
+    """The evaluation of one checkpoint on some data sets.
 
     `checkpoint` is a directory in Hugging Face format, or a hub id; `datasets` maps a name to a parquet file in verl's
-    RL row format; `workers` is the number of vLLM engines, each on `tensor_parallel` GPUs, or in its own process on a
-    CPU.
+    RL row format; `workers` is the number of vLLM engines, each on `tensor_parallel` GPUs, or one CPU process each.
     """
 
     stage: str

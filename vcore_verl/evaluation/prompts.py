@@ -14,7 +14,7 @@ _COLUMNS = ("data_source", "prompt", "reward_model")
 
 @dataclass(frozen=True)
 class Prompt:
-    """One problem. `key` names it across data sets; `extra_info` goes to the grader as verl would hand it over."""
+    """One problem. `key` identifies it across data sets; the grader gets `extra_info` as it would from verl."""
 
     dataset: str
     prompt_id: str
@@ -66,6 +66,6 @@ def _prompt(name: str, position: int, row: dict[str, Any]) -> Prompt:
 
 
 def response_seed(seed: int, prompt: Prompt, sample_idx: int) -> int:
-    """The seed of one response, in [0, 2**32): the same for every checkpoint, so that arms differ in nothing else."""
+    """The seed of one response, in [0, 2**32): the same for all checkpoints, so that arms use common random numbers."""
     text = f"{seed}/{prompt.dataset}/{prompt.prompt_id}/{sample_idx}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

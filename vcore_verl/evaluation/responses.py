@@ -1,6 +1,6 @@
-"""Files between the workers and the grader: one JSON object a response, appended as it is finished.
+"""Files between the workers and the grader: one JSON object per response, appended when it is finished.
 
-They are what an interrupted evaluation continues from. Imports no torch.
+An interrupted evaluation resumes from them. Imports no torch.
 """
 
 import json
@@ -32,7 +32,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One generated response, by the names of samples.parquet; `prompt` is what the model saw."""
+    """One generated response, with the column names of samples.parquet; `prompt` is the rendered text."""
 
     dataset: str
     prompt_id: str
@@ -58,7 +58,7 @@ class Response:
 
 
 def requests(prompts: list[Prompt], sampling: Sampling) -> list[Request]:
-    """All responses of an evaluation; those to one prompt are adjacent, so that they share its prefix."""
+    """All requests of an evaluation; those for one prompt are adjacent, so that they share its prefix."""
     decodings = [(GREEDY, 0)] * sampling.greedy + [(SAMPLE, idx) for idx in range(sampling.num_samples)]
     return [
         Request(prompt, decoding, idx, response_seed(sampling.seed, prompt, idx))
@@ -72,12 +72,12 @@ def file_of(folder: Path, worker: int) -> Path:
 
 
 def read_all(folder: Path) -> list[Response]:
-    """Every complete line of every worker; a line that a killed worker left half-written is not one."""
+    """Every complete line of every worker; a line left half-written by a killed worker is skipped."""
     return [Response.of(line) for path in sorted(folder.glob("responses-*.jsonl")) for line in read(path)]
 
 
 def drop_partial_line(path: Path) -> None:
-    """Cut off a half-written last line, so that the next worker starts on a new line."""
+    """Remove a half-written last line, so that the next worker starts on a new line."""
     if path.exists():
         content = path.read_bytes()
         path.write_bytes(content[: content.rfind(b"\n") + 1])

@@ -57,7 +57,7 @@ def write_results(folder: Path, job: Job, checkpoint_sha: str, graded: list[Grad
 
 
 def made_by(job: Job, checkpoint_sha: str) -> dict[str, Any]:
-    """What a response to a prompt depends on, as results.json has it."""
+    """Everything that determines the response to a prompt, as recorded in results.json."""
     versions = {name: package_version(name) for name in ("vllm", "torch", "transformers", "math-verify")}
     return {
         "checkpoint_sha": checkpoint_sha,
@@ -75,15 +75,15 @@ def _row(item: Graded) -> dict[str, Any]:
 
 
 def _prompts_sha(graded: list[Graded]) -> str:
-    """Of what was asked: ids, prompts as the model saw them (so the chat template too), accepted answers."""
+    """Hash of ids, rendered prompts (which include the chat template) and accepted answers."""
     asked = {(item.prompt.prompt_id, item.response.prompt, item.prompt.gold) for item in graded}
     return hashlib.sha256(json.dumps(sorted(asked)).encode()).hexdigest()[:16]
 
 
 def _decontaminated(name: str, checkpoint: str) -> dict[str, bool]:
-    """Whether the training data of the run that `checkpoint` belongs to leave out the problems of a data set.
+    """Whether the problems of data set `name` were excluded from the training data of the checkpoint's run.
 
-    Nothing for a checkpoint from elsewhere.
+    Empty for a checkpoint that belongs to no run.
     """
     records = (parent / "data" / "data.json" for parent in Path(checkpoint).resolve().parents)
     record = next((path for path in records if path.is_file()), None)
@@ -92,7 +92,7 @@ def _decontaminated(name: str, checkpoint: str) -> dict[str, bool]:
 
 
 def _summary(graded: list[Graded]) -> dict[str, Any]:
-    """The figures of one data set, sorted by response; statuses, tokens and truncation are the samples'."""
+    """The metrics of one data set from responses sorted by key; statuses, tokens and truncation are of the samples."""
     greedy, samples = ([item for item in graded if item.response.decoding == kind] for kind in (GREEDY, SAMPLE))
     prompts = [list(items) for _, items in groupby(samples, key=lambda item: item.prompt.key)]
     num_samples = len(prompts[0])
@@ -115,7 +115,7 @@ def _summary(graded: list[Graded]) -> dict[str, Any]:
 
 
 def _other_graders(graded: list[Graded]) -> dict[str, Any]:
-    """Accuracy by other graders, over the same responses."""
+    """Accuracy by other graders on the same responses."""
     prompts = [list(items) for _, items in groupby(graded, key=lambda item: item.prompt.key)]
     figures = {
         name: _figure(mean_interval([fmean(getattr(item, name) for item in items) for items in prompts]))

@@ -1,4 +1,4 @@
-"""Responses of a finished evaluation that another one, on more data sets, need not generate again. Imports no torch."""
+"""Reuses responses of a finished evaluation in another one, with more data sets. Imports no torch."""
 
 import json
 from pathlib import Path
@@ -13,9 +13,9 @@ from vcore_verl.runs.hashing import file_sha
 
 
 def reusable(folder: Path, job: Job, checkpoint_sha: str, planned: list[Request]) -> list[Response]:
-    """The responses in `folder` to `planned` requests, of the same checkpoint, decoding, engine and device.
+    """The responses in `folder` to `planned` requests with the same checkpoint, decoding, engine and device.
 
-    They are graded again. A prompt has to ask the same still, and to have the same answer.
+    They are graded again. A response is reused only if its prompt and accepted answer are unchanged.
     """
     if not (folder / RESULTS).is_file() or not (folder / SAMPLES).is_file():
         return []

@@ -1,4 +1,4 @@
-"""Evaluating any checkpoint, from a run or from elsewhere: `python -m vcore_verl eval CHECKPOINT [benchmark ...]`.
+"""Evaluation of any checkpoint, from a run or not: `python -m vcore_verl eval CHECKPOINT [benchmark ...]`.
 
 Imports neither torch nor vLLM.
 """
@@ -19,11 +19,11 @@ from vcore_verl.runtime.process import Command
 def asked_of(
     checkpoint: Path, datasets: list[str], recipe_name: str | None, output: Path | None
 ) -> tuple[Path, Command | None]:
-    """Folder of the results, and the evaluation to run; None where `checkpoint` is a finished evaluation's folder.
+    """Folder of the results, and the evaluation to run; None if `checkpoint` is a finished evaluation's folder.
 
-    A data set is one of the recipe's runs, a benchmark (prepared from the hub when it is not there yet), or a parquet
-    file in verl's RL row format; the recipe's own where none is named. Its decoding is the recipe's too. Raises
-    `EvaluationError` for an unknown data set, and `RecipeError` for an unknown recipe.
+    A data set is one of the recipe's runs, a benchmark (prepared from the hub if missing), or a parquet file in verl's
+    RL row format; by default those of the recipe. The decoding is the recipe's, too. Raises `EvaluationError` for an
+    unknown data set, or a checkpoint of no run without a recipe, and `RecipeError` for an unknown recipe.
     """
     if (checkpoint / RESULTS).is_file():
         return checkpoint, None
@@ -36,14 +36,14 @@ def asked_of(
 
 
 def recipe_of(checkpoint: Path) -> Recipe | None:
-    """The recipe of the run that `checkpoint` belongs to; None for a checkpoint from elsewhere."""
+    """The recipe of the run that `checkpoint` belongs to; None if it belongs to no run."""
     found = (parent / RECIPE for parent in checkpoint.resolve().parents if (parent / RECIPE).is_file())
     path = next(found, None)
     return read(path) if path else None
 
 
 def output_of(checkpoint: Path, recipe: Recipe) -> Path:
-    """Where the evaluation goes: `runs/evaluations/<the checkpoint's path below runs, or the last parts of it>`."""
+    """Folder of the evaluation: `runs/evaluations/<the checkpoint's path below runs, or its last five parts>`."""
     root, place = Path(recipe.output_dir).resolve(), checkpoint.resolve()
     parts = place.relative_to(root).parts if place.is_relative_to(root) else place.parts[1:][-5:]
     return Path(recipe.output_dir) / "evaluations" / "-".join(parts)

@@ -1,12 +1,12 @@
-"""What evaluation scores are worth: intervals, tests, pass@k. Needs numpy and scipy only.
+"""Statistics of evaluation scores: intervals, tests, pass@k. Needs numpy and scipy only.
 
-Shape suffixes: P prompts, S samples of one prompt. Scores are 0/1 or means of them, so that means lie in [0, 1],
-differences in [-1, 1], and no interval leaves them.
+Shape suffixes: P prompts, S samples of one prompt. Scores are 0/1 or means of them, so means lie in [0, 1] and
+differences in [-1, 1]; intervals stay within these ranges.
 
 The unit of sampling is the prompt: responses to one prompt are not independent, so every interval over prompts is taken
-over per-prompt means, never over responses ("Adding Error Bars to Evals", arXiv 2411.00640). Such an interval answers
-"would this hold on new prompts of this kind, for these very checkpoints". What another training run would give is
-what intervals over runs answer; they alone decide about methods.
+over per-prompt means, never over responses ("Adding Error Bars to Evals", arXiv 2411.00640). Such an interval says how
+these checkpoints would do on new prompts of the same kind. Variation across training runs is covered by intervals over
+runs; only they support claims about methods.
 """
 
 import math
@@ -20,13 +20,13 @@ from scipy import special, stats
 
 CONFIDENCE = 0.95
 SIGNIFICANCE_LEVEL = 0.05
-_NO_SPREAD = 1e-12  # of values that differ by rounding only
+_NO_SPREAD = 1e-12  # values closer than this differ only by rounding
 _PRIOR_PROMPTS = 2  # see `mean_interval`
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95 % interval; `p` is two-sided against 0 where that is a question, else None."""
+    """A mean with its 95 % interval; `p` is the two-sided p value against 0, None if 0 is not tested."""
 
     mean: float
     low: float
@@ -51,15 +51,15 @@ class Student:
         return max(float(2 * stats.t.sf(abs(self.mean) / self.standard_error, self.freedom)), sys.float_info.min)
 
     def interval(self, confidence: float = CONFIDENCE) -> Estimate:
-        """At `confidence`, within [-1, 1]."""
+        """The t interval at `confidence`, clipped to [-1, 1]."""
         half = float(stats.t.ppf((1 + confidence) / 2, self.freedom)) * self.standard_error
         return Estimate(self.mean, max(-1.0, self.mean - half), min(1.0, self.mean + half), self.p)
 
     def holm_interval(self, p_holm: float) -> Estimate:
-        """As wide as Holm's correction asks: it excludes 0 exactly where `p_holm`, the adjusted p, is below 5 %.
+        """The interval with Holm's correction: it excludes 0 if and only if the adjusted p, `p_holm`, is below 5 %.
 
-        Its level is 1 - 5 % * p / p_holm, so that one comparison alone has the 95 % interval (Serlin, "Confidence
-        intervals and the scientific method: a case for Holm on the range", 1993).
+        Its level is 1 - 5 % * p / p_holm, which for a single comparison is 95 % (Serlin, "Confidence intervals and the
+        scientific method: a case for Holm on the range", 1993).
         """
         return self.interval(1 - SIGNIFICANCE_LEVEL * self.p / p_holm)
 
@@ -67,11 +67,11 @@ class Student:
 def mean_interval(values_P: ArrayLike) -> Estimate:
     """Mean of per-prompt values in [0, 1], accuracies or pass@k, with Wilson's score interval over prompts.
 
-    Wilson's for the number of independent 0/1 outcomes that would be as variable as the prompts are, with Student's t
-    in place of the normal quantile (Dean and Pagano, "Evaluating confidence interval methods for binomial proportions
-    in clustered surveys", 2015). Close to 0 and 1 few prompts show any variance. It is therefore averaged with the
-    largest one possible, mean (1 - mean), which has the weight of two prompts against those that are not all wrong (or
-    not all right): 0 of 24 prompts is [0 %, 15 %]. Raises ValueError for fewer than two prompts.
+    It uses the effective number of independent 0/1 outcomes with the variance of the prompts, and Student's t instead
+    of the normal quantile (Dean and Pagano, "Evaluating confidence interval methods for binomial proportions in
+    clustered surveys", 2015). Near 0 and 1 few prompts show any variance, so the sample variance is averaged with the
+    largest possible one, mean (1 - mean). That has the weight of two prompts, the sample variance the weight of those
+    not all wrong (or not all right, if fewer): 0 of 24 is [0 %, 15 %]. Raises ValueError for fewer than two prompts.
     """
     values_P = _checked(values_P)
     num_prompts, mean = len(values_P), float(values_P.mean())
@@ -95,11 +95,11 @@ def _quantile(num_values: int) -> float:
 
 
 def paired_difference(before_P: ArrayLike, after_P: ArrayLike) -> Estimate:
-    """Mean of after - before with a paired t interval and test; both in the same order of prompts.
+    """Mean of after - before with a paired t interval and test; both arrays have the same order of prompts.
 
-    Where all prompts changed alike there is nothing to test and `p` is None: the interval is wide enough for the share
-    of other prompts that may change otherwise (Wilson's, for 0 of P). Raises ValueError for fewer than two prompts or
-    unequal numbers of them.
+    If all prompts changed by the same amount, no test is possible and `p` is None; the half-width is then Wilson's
+    upper limit, for 0 of P, on the share of prompts that change differently. Raises ValueError for fewer than two
+    prompts or unequal numbers of prompts.
     """
     before, after = _checked(before_P), _checked(after_P)
     if before.shape != after.shape:
@@ -123,7 +123,7 @@ def _checked(values_P: ArrayLike) -> NDArray[np.float64]:
 def pass_at_k(num_correct_P: ArrayLike, num_samples: int, k: int) -> NDArray[np.float64]:
     """Unbiased pass@k of each prompt: 1 - C(n-c, k) / C(n, k) (Chen et al., arXiv 2107.03374, equation 1).
 
-    Not verl's `best@k`, which draws the k responses with replacement and is biased downwards.
+    Unlike verl's `best@k`, which draws the k responses with replacement and is biased downwards.
     """
     if not 1 <= k <= num_samples:
         raise ValueError(f"pass@k needs 1 <= k <= number of samples, got k={k} of {num_samples}")
@@ -132,12 +132,12 @@ def pass_at_k(num_correct_P: ArrayLike, num_samples: int, k: int) -> NDArray[np.
 
 
 def powers_of_two(num_samples: int) -> list[int]:
-    """The k worth reporting: 1, 2, 4, ... and the number of samples itself."""
+    """The values of k to report: 1, 2, 4, ... and the number of samples."""
     return sorted({2**exponent for exponent in range(num_samples.bit_length())} | {num_samples})
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment (1979): controls the family-wise error under any dependence of the tests."""
+    """Holm's step-down adjustment (1979): controls the family-wise error rate under any dependence of the tests."""
     order = np.argsort(p_values, kind="stable")
     adjusted = [0.0] * len(p_values)
     largest = 0.0
@@ -150,8 +150,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def minimum_detectable_effect(before_P: ArrayLike, after_P: ArrayLike, power: float = 0.8) -> float | None:
     """The true difference that the paired test finds significant (two-sided 5 %) with probability `power`.
 
-    From the standard error seen in these very differences: (t_{0.975} + t_{power}) * se, with P - 1 degrees of freedom.
-    None where all prompts changed alike.
+    Computed from the standard error of the observed differences: (t_{0.975} + t_{power}) * se, with P - 1 degrees of
+    freedom. None if all prompts changed by the same amount.
     """
     differences = _checked(after_P) - _checked(before_P)
     if np.ptp(differences) < _NO_SPREAD:
@@ -162,7 +162,7 @@ def minimum_detectable_effect(before_P: ArrayLike, after_P: ArrayLike, power: fl
 
 
 def run_difference(before_by_run: Sequence[float], after_by_run: Sequence[float]) -> Student | None:
-    """Mean of after - before over training runs (Welch); None where either has one run, or no run differs from another.
+    """Mean of after - before over training runs (Welch); None if a side has one run, or there is no spread over runs.
 
     Runs are not paired: seed 1 of one method has nothing in common with seed 1 of another.
     """
@@ -179,12 +179,12 @@ def run_difference(before_by_run: Sequence[float], after_by_run: Sequence[float]
 
 
 def run_mean(by_run: Sequence[float]) -> Student | None:
-    """Mean of a change over training runs; None for one run, and where no run differs from another."""
+    """Mean of a change over training runs; None for one run, or if there is no spread over runs."""
     if len(by_run) < 2 or np.ptp(by_run) < _NO_SPREAD:
         return None
     return Student(float(np.mean(by_run)), float(np.std(by_run, ddof=1)) / math.sqrt(len(by_run)), len(by_run) - 1)
 
 
 def standard_deviation(by_run: Sequence[float]) -> float | None:
-    """Of a number over training runs; None for one: it says nothing about the next."""
+    """Standard deviation over training runs; None for a single run."""
     return float(np.std(by_run, ddof=1)) if len(by_run) > 1 else None

@@ -1,7 +1,7 @@
-"""One vLLM engine, which generates its share of the responses: `python -m vcore_verl.evaluation.worker FOLDER INDEX`.
+"""One vLLM engine that generates its share of the responses: `python -m vcore_verl.evaluation.worker FOLDER INDEX`.
 
-FOLDER holds job.json and receives responses-INDEX.jsonl. The process ends when its standard input does, that is, when
-the evaluation that started it is gone.
+Reads FOLDER/job.json and writes FOLDER/responses-INDEX.jsonl. The process exits when its standard input is closed, that
+is, when the evaluation that started it has ended.
 """
 
 import json
@@ -30,8 +30,8 @@ from vcore_verl.evaluation.responses import (
     requests,
 )
 
-# As in verl's rollouts. On a large GPU vLLM's own is 1,024, and it draws the next token of one seeded response after
-# another (vllm/v1/sample/ops/topk_topp_sampler.py), which takes longer than a small model's forward pass.
+# As in verl's rollouts. vLLM's default on a large GPU is 1,024, but it samples seeded responses one after another
+# (vllm/v1/sample/ops/topk_topp_sampler.py), which takes longer than a small model's forward pass.
 _MAX_SEQUENCES = 256
 _MAX_CPU_CACHE_BYTES = 4 << 30
 _CPU_BLOCK_TOKENS = 128  # vllm/platforms/cpu.py:120
@@ -53,9 +53,9 @@ def main(folder: Path, index: int) -> None:
 
 
 def engine_options(job: Job, longest: int) -> dict[str, Any]:
-    """vLLM options. On a CPU start-up dominates: no compilation, and a key-value cache no larger than can be used.
+    """vLLM options. On a CPU start-up dominates: no compilation, and a key-value cache no larger than needed.
 
-    vLLM's default cache there is gigabytes, all of which it zeroes (measured: 3 s a GiB).
+    vLLM's default cache on a CPU is gigabytes, all zeroed at start-up (measured: 3 s per GiB).
     """
     if job.device == "cuda":
         return {"dtype": job.dtype, "tensor_parallel_size": job.tensor_parallel, "max_num_seqs": _MAX_SEQUENCES}
@@ -67,8 +67,8 @@ def engine_options(job: Job, longest: int) -> dict[str, Any]:
     return {
         "dtype": job.dtype,
         "enforce_eager": True,
-        # Winds back a seeded request's generator after each chunk but the last, which CPU generators cannot do
-        # (vllm/v1/worker/gpu_model_runner.py:3750).
+        # Chunked prefill rewinds a seeded request's generator after each chunk but the last, which CPU generators do
+        # not support (vllm/v1/worker/gpu_model_runner.py:3750).
         "enable_chunked_prefill": False,
         "max_num_seqs": _MAX_SEQUENCES,
         "kv_cache_memory_bytes": min(blocks * _CPU_BLOCK_TOKENS * bytes_per_token, _MAX_CPU_CACHE_BYTES),
@@ -83,10 +83,10 @@ def generate(
     token_ids: dict[tuple[str, str], list[int]],
     path: Path,
 ) -> None:
-    """Generate all responses and append each as soon as it is finished: no batch waits for its longest member.
+    """Generate all responses and append each as soon as it is finished: no batch waits for its longest response.
 
-    Greedy responses come first and by themselves: on a CPU vLLM ignores the seeds of a batch unless every response in
-    it has one (vllm/v1/sample/ops/topk_topp_sampler.py:203), which greedy ones do not.
+    Greedy responses are generated first, separately: on a CPU vLLM ignores the seeds of a batch unless every response
+    in it has one (vllm/v1/sample/ops/topk_topp_sampler.py:203), and greedy ones have none.
     """
     drop_partial_line(path)
     core = engine.llm_engine
@@ -121,7 +121,7 @@ def _params(sampling: Sampling, request: Request) -> SamplingParams:
 
 
 def _end_with_parent() -> None:
-    os.read(0, 1)  # blocks until the far end closes; unlike sys.stdin it holds no lock that an ordinary exit waits for
+    os.read(0, 1)  # blocks until the other end closes; unlike sys.stdin, takes no lock that a normal exit waits for
     os._exit(1)
 
 

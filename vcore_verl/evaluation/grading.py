@@ -17,7 +17,7 @@ OTHER_GRADERS = {
     "math_verify": "plain math_verify, as in verl's own reward",
     "box_anywhere": "the last box anywhere in the output counts, unclosed thinking included (paper, appendix C.3)",
 }
-_THREADS = 4  # as many as the reward's worker processes; simple answers are graded in the calling thread
+_THREADS = 4  # the reward has at most 4 worker processes; simple answers are graded in the calling thread
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Before a run: `estimate` says what it needs, `doctor` whether this machine has it. Imports no torch."""
+"""Checks before a run: `estimate` plans its needs, `doctor` checks them against this machine. Imports no torch."""

@@ -1,4 +1,4 @@
-"""What no run on this machine's GPUs could get past, said before anything starts. Imports no torch."""
+"""Reasons why a recipe cannot run on this machine's GPUs at all, found before anything starts. Imports no torch."""
 
 from vcore_verl.attention import NAME, WIDEST
 from vcore_verl.config.overrides import lookup
@@ -9,11 +9,11 @@ from vcore_verl.preflight.estimate.memory import phases
 from vcore_verl.preflight.estimate.settings import Settings, settings_of
 from vcore_verl.sft.limits import ATTENTION
 
-OLDEST = (8, 0)  # compute capability of flash attention and of bfloat16's arithmetic
+OLDEST = (8, 0)  # lowest compute capability for flash attention and bfloat16 arithmetic
 
 
 def obstacle(recipe: Recipe, states: list[GpuState]) -> str | None:
-    """Why the resolved `recipe` cannot run on GPUs like these, in one line; None where it may."""
+    """One line saying why the resolved `recipe` cannot run on these GPUs; None if nothing rules it out."""
     if recipe.hardware.device == "cpu":
         return None
     for state in states:
@@ -30,12 +30,12 @@ def obstacle(recipe: Recipe, states: list[GpuState]) -> str | None:
 
 
 def obstacle_here(recipe: Recipe) -> str | None:
-    """The same for the GPUs of this machine."""
+    """`obstacle` for the GPUs of this machine."""
     return None if recipe.hardware.device == "cpu" else obstacle(recipe, gpu_states())
 
 
 def _too_wide(s: Settings) -> str | None:
-    """Forward mode doubles the width of heads (vcore_verl/attention/packed.py)."""
+    """The obstacle of heads too wide for a jvp probe: forward mode doubles them (vcore_verl/attention/packed.py)."""
     probe, attention = s.recipe.init.probing, lookup(s.recipe.sft.verl, ATTENTION) or NAME
     if probe is None or probe.derivative != "jvp" or attention != NAME or s.recipe.model.dtype == "float32":
         return None
@@ -48,7 +48,7 @@ def _too_wide(s: Settings) -> str | None:
 
 
 def _too_small(s: Settings, smallest: GpuState) -> str | None:
-    """Where training states alone do not fit. What else a phase takes is an estimate, on which doctor warns."""
+    """The obstacle of training states that do not fit even alone. The rest is an estimate, for which doctor warns."""
     for phase in phases(s, smallest.memory):
         if phase.parts.get("states", 0) > smallest.memory:
             return f"{smallest.name}, {smallest.memory / GIB:.0f} GiB, is too small: {phase.shortage(smallest.memory)}"

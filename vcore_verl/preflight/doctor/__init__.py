@@ -1,6 +1,6 @@
-"""Whether a recipe can run on this machine, and what to do where it cannot. Imports no torch.
+"""Whether a recipe can run on this machine, and what to do if it cannot. Imports no torch.
 
-Packages are looked at first, and without them nothing that needs them.
+Packages are checked first; if any are missing, checks that need them are skipped.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ MARKS = {"ok": "[green]ok[/green]", "warning": "[yellow]warning[/yellow]", "erro
 
 
 def examine(recipe: Recipe) -> Iterator[Finding]:
-    """All findings for a recipe whose device is resolved."""
+    """All findings for a recipe with a resolved device."""
     on_cpu = recipe.hardware.device == "cpu"
     yield software.python()
     device = "cpu" if on_cpu else "gpu"
@@ -42,7 +42,7 @@ def examine(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _needs(recipe: Recipe, states: list[machine.GpuState]) -> Iterator[Finding]:
-    """Memory and disk against the plan."""
+    """Compare memory and disk with the plan."""
     from vcore_verl.preflight.estimate.architecture import UnknownArchitecture
     from vcore_verl.preflight.estimate.cost import disk, main_memory
     from vcore_verl.preflight.estimate.memory import shortages

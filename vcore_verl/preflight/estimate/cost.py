@@ -11,22 +11,22 @@ from vcore_verl.preflight.estimate.settings import Settings
 from vcore_verl.rl.command import CHECKPOINTS_KEPT as RL_CHECKPOINTS
 from vcore_verl.sft.command import CHECKPOINTS_KEPT as SFT_CHECKPOINTS
 
-MEAN_SHARE = 0.5  # of the longest allowed trace or response: lengths are not known before the data are prepared
+MEAN_SHARE = 0.5  # mean length relative to the limit, of traces and responses: actual lengths are not known in advance
 MEAN_PROMPT = 256  # tokens
 ROLLOUT = "RL, generation"
-TRAINING_UTILISATION, READING_UTILISATION = 0.35, 0.6  # of the published operations and bytes a second
+TRAINING_UTILISATION, READING_UTILISATION = 0.35, 0.6  # shares of the published operations and bytes per second
 
 
-# Assumed of any machine: seconds until a process trains or generates, its libraries, Ray and vLLM's compilation
-# included, and bytes a second to and from the disk.
+# Assumed for any machine: seconds from the start of a process (imports, Ray, vLLM's compilation) until it trains or
+# generates, and bytes per second to and from the disk.
 SFT_START, RL_START, EVALUATION_START = 60, 180, 120
 STORAGE = 1e9
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """Published figures: memory as sold (GB) and as CUDA reports it (bytes), dense bfloat16 operations and bytes a
-    second.
+    """Published specifications: nominal memory (GB) and memory as CUDA reports it (bytes), dense bfloat16 operations
+    and bytes per second.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Gpu:
     bandwidth: float
 
 
-GPUS = (  # NVIDIA's data sheets, without sparsity, sums in float32; A100, H100 and H200 in the SXM form
+GPUS = (  # NVIDIA's data sheets: no sparsity, float32 accumulation; SXM variants of A100, H100 and H200
     Gpu("RTX-4090", 24, 23.6 * GIB, 165e12, 1.008e12),
     Gpu("A100-40GB", 40, 39.4 * GIB, 312e12, 1.555e12),
     Gpu("L40S", 48, 44.4 * GIB, 362e12, 0.864e12),
@@ -48,7 +48,7 @@ GPUS = (  # NVIDIA's data sheets, without sparsity, sums in float32; A100, H100 
 
 @dataclass(frozen=True)
 class Item:
-    """One line of the plan: an amount, and how it comes about."""
+    """One line of the plan: an amount, and how it is computed."""
 
     name: str
     amount: float
@@ -56,7 +56,7 @@ class Item:
 
 
 def disk(s: Settings) -> list[Item]:
-    """Bytes of all checkpoints of one run at its fullest; trainings keep the newest two of theirs."""
+    """Peak disk use of one run's checkpoints, in bytes; each training stage keeps its two newest."""
     parameters = s.model.parameters
     items = []
     if not s.recipe.model.path.startswith(BUILTIN):
@@ -73,10 +73,10 @@ def disk(s: Settings) -> list[Item]:
 
 
 def main_memory(s: Settings) -> list[Item]:
-    """Bytes of main memory that a machine needs at the most.
+    """Peak main memory of one machine, in bytes.
 
-    verl loads a model with tied embeddings whole on every rank, any other on one (transformer_impl.py:267), in float32;
-    and keeps the reference policy's shards there.
+    verl loads a model with tied embeddings completely on every rank, any other model on one (transformer_impl.py:267),
+    in float32, and keeps the reference policy's shards in main memory.
     """
     parameters, gpus, nodes = s.model.parameters, s.recipe.hardware.gpus, s.recipe.hardware.nodes
     copies = gpus if s.model.tied else 1
@@ -93,7 +93,7 @@ def main_memory(s: Settings) -> list[Item]:
 
 
 def tokens(s: Settings) -> list[Item]:
-    """Tokens of each part of a run, at the mean lengths assumed here."""
+    """Tokens of each part of a run, at the assumed mean lengths."""
     sft, items = s.recipe.sft, []
     if s.recipe.has_sft:
         length = _mean_length(s, "sft")
@@ -126,11 +126,11 @@ def hours(s: Settings, gpu: Gpu) -> list[Item]:
 
 
 def _overhead(s: Settings) -> list[Item]:
-    """Hours of what every run does beside computing, as assumed above."""
+    """Hours that a run spends on start-up, loading and checkpoints, as assumed above."""
     recipe, size = s.recipe, s.model.parameters
     evaluations = _evaluations(s)
     seconds = evaluations * EVALUATION_START + recipe.has_sft * SFT_START + recipe.has_rl * RL_START
-    # Everyone reads the base model's 2 P or an export's 4 P, the reference policy once more; an export is written.
+    # Each stage reads the base model (2 P) or an export (4 P), the reference policy one more; exports are also written.
     read = 4 * size * (evaluations + 2 * recipe.has_sft + (2 + (recipe.rl.kl_coef > 0)) * recipe.has_rl)
     starts = f"{evaluations + recipe.has_sft + recipe.has_rl} starts: assumed"
     saved = 0.0
@@ -144,29 +144,29 @@ def _overhead(s: Settings) -> list[Item]:
 
 
 def step_seconds(s: Settings, gpu: Gpu, stage: str) -> float:
-    """Seconds of a step of `stage`, "sft" (one that probes) or "rl". Infinite where the weights leave vLLM no room."""
+    """Seconds of a step of `stage`, "sft" (with a probe) or "rl"; infinite if the weights leave vLLM no cache."""
     if stage == "rl":
         return _generation_seconds(s, gpu, ROLLOUT) + _update_seconds(s, gpu)
     return (_passes(s, "sft") + _probe_passes(s, gpu)) * _forward_seconds(s, gpu, "sft", s.recipe.sft.batch_size)
 
 
 def reference_seconds(s: Settings, gpu: Gpu) -> float:
-    """Seconds of the initial model's pass over all training data, before the first step, where it is needed."""
+    """Seconds of the initial model's pass over all training data before the first step; 0 if not needed."""
     return _forward_seconds(s, gpu, "sft", s.recipe.data.num_sft) if "reference" in s.recipe.init.needs else 0.0
 
 
 def _passes(s: Settings, section: str) -> int:
-    """Cost of a training pass in forward passes: forward, backward through activations, and through trained weights.
+    """Cost of a training pass in forward passes: forward, gradients of activations, gradients of trained weights.
 
-    With gradient checkpointing the forward runs twice. Adapters spare the gradients of the weights.
+    Gradient checkpointing runs the forward pass twice. With adapters the gradients of the weights are not computed.
     """
     return 2 + s.trains_all(section) + s.checkpoints_activations(section)
 
 
 def _probe_passes(s: Settings, gpu: Gpu) -> float:
-    """What a probe costs per token of a training step, in forward passes.
+    """Cost of a probe per token of a training step, in forward passes.
 
-    A forward-mode pass costs three where weights carry tangents, and two where only adapters do, or what was measured.
+    A forward-mode pass costs three if all weights carry tangents and two if only adapters do, or the measured value.
     """
     probe = s.recipe.init.probing
     if probe is None:
@@ -180,12 +180,12 @@ def _probe_passes(s: Settings, gpu: Gpu) -> float:
 
 
 def _update_passes(s: Settings) -> int:
-    """Log-probabilities of policy and reference, then the training pass."""
+    """Cost of an RL update in forward passes: log-probabilities of policy and reference, then the training pass."""
     return 1 + (s.recipe.rl.kl_coef > 0) + _passes(s, "rl")
 
 
 def _update_seconds(s: Settings, gpu: Gpu) -> float:
-    """Of one step of RL."""
+    """Seconds of the update in one step of RL."""
     rl = s.recipe.rl
     return _update_passes(s) * _forward_seconds(s, gpu, "rl", rl.prompts_per_step * rl.samples_per_prompt)
 
@@ -199,7 +199,7 @@ def _forward_seconds(s: Settings, gpu: Gpu, section: str, sequences: float) -> f
 
 
 def _mean_length(s: Settings, section: str) -> float:
-    """Tokens of a training sequence; of an SFT example the prompt is a part of the trace."""
+    """Mean tokens of a training sequence; for SFT, `data.cutoff_tokens` includes the prompt."""
     if section == "sft":
         return MEAN_SHARE * s.recipe.data.cutoff_tokens
     return _prompt(s) + MEAN_SHARE * s.recipe.rl.max_response_tokens
@@ -210,7 +210,7 @@ def _prompt(s: Settings) -> float:
 
 
 def _generated(s: Settings) -> dict[str, tuple[int, int, int, int]]:
-    """What is generated: how often in a run, for how many prompts, responses to each, and their tokens at most."""
+    """By generating stage: how often it runs, number of prompts, responses per prompt, and token limit per response."""
     recipe, rl, settings = s.recipe, s.recipe.rl, s.recipe.evaluation
     found = {}
     if recipe.has_rl:
@@ -223,16 +223,16 @@ def _generated(s: Settings) -> dict[str, tuple[int, int, int, int]]:
 
 
 def _evaluations(s: Settings) -> int:
-    """Of the base model, and after each training."""
+    """Number of evaluations: of the base model, and after each training stage."""
     return 1 + s.recipe.has_sft + s.recipe.has_rl
 
 
 def _generation_seconds(s: Settings, gpu: Gpu, name: str) -> float:
-    """Seconds to generate what has this name once; infinite where the weights leave vLLM no room.
+    """Seconds to run the generating stage `name` once; infinite if the weights leave no room for vLLM's cache.
 
-    Each engine works on as many sequences as its cache holds, 256 at most. A step of it reads all weights and their
-    cached keys and values once, or is bound by operations; there are as many steps as the batches need, and never
-    fewer than the longest response has tokens.
+    Each engine decodes as many sequences at a time as its cache holds, at most 256. A decoding step is bound by reading
+    all weights and the cached keys and values once, or by operations; there are as many steps as the batches need, and
+    at least one per token of the longest response.
     """
     _, prompts, responses, limit = _generated(s)[name]
     gpus, engine, share = s.ranks("sft"), s.recipe.hardware.tensor_parallel, EVALUATION_SHARE

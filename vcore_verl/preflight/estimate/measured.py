@@ -1,25 +1,25 @@
-"""What `scripts/check_gpu.sh` measured on a card, in the plan's terms. Imports no torch."""
+"""Measurements of `scripts/check_gpu.sh` on a card, in the units of the plan. Imports no torch."""
 
 from dataclasses import dataclass
 
 from vcore_verl.preflight.estimate.architecture import from_config
 from vcore_verl.sft.gpu_check.record import DERIVATIVES, SHARES, label, read
 
-PASSES = 3  # forward passes' worth of the check's step of SFT: adapters with gradient checkpointing
+PASSES = 3  # cost of the check's SFT step, in forward passes: adapters with gradient checkpointing
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Operations a second of training, and what each derivative of a probe costs in forward passes."""
+    """Operations per second in training, and the cost of each derivative of a probe in forward passes."""
 
     operations: float
     derivatives: dict[str, float]
 
 
 def measured(card: str) -> Measured | None:
-    """Of the card that the plan calls `card`, by the largest batch that had room for every step; None without one.
+    """Measurements of `card`, from the largest batch for which every step fitted; None if there is none.
 
-    A probe's gradient costs in proportion to B', its derivative does not: two sizes of B' tell them apart.
+    The cost of a probe's gradient is proportional to B', that of its derivative is not: two sizes of B' separate them.
     """
     found = read(card)
     by_tokens: dict[int, dict[str | None, float]] = {}

@@ -1,7 +1,7 @@
-"""Memory of one GPU, part by part, at the moment of each phase that needs most. Imports no torch.
+"""Peak memory of one GPU in each phase, part by part. Imports no torch.
 
-verl's FSDP2 engine keeps float32 shards of all parameters, and for those it trains float32 shards of gradients and of
-AdamW's two moments (verl/workers/engine/fsdp/transformer_impl.py:430); `moments` says what comes on top.
+verl's FSDP2 engine keeps float32 shards of all parameters, and for trained ones float32 shards of gradients and of
+AdamW's two moments (verl/workers/engine/fsdp/transformer_impl.py:430); `moments` computes the rest.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,11 +12,11 @@ from vcore_verl.preflight.estimate.settings import RL, Settings
 from vcore_verl.rl.limits import gathers_sequences
 
 GIB = 2**30
-# CUDA's context, NCCL's buffers and what the allocator cannot use; an RL run holds a second context, vLLM's, with its
-# CUDA graphs. Typical of 80 GB GPUs, not computed.
+# CUDA context, NCCL buffers and allocator fragmentation; in RL also the second context, vLLM's, with its CUDA graphs.
+# Typical of 80 GB GPUs, not computed.
 OVERHEAD, VLLM_ASLEEP = 3 * GIB, 2 * GIB
 EVALUATION_SHARE = 0.92  # vllm/config/cache.py:68
-BATCHED_TOKENS = 8192  # of a vLLM step, verl/trainer/config/rollout/rollout.yaml
+BATCHED_TOKENS = 8192  # per vLLM step, verl/trainer/config/rollout/rollout.yaml
 SEQUENCES = 256  # at a time, same file
 EVALUATION = "evaluation"
 FSDP = f"{RL}.actor.fsdp_config"
@@ -24,9 +24,9 @@ FSDP = f"{RL}.actor.fsdp_config"
 
 @dataclass(frozen=True)
 class Phase:
-    """The memory of one GPU, in bytes by part; `helps` names the keys that lower a part.
+    """The memory of one GPU, in bytes by part; `helps` maps a part to the keys that lower it.
 
-    `problem` says what does not work out inside vLLM's share.
+    `problem` says why vLLM's share is too small; empty if it suffices.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Phase:
         return sum(self.parts.values())
 
     def shortage(self, memory: float) -> str | None:
-        """Why it does not fit into `memory` bytes, and what helps; None where it does."""
+        """Why the phase does not fit in `memory` bytes, and what helps; None if it fits."""
         if self.problem:
             return f"{self.name}: {self.problem}"
         if self.total <= memory:
@@ -52,7 +52,7 @@ class Phase:
 
 
 def phases(s: Settings, memory: float) -> Iterator[Phase]:
-    """The phases of all stages of the recipe, on GPUs of `memory` bytes. On a CPU, of the training processes alone."""
+    """The phases of all stages of the recipe on GPUs with `memory` bytes; on a CPU, only those of training."""
     if s.recipe.has_sft:
         half = of_halved_probe(s)
         yield _phase("SFT, training pass", s, "sft", [(half + fixed, each) for fixed, each in of_training(s, "sft")])
@@ -68,21 +68,21 @@ def phases(s: Settings, memory: float) -> Iterator[Phase]:
 
 
 def shortages(s: Settings, memory: float) -> list[str]:
-    """Why the recipe does not fit on GPUs of `memory` bytes, by phase, and what helps; empty where it fits."""
+    """Why phases of the recipe do not fit on GPUs with `memory` bytes, and what helps; empty if all fit."""
     short = {phase.name: reason for phase in phases(s, memory) if (reason := phase.shortage(memory))}
     if f"{FSDP}.offload_policy" in short.get("RL, update", ""):
-        # Which leaves room for generation as well.
+        # offload_policy also leaves room for generation.
         short = {name: reason for name, reason in short.items() if f"{FSDP}.optimizer_offload" not in reason}
     return list(short.values())
 
 
 def tightest(s: Settings, memory: float) -> Phase:
-    """The phase that leaves the least of `memory` bytes free, evaluation apart, where vLLM takes a fixed share."""
+    """The phase that leaves the least of `memory` bytes free; not evaluation, where vLLM takes a fixed share."""
     return max((phase for phase in phases(s, memory) if phase.name != EVALUATION), key=lambda phase: phase.total)
 
 
 def _phase(name: str, s: Settings, section: str, moments: Iterable[Moment], helps: str = "") -> Phase:
-    """A phase of training at the largest of its moments."""
+    """A training phase at the largest of its moments."""
     weights, activations = max(((fixed, each * s.tokens(section)) for fixed, each in moments), key=sum)
     states = (4 * s.parameters(section) + 12 * s.trained(section)) / s.ranks(section)
     more_gpus = "add GPUs (gpus=, nodes=)"
@@ -94,12 +94,12 @@ def _phase(name: str, s: Settings, section: str, moments: Iterable[Moment], help
 
 
 def _context(s: Settings, section: str) -> float:
-    """Python and its libraries on a CPU; in RL vLLM is asleep beside the training."""
+    """Overhead in bytes: on a CPU Python and its libraries, on a GPU the contexts, in RL with a sleeping vLLM."""
     return GIB if s.on_cpu else OVERHEAD if section == "sft" else OVERHEAD + VLLM_ASLEEP
 
 
 def offloaded(s: Settings) -> float:
-    """Bytes of the policy's states that are offloaded to main memory at times: weights, moments, or gradients too."""
+    """Bytes of the policy's states that are offloaded to main memory: weights, AdamW's moments, or also gradients."""
     weights, moments = 4 * s.parameters("rl"), 8 * s.trained("rl")
     if s.offloads("offload_policy"):
         return weights + moments + 4 * s.trained("rl")
@@ -107,7 +107,7 @@ def offloaded(s: Settings) -> float:
 
 
 def _fewer_tokens(s: Settings, section: str) -> str:
-    """The keys that shorten micro-batches, which hold at least the longest sequence."""
+    """Advice on keys that shorten micro-batches, which must hold the longest sequence."""
     longest, limits = s.longest(section), "data.cutoff_tokens" if section == "sft" else "rl.max_response_tokens"
     if getattr(s.recipe, section).max_tokens_per_rank > longest:
         return f"lower {section}.max_tokens_per_rank to {longest}"
@@ -117,7 +117,7 @@ def _fewer_tokens(s: Settings, section: str) -> str:
 
 
 def _generation(s: Settings, memory: float) -> Phase:
-    """vLLM takes its share of the whole memory beside the policy's states (vLLM's start refuses where less is free)."""
+    """vLLM takes its share of the total memory next to the policy's states (it refuses to start if less is free)."""
     share, engine, key = s.rollout_share, s.tensor_parallel, f"rl.verl.{RL}.rollout"
     parts = {
         "states": max(0, 4 * s.parameters("rl") + 8 * s.trained("rl") - offloaded(s)) / s.ranks("rl"),  # no gradients
@@ -138,7 +138,7 @@ def _evaluation(s: Settings, memory: float) -> Phase:
 
 
 def _problem(s: Settings, share: float, gpus: int, length: int, helps: str) -> str:
-    """What is wrong where `share` bytes on each of vLLM's `gpus` leave no room for a sequence of `length` tokens."""
+    """Message if `share` bytes on each of vLLM's `gpus` have no room for a sequence of `length` tokens, else empty."""
     cached = cache_tokens(s, share, gpus)
     if cached >= length:
         return ""
@@ -149,9 +149,9 @@ def _problem(s: Settings, share: float, gpus: int, length: int, helps: str) -> s
 
 
 def cache_tokens(s: Settings, share: float, gpus: int) -> float:
-    """Tokens whose keys and values a vLLM engine holds, with `share` bytes on each of its `gpus`.
+    """Tokens whose keys and values fit in a vLLM engine's cache, with `share` bytes on each of its `gpus`.
 
-    The rest of the memory holds the weights and a step's working set: tokens of a layer, and logits.
+    The rest of the memory holds the weights and a step's working set: activations of one layer, and logits.
     """
     m, e = s.model, s.element
     working = BATCHED_TOKENS * (3 * m.intermediate / gpus + 4 * m.hidden) * e + 2 * 4 * SEQUENCES * m.vocab

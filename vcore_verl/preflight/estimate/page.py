@@ -27,7 +27,7 @@ from vcore_verl.preflight.estimate.verdict import closest, on_each_gpu, referenc
 def print_plan(recipe: Recipe, console: Console) -> None:
     """Print whether the resolved `recipe` fits, what it needs, and what the plan leaves out.
 
-    Raises `UnknownArchitecture` for a model whose shape is not known here.
+    Raises `UnknownArchitecture` for a model of unknown architecture.
     """
     s = settings_of(recipe)
     _say(console, _of_cpu(s) if s.on_cpu else verdict(s), "bold")
@@ -54,12 +54,12 @@ def print_plan(recipe: Recipe, console: Console) -> None:
 
 
 def _say(console: Console, line: str, style: str = "") -> None:
-    """One line, however long."""
+    """Print one line without wrapping."""
     console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 def _of_cpu(s: Settings) -> str:
-    """The verdict on this machine's memory, which its processes share."""
+    """The verdict for this machine's memory, shared by its processes."""
     memory = _cpu_memory(s)
     short = shortages(s, memory)
     return f"does not fit this machine: {short[0]}" if short else f"fits this machine; tightest: {closest(s, memory)}"
@@ -107,7 +107,7 @@ def _memory(s: Settings) -> Table:
 
 
 def _summed(title: str, columns: list[str], rows: list[tuple[str, list[float], str]]) -> Table:
-    """Rows of a name, an amount for each of `columns`, and how they come about, with their sum below."""
+    """A table of rows (name, an amount per column, how they are computed), with the sums below."""
     table = _table(title, *columns, "")
     table.columns[-1].justify = "left"
     for name, amounts, how in rows:
@@ -118,7 +118,7 @@ def _summed(title: str, columns: list[str], rows: list[tuple[str, list[float], s
 
 
 def _table(title: str, *columns: str) -> Table:
-    """The first column holds names, the others amounts."""
+    """An empty table: the first column is for names, the others for amounts."""
     table = Table(title, *columns, box=None, header_style="bold")
     table.columns[0].min_width = 22
     for column in table.columns[1:]:
@@ -127,7 +127,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _steps(s: Settings, stage: str) -> str:
-    """How long a step takes, and when a training without a new one is stopped."""
+    """How long a step takes, and after how long without a new step training is stopped."""
     return (
         f"{stage.upper()}: at most {_amount(longest(s.recipe, stage))} seconds a step on these; stopped after "
         f"{stall_seconds(s.recipe, stage) / 60:.3g} minutes without a new one"

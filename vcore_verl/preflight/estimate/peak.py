@@ -1,4 +1,4 @@
-"""The memory that a training took on a GPU, beside what was planned. Imports no torch."""
+"""Measured peak memory of a training stage on a GPU, compared with the plan. Imports no torch."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ from vcore_verl.preflight.estimate.memory import GIB, phases
 from vcore_verl.preflight.estimate.settings import settings_of
 from vcore_verl.runs.metrics_file import read
 
-# Of the rank that logs, GiB (verl/workers/engine_workers.py:219); in RL with a prefix.
+# GiB, of the logging rank (verl/workers/engine_workers.py:219); has a prefix in RL.
 MEASURED = "perf/max_memory_allocated_gb"
 TRAINING = {"sft": "SFT, ", "rl": "RL, update"}
 
 
 def peak_memory(recipe: Recipe, stage: str, metrics: Path) -> list[str]:
-    """A line for a finished training, "sft" or "rl", of the resolved `recipe`; none on a CPU, where verl measures the
-    process, and for a model of unknown shape.
+    """A line for a finished stage, "sft" or "rl", of the resolved `recipe`; none on a CPU, where verl measures the
+    process, or for a model of unknown architecture.
 
-    The plan's assumed context is left out: PyTorch's allocator does not see it.
+    The plan's assumed context is subtracted: PyTorch's allocator does not count it.
     """
     if recipe.hardware.device == "cpu":
         return []

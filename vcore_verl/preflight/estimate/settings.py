@@ -1,4 +1,4 @@
-"""What the stages will really set, as far as memory and time hang on it. Imports no torch."""
+"""The stages' effective settings that affect memory and time. Imports no torch."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +34,7 @@ MODELLED = {
 
 @dataclass(frozen=True)
 class Settings:
-    """A recipe with the verl settings of both trainers, nested as their commands give them.
+    """A recipe with the verl settings of both trainers, nested as in their commands.
 
     A `section` is "sft" or "rl".
     """
@@ -50,36 +50,36 @@ class Settings:
 
     @property
     def element(self) -> int:
-        """Bytes of a number in computation."""
+        """Bytes per number in computation."""
         return 4 if self.recipe.model.dtype == "float32" else 2
 
     def ranks(self, section: str) -> int:
-        """Processes that share the model's states."""
+        """Processes over which the model's states are sharded."""
         if section == "sft":
             return self.recipe.hardware.gpus * self.recipe.hardware.nodes
         return self.in_rl("trainer.n_gpus_per_node", 1) * self.in_rl("trainer.nnodes", 1)
 
     def adapter_rank(self, section: str) -> int:
-        """Rank of the adapters that are trained, 0 where all parameters are."""
+        """Rank of the trained adapters, 0 if all parameters are trained."""
         return self.recipe.model.lora.rank if section == "sft" else self.recipe.rl.lora.rank
 
     def trains_all(self, section: str) -> bool:
-        """Whether all parameters are trained, not adapters alone."""
+        """Whether all parameters are trained, not only adapters."""
         return self.adapter_rank(section) == 0
 
     def trained(self, section: str) -> int:
-        """Parameters that are trained."""
+        """Number of trained parameters."""
         if self.trains_all(section):
             return self.model.parameters
         return self.model.adapter_parameters(self.adapter_rank(section))
 
     def parameters(self, section: str) -> int:
-        """All parameters, adapters included."""
+        """Number of all parameters, adapters included."""
         return self.model.parameters + (0 if self.trains_all(section) else self.trained(section))
 
     def tokens(self, section: str) -> int:
-        """Tokens of a micro-batch on one rank. Ranks that share sequences have larger micro-batches, and as many tokens
-        each (verl/workers/engine/utils.py:111).
+        """Tokens of a micro-batch on one rank. If ranks share sequences, micro-batches are larger, but each rank has as
+        many tokens (verl/workers/engine/utils.py:111).
         """
         return self.recipe.sft.max_tokens_per_rank if section == "sft" else self.recipe.rl.max_tokens_per_rank
 
@@ -89,18 +89,18 @@ class Settings:
         return data.cutoff_tokens if section == "sft" else data.max_prompt_tokens + self.recipe.rl.max_response_tokens
 
     def checkpoints_activations(self, section: str) -> bool:
-        """Whether only each layer's input is kept, and the rest computed again in the backward pass."""
+        """Whether only each layer's input is saved and the rest recomputed in the backward pass."""
         place = "model" if section == "sft" else f"{RL}.model"
         return bool(self._verl(section, f"{place}.enable_gradient_checkpointing", True))
 
     @property
     def fuses_log_probs(self) -> bool:
-        """Whether RL computes log-probabilities without all logits."""
+        """Whether RL computes log-probabilities without materializing all logits."""
         return bool(self.in_rl(f"{RL}.model.use_fused_kernels", False))
 
     @property
     def logs_entropy(self) -> bool:
-        """Whether RL computes the entropy, whatever its coefficient."""
+        """Whether RL computes the entropy even if its coefficient is 0."""
         return bool(self.in_rl(f"{RL}.actor.calculate_entropy", False))
 
     @property
@@ -114,11 +114,11 @@ class Settings:
         return self.in_rl(f"{RL}.rollout.gpu_memory_utilization", 0.5)
 
     def offloads(self, key: str) -> bool:
-        """Whether a key of the policy's FSDP engine moves a part of its states to main memory."""
+        """Whether `key` of the policy's FSDP engine, which offloads part of its states to main memory, is on."""
         return bool(self.in_rl(f"{RL}.actor.fsdp_config.{key}", False))
 
     def in_rl(self, key: str, default: Any) -> Any:
-        """A setting of RL; `default` is verl's own."""
+        """A verl setting of RL; `default` is verl's."""
         return self._verl("rl", key, default)
 
     def _verl(self, section: str, key: str, default: Any) -> Any:
@@ -129,11 +129,11 @@ class Settings:
 
     @property
     def bucket(self) -> float:
-        """Bytes of weights on their way to a rollout engine."""
+        """Bytes of the buffer that transfers weights to a rollout engine."""
         return self.in_rl(f"{RL}.rollout.checkpoint_engine.update_weights_bucket_megabytes", 2048) * 2**20
 
     def not_modelled(self) -> list[str]:
-        """verl's keys that the recipe sets and the plan does not read: some of them change memory or speed."""
+        """verl keys set by the recipe that the plan ignores; some of them change memory or speed."""
         found = []
         for section, trains in {"sft": self.recipe.has_sft, "rl": self.recipe.has_rl}.items():
             keys = flat(getattr(self.recipe, section).verl) if trains else {}
@@ -144,6 +144,6 @@ class Settings:
 
 
 def settings_of(recipe: Recipe) -> Settings:
-    """Raises `UnknownArchitecture` for a model whose shape is not known here."""
+    """The settings of `recipe`. Raises `UnknownArchitecture` for a model of unknown architecture."""
     run = Run(recipe)
     return Settings(recipe, architecture_of(recipe), sft.verl_settings(recipe, run), rl.verl_settings(recipe, run))

@@ -1,4 +1,4 @@
-"""What a person wants to know first: where a recipe fits, and what would shorten it. Imports no torch."""
+"""The main conclusions of a plan: which GPUs a recipe fits, and how to shorten it. Imports no torch."""
 
 import math
 
@@ -8,12 +8,12 @@ from vcore_verl.preflight.estimate.settings import Settings
 
 
 def reference_gpu(s: Settings) -> Gpu:
-    """The smallest GPU that the recipe fits on, or the largest where it fits on none."""
+    """The smallest GPU that the recipe fits on, or the largest if it fits on none."""
     return next((gpu for gpu in GPUS if not shortages(s, gpu.memory)), GPUS[-1])
 
 
 def verdict(s: Settings) -> str:
-    """One line: on GPUs of which size the recipe fits, and how closely on the smallest; or why it fits on none."""
+    """One line: the GPU sizes that the recipe fits and its tightest phase on the smallest, or why it fits on none."""
     sizes = dict.fromkeys(gpu.size for gpu in GPUS)
     fitting = [gpu.size for gpu in GPUS if not shortages(s, gpu.memory)]
     too_small = [size for size in sizes if size not in fitting]
@@ -25,13 +25,13 @@ def verdict(s: Settings) -> str:
 
 
 def closest(s: Settings, memory: float) -> str:
-    """The phase that leaves the least of `memory` bytes free, and how much it takes of them."""
+    """The phase that leaves the least of `memory` bytes free, and how much it takes."""
     phase = tightest(s, memory)
     return f"{phase.name} {phase.total / GIB:.1f} of {memory / GIB:.1f} GiB"
 
 
 def on_each_gpu(s: Settings) -> list[str]:
-    """A line for each GPU: whether the recipe fits, by the GPU's own memory."""
+    """A line per GPU: whether the recipe fits in its memory."""
     lines = []
     for gpu in GPUS:
         short = shortages(s, gpu.memory)
@@ -42,7 +42,7 @@ def on_each_gpu(s: Settings) -> list[str]:
 
 
 def shortcut(s: Settings) -> str:
-    """What most of the hours go to, and the key that would halve that part."""
+    """The part that takes most of the hours, and the key that would halve it."""
     gpu = reference_gpu(s)
     items = [item for item in hours(s, gpu) if item.amount < math.inf]
     most = max((item for item in items if halving(s, item.name)), key=lambda item: item.amount)
@@ -51,7 +51,7 @@ def shortcut(s: Settings) -> str:
 
 
 def halving(s: Settings, part: str) -> str | None:
-    """The key and value that make a part of the hours about half as long; None where there is none."""
+    """The key and value that would roughly halve a part of the hours; None if there is none."""
     recipe, evaluation = s.recipe, s.recipe.evaluation
     responses = evaluation.num_samples + evaluation.greedy
     samples = max(1, responses // 2 - evaluation.greedy)

@@ -89,7 +89,7 @@ def model_files(path: str) -> list[Path]:
 
 
 def samples(recipe: Recipe) -> list[Path]:
-    """The folder of this project's samples if `data.mirror` names it, else none."""
+    """The folder of this project's samples if `data.mirror` names it; otherwise empty."""
     folder = mirror_folder(recipe.data.mirror)
     return [folder] if folder and recipe.data.mirror == SAMPLES else []
 

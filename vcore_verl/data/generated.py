@@ -98,7 +98,7 @@ def is_generated(name: str) -> bool:
 
 
 def packages(*names: str) -> tuple[str, ...]:
-    """The package whose version determines the content of these sources, if one of them is generated; else none."""
+    """The package whose version determines the content of these sources, if any is generated; otherwise empty."""
     return (PACKAGE,) if any(map(is_generated, names)) else ()
 
 

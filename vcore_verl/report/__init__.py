@@ -1,17 +1,17 @@
 """The report of a recipe's runs: which SFT objective is the better start for RL, and how certain is that?
 
 - `scores`    one evaluation from disk, as arrays
-- `collect`   which evaluations belong together, and which are excluded and why
+- `collect`   which evaluations are comparable, and which are excluded and why
 - `measures`  the primary measure and the secondary ones
-- `curves`    what training logged, step by step
-- `numbers`   what a report says, as types
-- `compare`   every number, once
-- `transitions` prompts that training gained and lost
-- `provenance`, `reproduce`  what was trained how and at what cost, and the commands that repeat it
+- `curves`    training metrics by step
+- `numbers`   the contents of a report, as types
+- `compare`   computes all numbers
+- `transitions` prompts gained and lost by training
+- `provenance`, `reproduce`  training setup and cost of the runs, and the commands that reproduce them
 - `tables`, `wording`   the tables; numbers as text, the summary
-- `terminal`, `markdown`, `plots`   the report's forms; `page`: its Markdown as HTML
+- `terminal`, `markdown`, `plots`   the output formats; `page`: the Markdown as HTML
 - `view`      one prompt before and after RL, across SFT objectives
-- `versus`    evaluations against each other by path
+- `versus`    compares evaluations given by path
 
 Imports no torch.
 """
@@ -34,12 +34,11 @@ __all__ = ["REFERENCE", "ReportError", "terminal_summary", "write_report"]
 
 
 def write_report(root: Path, against: str = REFERENCE) -> None:
-    """Report on all runs below `root` = runs/<recipe>, into root/report: report.md, report.html, comparison.json,
-    plots; and write the results into the model cards of their checkpoints. The other SFT objectives are compared with
-    `against`.
+    """Write a report on all runs below `root` = runs/<recipe> to root/report (report.md, report.html, comparison.json,
+    plots), and the results to the model cards of the runs' checkpoints. The SFT objectives are compared with `against`.
 
-    Raises `ReportError` where no evaluation has finished, and where `against` has not been run; a run that cannot be
-    compared is excluded, by name.
+    Raises `ReportError` if the base model's evaluation has not finished, or `against` has not been run; runs that
+    cannot be compared are excluded and named.
     """
     collection = collect(root, against)
     comparison = compare(collection)
@@ -57,5 +56,5 @@ def write_report(root: Path, against: str = REFERENCE) -> None:
 
 
 def terminal_summary(root: Path, against: str = REFERENCE) -> RenderableType:
-    """What a terminal shows of the runs below `root`: the summary and the tables."""
+    """The summary and tables for the runs below `root`, for a terminal."""
     return terminal_report(compare(collect(root, against)))

@@ -1,4 +1,4 @@
-"""Which evaluations belong together: the runs of a recipe, and why some of them cannot be compared."""
+"""Collects the comparable evaluations of a recipe's runs, and the reasons why other runs are excluded."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from vcore_verl.runs.layout import MANIFEST, RECIPE, Place, places
 from vcore_verl.runs.manifest import Manifest
 from vcore_verl.runs.migrate import former_runs_line
 
-# What evaluations have in common where they are compared, as results.json and as a person calls it.
+# What must be equal for evaluations to be compared: key in results.json -> name in messages.
 _SHARED = {
     "sampling": "decoding",
     "grader_version": "grader",
@@ -26,7 +26,7 @@ REFERENCE = "sft"  # the SFT objective that the others are compared with by defa
 
 @dataclass(frozen=True)
 class TrainedRun(Place):
-    """One training run: evaluated before RL (`pre`, of the base model where init=none) and after it (None: rl=none)."""
+    """One training run, evaluated before RL (`pre`; base model if init=none) and after (`post`; None if rl=none)."""
 
     pre: Evaluation
     post: Evaluation | None
@@ -37,7 +37,7 @@ class TrainedRun(Place):
 
     @property
     def name(self) -> str:
-        """`vcore/seed0/grpo`, as its folder below runs/<recipe>."""
+        """`vcore/seed0/grpo`, like its folder below runs/<recipe>."""
         return f"{self.init}/seed{self.seed}" + ("" if self.rl == "none" else f"/{self.rl}")
 
     @property
@@ -47,13 +47,13 @@ class TrainedRun(Place):
 
     @cached_property
     def records(self) -> dict[str, dict[str, Any]]:
-        """Stage -> what its manifest says of it; nothing of a run made elsewhere."""
+        """Stage -> its record in the manifest; empty for a run made elsewhere."""
         manifests = {stage: Manifest(home / MANIFEST).stages for stage, home in self.homes.items()}
         return {stage: records[stage] for stage, records in manifests.items() if stage in records}
 
     @cached_property
     def recipe(self) -> Recipe | None:
-        """The recipe it was trained with; None for a run made elsewhere or written by another version."""
+        """The recipe of the run; None for a run made elsewhere, or if it was written by an incompatible version."""
         path = self.folder / RECIPE
         try:
             return read(path) if path.is_file() else None
@@ -63,7 +63,7 @@ class TrainedRun(Place):
 
 @dataclass
 class Collection:
-    """Everything that can be compared, and what cannot: `excluded` says of each run's name why, in one line.
+    """All runs that can be compared; `excluded` maps the names of the others to the reason, in one line.
 
     The other SFT objectives are compared with `against`.
     """
@@ -76,7 +76,7 @@ class Collection:
 
     @property
     def arms(self) -> dict[tuple[str, str], list[TrainedRun]]:
-        """(rl, init) -> runs in order of their seeds; init `against` first, or `sft` where that has not been run."""
+        """(rl, init) -> runs ordered by seed; init `against` first, or `sft` if that has not been run."""
 
         def order(run: TrainedRun) -> tuple[object, ...]:
             init = run.init != self.against, run.init != REFERENCE, run.init == "none", run.init
@@ -91,8 +91,8 @@ class Collection:
 def collect(root: Path, against: str = REFERENCE) -> Collection:
     """The evaluations below `root` = runs/<recipe> that share prompts, decoding and grader with the base model's.
 
-    Raises `ReportError` where the base model has not been evaluated, and where no run is there to compare with of the
-    SFT objective that `against` names. Everything else that is wrong excludes a run, by name.
+    Raises `ReportError` if the base model has not been evaluated, or an `against` other than the default has no
+    comparable run. Any other problem excludes the run concerned, by name.
     """
     collection = Collection(root.name, read_evaluation(root / "base" / "eval"), against)
     if line := former_runs_line(root):
@@ -116,7 +116,7 @@ def collect(root: Path, against: str = REFERENCE) -> Collection:
 
 
 def _arms(found: list[Place]) -> list[Place]:
-    """What a report has a line for: the RL runs; and SFT alone, of all seeds, where an SFT run has no RL below it."""
+    """The runs that the report lists: all RL runs and, if any SFT run has no RL run, all SFT runs as well."""
     trained = [place for place in found if place.rl != "none"]
     started = {place.folder.parent for place in trained}
     alone = [place for place in found if place.rl == "none"]
@@ -131,7 +131,7 @@ def _read_run(place: Place, base: Evaluation) -> TrainedRun:
 
 
 def mismatch(evaluation: Evaluation, reference: Evaluation) -> str | None:
-    """Why the two must not be compared, or None where they may."""
+    """Why the two evaluations cannot be compared; None if they can."""
     found, expected = evaluation.results, reference.results
     for key, what in _SHARED.items():
         if found[key] != expected[key]:

@@ -1,4 +1,4 @@
-"""The numbers of a report, all computed here and nowhere else."""
+"""Computes all numbers of a report."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ Sides = dict[tuple[str, str], list[Evaluation]]  # (RL algorithm, init) -> an ev
 
 
 def compare(collection: Collection) -> Comparison:
-    """All numbers of the collected evaluations. Raises `ReportError` where the primary measure was not evaluated."""
+    """All numbers of the collected evaluations. Raises `ReportError` if the primary measure was not evaluated."""
     results = collection.base.results
     names, primary = list(results["datasets"]), primary_measure(collection)
     base = {name: _numbers([collection.base], name) for name in names}
@@ -82,9 +82,9 @@ def _arm_on_dataset(runs: list[TrainedRun], base: StageNumbers, name: str) -> Ar
 
 
 def _adjust_changes(arms: list[Arm], primary: Measure) -> None:
-    """One family is what one stage changed in all arms on one data set by one decoding.
+    """Adjust p values within families: the changes by one stage in all arms, on one data set by one decoding.
 
-    The primary measure's is a finding where there is one arm, and so nothing else to find.
+    With a single arm, there are no pairs to compare, so its change in the primary measure is the primary difference.
     """
     for name in arms[0].datasets if arms else ():
         for stage in ("sft", "rl"):
@@ -97,7 +97,7 @@ def _adjust_changes(arms: list[Arm], primary: Measure) -> None:
 
 
 def _adjust(differences: Sequence[Difference]) -> None:
-    """Add the p values with Holm's adjustment over the family `differences`."""
+    """Set the Holm-adjusted p values over the family `differences`."""
     over_prompts = [item for item in differences if item.over_prompts.p is not None]
     for item, p in zip(over_prompts, holm([item.over_prompts.p or 0.0 for item in over_prompts]), strict=True):
         item.p_holm = p
@@ -120,7 +120,7 @@ def _numbers(evaluations: Sequence[Evaluation], name: str) -> StageNumbers:
 
 
 def _accuracy(scores_by_run: Sequence[NDArray[np.float64]]) -> Accuracy:
-    """Of each run's scores by prompt."""
+    """Accuracy from per-prompt scores of each run."""
     by_run = np.array(scores_by_run)
     return Accuracy(by_run.mean(axis=0), tuple(map(float, by_run.mean(axis=1))))
 
@@ -143,7 +143,7 @@ def _changes(before: StageNumbers, after: StageNumbers) -> dict[str, Change]:
 
 
 def _change(before: Accuracy, after: Accuracy) -> Change:
-    changes = np.subtract(after.by_run, before.by_run)  # by run; of SFT against the one base model
+    changes = np.subtract(after.by_run, before.by_run)  # by run; for SFT, against the single base model
     by_run = tuple(map(float, changes))
     return Change(
         over_prompts=paired_difference(before.mean_P, after.mean_P),
@@ -156,7 +156,7 @@ def _change(before: Accuracy, after: Accuracy) -> Change:
 
 
 def _sides(collection: Collection, stage: str) -> Sides:
-    """What is compared after `stage`: after SFT every SFT run once, the reference first."""
+    """The evaluations to compare after `stage`: after SFT, every SFT run once, the reference first."""
     if stage == "rl":
         arms = {(rl, init): [run.post for run in runs] for (rl, init), runs in collection.arms.items()}
         return {arm: [item for item in found if item] for arm, found in arms.items() if arm[0] != "none"}
@@ -175,9 +175,9 @@ def _accuracies(sides: Sides, measure: Measure) -> dict[tuple[str, str], Accurac
 
 
 def family(measure: Measure, primary: bool, accuracies: dict[tuple[str, str], Accuracy]) -> list[Pair]:
-    """Every other (RL algorithm, init) against the first of the same RL, Holm-adjusted over all of them.
+    """Each (RL algorithm, init) against the first init with the same RL, Holm-adjusted over all pairs.
 
-    The first is `Collection.against` where that has been run.
+    The first is `Collection.against` if that has been run.
     """
     pairs = []
     for rl in dict.fromkeys(rl for rl, _ in accuracies):

@@ -1,4 +1,4 @@
-"""What training logged, step by step."""
+"""Training metrics by step."""
 
 import re
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ import numpy as np
 from vcore_verl.report.collect import TrainedRun
 from vcore_verl.runs.metrics_file import read
 
-# Stage, and a pattern of keys in its metrics.jsonl.
+# Stage, and a pattern for keys in its metrics.jsonl.
 REWARD = ("rl", "critic/score/mean")
-ACCURACY = ("rl", "val-core/.*/acc/mean@1")  # on the primary data set, where rl.test_every is set; by data source
+ACCURACY = ("rl", "val-core/.*/acc/mean@1")  # on the primary data set if rl.test_every is set; a key per data source
 _PARTS = 5
 
 
 def curves(runs: Sequence[TrainedRun], stage: str, pattern: str) -> list[dict[int, float]]:
-    """Step -> value, the mean over keys that match `pattern`, of every run that logged such in `stage`."""
+    """For each run with keys that match `pattern` in the log of `stage`: step -> mean value over these keys."""
     logs = [read(run.homes[stage] / stage / "metrics.jsonl") for run in runs if stage in run.homes]
     found = [{int(line["step"]): _matching(line, pattern) for line in log} for log in logs]
     filled = [{step: fmean(values) for step, values in curve.items() if values} for curve in found]
@@ -29,14 +29,14 @@ def _matching(line: dict[str, Any], pattern: str) -> list[float]:
 
 
 def accuracy_by_step(runs: Sequence[TrainedRun]) -> dict[str, float]:
-    """Step of RL -> accuracy then, the mean over the runs; empty where nothing was tested during RL."""
+    """RL step -> accuracy, mean over the runs; empty if there were no tests during RL."""
     found = curves(runs, *ACCURACY)
     steps = sorted(set.intersection(*map(set, found))) if found else []
     return {str(step): fmean(curve[step] for curve in found) for step in steps}
 
 
 def reward_by_part(runs: Sequence[TrainedRun]) -> dict[str, float]:
-    """Steps of RL, such as `1-3`, -> mean reward in them and over the runs; in five parts. Empty without RL."""
+    """RL steps in five parts, such as `1-3` -> reward, mean over the part's steps and the runs. Empty without RL."""
     found = curves(runs, *REWARD)
     steps = sorted(set.intersection(*map(set, found))) if found else []
     parts = [part for part in np.array_split(steps, _PARTS) if len(part)]

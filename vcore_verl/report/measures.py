@@ -1,4 +1,4 @@
-"""What accuracy a comparison is about: the primary measure, which decides, and the secondary ones."""
+"""The accuracies that are compared: the primary measure, which decides, and the secondary ones."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ class Measure:
 
 
 def primary_measure(collection: Collection) -> Measure:
-    """The one that the recipes of most runs name in `comparison.primary`.
+    """The measure named by `comparison.primary` in the recipes of most runs.
 
-    Raises `ReportError` where it was not evaluated.
+    Raises `ReportError` if it was not evaluated.
     """
     named = _named(collection)
     dataset, stage, decoding = named.most_common(1)[0][0] if named else _values(Comparison())
@@ -43,7 +43,7 @@ def primary_measure(collection: Collection) -> Measure:
 
 
 def measures(collection: Collection) -> list[Measure]:
-    """All that there are numbers for, the primary one first."""
+    """All measures that were evaluated, the primary one first."""
     primary, results = primary_measure(collection), collection.base.results
     decodings = [SAMPLED, GREEDY] if results["sampling"]["greedy"] else [SAMPLED]
     found = [Measure(name, *rest) for name in results["datasets"] for rest in product(("rl", "sft"), decodings)]
@@ -51,7 +51,7 @@ def measures(collection: Collection) -> list[Measure]:
 
 
 def named_differently(collection: Collection) -> list[str]:
-    """A line where the recipes of some runs name another primary measure than most."""
+    """A line if the recipes of some runs name a different primary measure than most; otherwise empty."""
     named = _named(collection)
     others = named.total() - max(named.values(), default=0)
     line = f"{others} of {named.total()} runs name another primary measure (comparison.primary), which is not used"

@@ -1,10 +1,10 @@
-"""What a report says, as numbers: `compare` computes them, the forms of the report show them.
+"""The numbers of a report as types: `compare` computes them, the output formats show them.
 
 Shape suffixes: P prompts. With several runs a prompt's value is its mean over the runs: intervals over prompts then
-speak of these checkpoints on new prompts. What another training run would give is another question, which the intervals
-over runs answer. A statement about a method therefore needs at least `MIN_RUNS` training runs on each side and such an
-interval that excludes zero after Holm's correction, on the primary measure; with fewer runs, numbers describe
-checkpoints, and no difference is significant.
+describe these checkpoints on new prompts. Variation across training runs is covered by the intervals over runs. A claim
+about a method therefore needs at least `MIN_RUNS` training runs on each side and an interval over runs that excludes
+zero after Holm's correction, on the primary measure; with fewer runs, numbers describe checkpoints, and no difference
+is significant.
 """
 
 import json
@@ -23,19 +23,19 @@ from vcore_verl.report.scores import SAMPLED
 from vcore_verl.report.transitions import Transition
 
 SCHEMA_VERSION = 4
-MIN_RUNS = 3  # training runs on each side of a difference that may be significant
+MIN_RUNS = 3  # fewest training runs on each side of a significant difference
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Of a checkpoint, or one of each run, on one data set by one decoding: `mean_P` by prompt, `by_run` by run."""
+    """Accuracy of one checkpoint per run, on one data set by one decoding: `mean_P` by prompt, `by_run` by run."""
 
     mean_P: NDArray[np.float64]
     by_run: tuple[float, ...]
 
     @cached_property
     def estimate(self) -> Estimate:
-        """With its interval over prompts."""
+        """The mean with its interval over prompts."""
         return mean_interval(self.mean_P)
 
     def to_json(self) -> dict[str, Any]:
@@ -44,10 +44,9 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class StageNumbers:
-    """A checkpoint, or one of each run, on one data set. `accuracy`: by decoding, `greedy` where there is such.
+    """Numbers of one checkpoint per run on one data set. `accuracy`: by decoding, with `greedy` only if evaluated.
 
-    `others`: by other graders, (grader, decoding) -> accuracy. `statuses`: share of the samples by what the grader said
-    of them.
+    `others`: by other graders, (grader, decoding) -> accuracy. `statuses`: share of the samples by the grader's status.
     """
 
     accuracy: dict[str, Accuracy]
@@ -82,9 +81,9 @@ class StageNumbers:
 class Difference:
     """A difference in accuracy: `over_prompts` paired by prompt, `over_runs` between training runs.
 
-    `over_runs` is None for one run, and where no run differs from another. `num_runs`: training runs of the side that
-    has fewer. `p_holm` (over prompts) and `over_runs_p_holm` are Holm-adjusted over the family that the difference
-    belongs to, once that is complete. `primary`: of the measure that decides the comparison.
+    `over_runs` is None for one run, or if there is no spread over runs. `num_runs`: training runs of the side with
+    fewer. `p_holm` (over prompts) and `over_runs_p_holm` are Holm-adjusted over the difference's family; None until
+    that is complete. `primary`: whether its measure decides the comparison.
     """
 
     over_prompts: Estimate
@@ -96,29 +95,29 @@ class Difference:
 
     @property
     def decisive(self) -> Estimate | None:
-        """Over runs, as wide as Holm's correction asks."""
+        """The interval over runs with Holm's correction."""
         if self.over_runs is None or self.over_runs_p_holm is None:
             return None
         return self.over_runs.holm_interval(self.over_runs_p_holm)
 
     @property
     def shown(self) -> Estimate:
-        """With the interval that says most: over runs where there are several, else over prompts."""
+        """The interval to report: over runs if there are several, else over prompts."""
         return self.decisive or self.over_prompts
 
     @property
     def testable(self) -> bool:
-        """Whether there are enough training runs for a statement about the methods."""
+        """Whether there are enough training runs for a claim about the methods."""
         return self.num_runs >= MIN_RUNS and self.over_runs is not None
 
     @property
     def below_level(self) -> bool:
-        """Whether, within its family, the methods differ for other training runs; see `MIN_RUNS`."""
+        """Whether the Holm-adjusted p over runs is below the significance level, with at least `MIN_RUNS` runs."""
         return self.testable and self.over_runs_p_holm is not None and self.over_runs_p_holm < SIGNIFICANCE_LEVEL
 
     @property
     def significant(self) -> bool:
-        """Whether it is a finding: on the primary measure only."""
+        """Whether the difference is significant; possible only on the primary measure."""
         return self.primary and self.below_level
 
     def to_json(self) -> dict[str, Any]:
@@ -137,7 +136,7 @@ class Difference:
 
 @dataclass(kw_only=True)
 class Change(Difference):
-    """From one stage to the next; one family is the arms of a data set and decoding. `by_run`: the mean change of each.
+    """The change from one stage to the next; a family is all arms for one data set and decoding. `by_run`: mean by run.
 
     `minimum_detectable` is that of the test over prompts, see `minimum_detectable_effect`.
     """
@@ -156,9 +155,9 @@ class Change(Difference):
 
 @dataclass(kw_only=True)
 class Pair(Difference):
-    """Accuracy of `init` minus that of `reference` by one measure, under the same RL, none after SFT.
+    """Accuracy of `init` minus that of `reference` by one measure, under the same RL ("none" after SFT).
 
-    Over runs it is Welch's. One family is the pairs of a measure.
+    Over runs, Welch's test. The pairs of a measure form a family.
     """
 
     measure: Measure
@@ -173,7 +172,7 @@ class Pair(Difference):
 
 @dataclass(frozen=True)
 class ArmOnDataset:
-    """One arm on one data set; None for a stage that did not happen, where without SFT `pre` is `base`.
+    """One arm on one data set. Without RL `post` is None; without SFT `pre` is `base`.
 
     `sft_changes` are pre - base and `rl_changes` post - pre, by decoding.
     """
@@ -194,13 +193,13 @@ class ArmOnDataset:
 
 
 def _delta(changes: dict[str, Change]) -> dict[str, Any] | None:
-    """The change of sampled accuracy, with that of greedy accuracy in it; None for a stage that did not happen."""
+    """The change in sampled accuracy, with that in greedy accuracy as a field; None for a stage that was not run."""
     return changes[SAMPLED].to_json() | {"greedy": changes.get(GREEDY)} if changes else None
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One SFT objective under one RL algorithm, over all its seeds; `reward` and `accuracy_by_step` as in `curves`."""
+    """One SFT objective under one RL algorithm, over all seeds; `reward` and `accuracy_by_step` are from `curves`."""
 
     init: str
     rl: str
@@ -217,7 +216,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All numbers of one report; `setup` and `rl_steps` as `report.provenance` has them."""
+    """All numbers of one report; `setup` and `rl_steps` are from `report.provenance`."""
 
     recipe: str
     primary: Measure
@@ -236,7 +235,7 @@ class Comparison:
 
     @property
     def datasets(self) -> list[str]:
-        """That of the primary measure first."""
+        """Names of the data sets, that of the primary measure first."""
         return sorted(self.conditions["datasets"], key=lambda name: name != self.primary.dataset)
 
     @property
@@ -247,7 +246,7 @@ class Comparison:
         return [pair for pair in self.pairwise if pair.measure == measure]
 
     def to_json(self) -> str:
-        """comparison.json: the fields of all that this holds by their names, but where a `to_json` says otherwise."""
+        """The text of comparison.json: nested fields by name, except for types with a `to_json`."""
         excluded = [{"name": name, "reason": reason} for name, reason in self.excluded.items()]
         content = {"schema_version": SCHEMA_VERSION} | vars(self) | {"excluded": excluded}
         return json.dumps(content, indent=1, default=lambda part: getattr(part, "to_json", lambda: vars(part))()) + "\n"

@@ -1,4 +1,4 @@
-"""report.html: report.md as one self-contained page, its plots included."""
+"""report.html: report.md as one self-contained page with its plots."""
 
 import base64
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 
 def page(markdown: str, plots: Sequence[Path]) -> str:
-    """The whole document; it loads nothing from elsewhere."""
+    """The complete document, without external resources."""
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
     for path in plots:
         data = base64.b64encode(path.read_bytes()).decode()

@@ -25,8 +25,8 @@ from vcore_verl.report.style import GREY, ORIGINAL, RC, WIDTH, Style, styles
 
 Styles = dict[tuple[str, str], Style]  # by init and RL algorithm
 
-# Stage and pattern of keys in its metrics.jsonl -> title. The uniform loss, not the weighted one: it alone means the
-# same for every objective.
+# Stage and pattern for keys in its metrics.jsonl -> title. The loss is the unweighted one: only that is comparable
+# across objectives.
 _CURVES = {
     ("sft", "train/plain_loss"): "SFT: mean token loss (nats)",
     ACCURACY: "RL: accuracy, primary data set",
@@ -38,7 +38,7 @@ _CURVES = {
 
 
 def draw(collection: Collection, comparison: Comparison, folder: Path) -> list[Path]:
-    """Write every plot there are numbers for, and return their paths."""
+    """Write every plot for which there are numbers, and return their paths."""
     files = {run.init: run.recipe.init.file for run in collection.runs if run.recipe and run.recipe.init.file}
     chosen = styles(((init, rl) for rl, init in collection.arms), files)
     paths = []
@@ -58,16 +58,16 @@ def draw(collection: Collection, comparison: Comparison, folder: Path) -> list[P
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """As a PNG of 256 colours, a third of the size: these files are kept in a repository."""
+    """Save a PNG with 256 colours, a third of the size: plots are committed to a repository."""
     buffer = io.BytesIO()
     figure.savefig(buffer)
     Image.open(buffer).convert("RGB").quantize().save(path, optimize=True)
 
 
 def dumbbell(comparison: Comparison, chosen: Styles) -> Figure | None:
-    """Accuracy before and after RL of every arm, with 95 % intervals over prompts; the original model as a band.
+    """Accuracy of every arm before and after RL, with 95 % intervals over prompts; the original model is a band.
 
-    Of several seeds, each one's accuracy is a dot beside their mean.
+    With several seeds, dots next to the mean show the accuracy of each.
     """
     if not comparison.arms:
         return None
@@ -90,7 +90,7 @@ def dumbbell(comparison: Comparison, chosen: Styles) -> Figure | None:
 
 
 def _data_set_panels(comparison: Comparison, height: float) -> tuple[Figure, np.ndarray]:
-    """A figure `height` inches high, and its axes side by side, one for each data set."""
+    """A figure `height` inches high with axes side by side, one per data set."""
     columns, size = len(comparison.datasets), (WIDTH, height)
     figure, grid = plt.subplots(1, columns, figsize=size, sharey=True, squeeze=False, layout="constrained")
     return figure, grid[0]
@@ -121,7 +121,7 @@ def _dumbbell_row(axes: Axes, y: float, arm: Arm, dataset: str, colour: str) -> 
 
 
 def _error_bars(estimates: Sequence[Estimate]) -> np.ndarray:
-    """Their lengths in percent, shape (2, number of estimates)."""
+    """Lengths of the error bars in percent, shape (2, number of estimates)."""
     return np.array([[100 * (item.mean - item.low), 100 * (item.high - item.mean)] for item in estimates]).T
 
 
@@ -138,7 +138,7 @@ def _stage_legend(comparison: Comparison) -> list[Line2D]:
 
 
 def training_curves(collection: Collection, chosen: Styles) -> Figure | None:
-    """What training logged, one line per arm: the mean over its seeds, their range shaded."""
+    """Training curves, one line per arm: the mean over its seeds, with their range shaded."""
     found = {
         panel: {(init, rl): curves(runs, *panel) for (rl, init), runs in collection.arms.items()} for panel in _CURVES
     }
@@ -175,7 +175,7 @@ def _arm_curve(axes: Axes, curves: list[dict[int, float]], style: Style, label: 
 
 
 def pass_at_k_curves(comparison: Comparison, chosen: Styles) -> Figure | None:
-    """Unbiased pass@k with intervals over prompts, of the final checkpoints and the original model."""
+    """Unbiased pass@k of the final checkpoints and the original model, with intervals over prompts."""
     if comparison.conditions["sampling"]["num_samples"] < 2:
         return None
     figure, grid = _data_set_panels(comparison, 3.0)
@@ -185,7 +185,7 @@ def pass_at_k_curves(comparison: Comparison, chosen: Styles) -> Figure | None:
         ks = list(comparison.base[dataset].pass_at_k)
         for position, (label, figures, style) in enumerate(lines):
             estimates = list(figures.pass_at_k.values())
-            # Shifted, in octaves, so that the intervals of different arms do not cover each other.
+            # Shift k by a fraction of an octave, so that the intervals of different arms do not overlap.
             axes.errorbar(
                 np.array(ks) * 2 ** (0.02 * (position - len(lines) / 2)),
                 [100 * item.mean for item in estimates],
@@ -211,7 +211,7 @@ def pass_at_k_curves(comparison: Comparison, chosen: Styles) -> Figure | None:
 
 
 def in_against_out(comparison: Comparison, chosen: Styles) -> Figure | None:
-    """Accuracy on the first data set against that on the second: every arm's path from the original model on."""
+    """Accuracy on the second data set against that on the first: every arm's path from the original model."""
     if len(comparison.datasets) < 2 or not comparison.arms:
         return None
     first, second = comparison.datasets[:2]

@@ -1,4 +1,4 @@
-"""How the runs of a report were trained, on what data and at what cost, from their own records."""
+"""How the runs of a report were trained, on what data and at what cost, from their records."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,9 +11,9 @@ from vcore_verl.runs.model_card import training
 
 @dataclass(frozen=True)
 class Provenance:
-    """Of all runs of an arm: wall-clock seconds of SFT and RL and device hours (means over seeds), and ranks.
+    """The runs of an arm: wall-clock seconds of SFT and RL and device hours (means over seeds), ranks, and versions.
 
-    Device hours are GPU hours, or hours of CPU processes. A run made elsewhere has no manifest: all of it is 0.
+    Device hours are GPU hours, or hours of CPU processes. Runs made elsewhere have no manifest and count as 0.
     """
 
     sft_seconds: float
@@ -51,7 +51,7 @@ def _mean_seconds(runs: list[TrainedRun], stage: str) -> float:
 
 
 def total_device_hours(runs: Iterable[TrainedRun]) -> float:
-    """Of all trainings, SFT that several RL runs start from counted once."""
+    """Device hours of all training; SFT shared by several RL runs is counted once."""
     found = {(run.homes[stage], stage): record for run in runs for stage, record in run.records.items()}
     return sum(map(_device_hours, found.values()))
 
@@ -66,7 +66,7 @@ def _ranks(record: dict[str, Any]) -> int:
 
 
 def setup(runs: Iterable[TrainedRun]) -> dict[str, str]:
-    """Name -> value; where runs differ each value with its arms. Empty where no run has a recipe."""
+    """Name -> value; if runs differ, each value with its arms. Empty if no run has a recipe."""
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         if run.recipe:
@@ -82,7 +82,7 @@ def _joined(values: dict[str, list[str]]) -> str:
 
 
 def rl_steps(runs: Iterable[TrainedRun]) -> dict[str, str]:
-    """RL algorithm -> `15 steps of grpo`; without a number where no run has a recipe."""
+    """RL algorithm -> `15 steps of grpo`, or only its name if no run has a recipe."""
     steps: dict[str, set[int]] = defaultdict(set)
     for run in runs:
         steps[run.rl] |= {run.recipe.rl.steps} if run.recipe else set()

@@ -1,4 +1,4 @@
-"""How to make the runs of a report again, and which of them were not trained like the others."""
+"""Commands that reproduce the runs of a report, and which runs were trained differently from the others."""
 
 import json
 import shlex
@@ -11,14 +11,14 @@ from vcore_verl.config.recipe import RecipeError, load, settings
 from vcore_verl.report.collect import TrainedRun
 from vcore_verl.runs.layout import RECIPE
 
-_SHOWN = 3  # settings and files named of one run
+_SHOWN = 3  # settings or files named per run
 _DIGEST_CHARS = 64
 _ABSENT = object()
 CODE = "code"
 
 
 def commands(recipe_name: str, runs: Iterable[TrainedRun]) -> list[str]:
-    """The fewest commands that make all of `runs`: one for all arms with the same seeds and the same settings."""
+    """The commands that reproduce all `runs`: one for all arms with the same seeds and settings."""
     seeds: dict[tuple[str, str, str, tuple[str, ...]], list[int]] = defaultdict(list)
     for run in runs:
         seeds[_asked(recipe_name, run)].append(run.seed)
@@ -38,9 +38,9 @@ def _command(inits: list[str], recipe: str, rl: str, seeds: tuple[int, ...], ove
 
 
 def _asked(recipe_name: str, run: TrainedRun) -> tuple[str, str, str, tuple[str, ...]]:
-    """`init=`, `rl=` and the recipe, by file if they are elsewhere, and the settings of recipe.yaml beyond them.
+    """`init=`, `rl=` and the recipe (by path if not in `recipes/`), and the overrides that reproduce recipe.yaml.
 
-    Nothing beyond them of a run whose recipe, or a file of it, is no more.
+    No overrides if the run has no recipe, or a file of it no longer exists.
     """
     by_folder = run.init.partition("+")[0], run.rl.partition("+")[0], recipe_name, ()
     if run.recipe is None:
@@ -53,7 +53,7 @@ def _asked(recipe_name: str, run: TrainedRun) -> tuple[str, str, str, tuple[str,
         return by_folder
     if expected["hardware.device"] == "auto":  # resolved by the launcher
         expected["hardware.device"] = found["hardware.device"]
-    written = OmegaConf.load(run.folder / RECIPE)  # a key that is newer than the run is not in it
+    written = OmegaConf.load(run.folder / RECIPE)  # lacks keys that are newer than the run
     overrides = (
         f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"
         for key, value in found.items()
@@ -90,9 +90,9 @@ def _some(words: list[str]) -> str:
 
 
 def _depends(run: TrainedRun) -> dict[tuple[str, str], str]:
-    """(with whom it is compared, name) -> value, of all that the training followed from but its own former stage.
+    """(group of runs to compare with, name) -> value, for all dependencies of training except the seed and SFT results.
 
-    Of code the name is the stage and the file.
+    For code, the name is the stage and the file.
     """
     found: dict[tuple[str, str], str] = {}
     for stage, record in run.records.items():

@@ -1,4 +1,4 @@
-"""One evaluation as arrays, read from disk and checked. Shape suffixes: P prompts, S samples of one prompt."""
+"""Reads an evaluation from disk as arrays, and checks it. Shape suffixes: P prompts, S samples of one prompt."""
 
 import json
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from vcore_verl.evaluation.responses import GREEDY, SAMPLE
 from vcore_verl.evaluation.results import RESULTS, SAMPLES, SCHEMA_VERSION, TRUNCATED
 from vcore_verl.runs.hashing import file_sha
 
-SAMPLED = "sampled"  # the decoding whose accuracy is the mean of samples; the other one is GREEDY
+SAMPLED = "sampled"  # the decoding whose accuracy is the mean over samples; the other is GREEDY
 _KEYS = {"stage", "sampling", "grader_version", "dtype", "device", "versions", "samples_sha256", "datasets"}
 _COLUMNS = ["dataset", "prompt_id", "decoding", "sample_idx", "score", *OTHER_GRADERS, "finish_reason", "num_tokens"]
 
@@ -29,7 +29,7 @@ class ReportError(InputError):
 
 @dataclass(frozen=True)
 class DatasetScores:
-    """Scores on one data set; prompts in order of their ids."""
+    """Scores on one data set, prompts sorted by id."""
 
     prompt_ids: tuple[str, ...]
     score_PS: NDArray[np.float64]
@@ -39,13 +39,13 @@ class DatasetScores:
     others_P: dict[tuple[str, str], NDArray[np.float64]]  # by other graders: (grader, decoding) -> scores by prompt
 
     def by_prompt(self, decoding: str) -> NDArray[np.float64]:
-        """Scores by prompt: of the greedy responses, or the means of the samples."""
+        """Scores by prompt: those of the greedy responses, or means over samples."""
         return self.greedy_P if decoding == GREEDY and self.greedy_P is not None else self.score_PS.mean(axis=1)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A whole evaluation: its results.json and the scores in its samples.parquet."""
+    """An evaluation: its results.json and the scores from its samples.parquet."""
 
     folder: Path
     results: dict[str, Any]
@@ -53,7 +53,7 @@ class Evaluation:
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """Read and check `folder`. Raises `ReportError` for what is missing, malformed, or not of one piece."""
+    """Read and check `folder`. Raises `ReportError` for files that are missing, malformed or inconsistent."""
     results = _read_results(folder / RESULTS)
     samples = folder / SAMPLES
     if not samples.is_file() or file_sha(samples) != results["samples_sha256"]:
@@ -64,7 +64,7 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 
 def contamination(evaluations: Iterable[Evaluation]) -> list[str]:
-    """A line where evaluations are on data sets whose problems the training data may hold."""
+    """A line naming evaluated data sets whose problems may be in the training data; empty if there are none."""
     summaries = [item for evaluation in evaluations for item in evaluation.results["datasets"].items()]
     names = sorted({name for name, summary in summaries if summary.get("decontaminated") is False})
     line = f"the training data may hold problems of {', '.join(names)}: data.decontaminate leaves them out"

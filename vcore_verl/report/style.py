@@ -1,4 +1,4 @@
-"""The style of the plots: one per arm in all of them, legible in grey and with any colour vision."""
+"""Plot styles: the same style per arm in all plots, legible in greyscale and with colour blindness."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ RC: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Style:
-    """Shape and line style tell what colour tells."""
+    """Marker and line style encode the same as colour."""
 
     colour: str
     marker: str
@@ -39,7 +39,7 @@ class Style:
 
 ORIGINAL = Style(GREY, "*", ":")
 
-# For objectives that declare none: Tol's muted palette; the others declare colours of Okabe and Ito's.
+# For objectives that declare no colour: Tol's muted palette. The others declare colours from Okabe and Ito's.
 _COLOURS = ("#56B4E9", "#882255", "#117733", "#332288", "#AA4499", "#999933", "#88CCEE")
 _MARKERS = ("X", "<", ">", "p", "h", "d", "8", "H")
 _NONE = Style("#404040", "P", (0, (3, 1, 1, 1)))
@@ -47,14 +47,14 @@ _LINES = {"o": "-", "s": "--", "^": "-.", "D": ":", "v": (0, (5, 1))}  # others 
 
 
 def styles(arms: Iterable[tuple[str, str]], files: Mapping[str, str]) -> dict[tuple[str, str], Style]:
-    """A style for each (init, rl) of one plot; under another algorithm than GRPO it is paler.
+    """A style for each (init, rl) of one plot; paler for RL algorithms other than GRPO.
 
-    An init, a variant of one (`init+variant`) being another, has the colour and marker that its objective declares, of
-    which `files` holds the file where it is none of the package's, or ones that no other has.
+    Each init has the colour and marker that its objective declares, or a unique pair; a variant (`init+variant`) is an
+    init. `files` maps inits to the files of objectives outside the package.
     """
     arms = list(arms)
     declared = {init: _declared(init, files.get(init)) for init in sorted({init for init, _ in arms})}
-    # Every colour with every marker, since their numbers have no common factor; at first both are new each time.
+    # Yields every colour with every marker, since their counts are coprime; the first pairs share neither.
     pairs = islice(zip(cycle(_COLOURS), cycle(_MARKERS), cycle(_LINES.values())), len(_COLOURS) * len(_MARKERS))
     found: dict[tuple[str, str], tuple[str, Style]] = {}  # by colour and marker
     for init in sorted(declared, key=lambda init: declared[init] is None):
@@ -71,7 +71,7 @@ def _declared(init: str, file: str | None) -> Style | None:
         return _NONE
     try:
         declaration = find(init, file)
-    except RecipeError:  # a variant, or an objective whose file is elsewhere now
+    except RecipeError:  # a variant, or an objective whose file has moved
         return None
     if declaration.colour is None or declaration.marker is None:
         return None

@@ -1,4 +1,4 @@
-"""The tables of a report, cell by cell, for each of its forms. Accuracies are in percent, differences in points."""
+"""The tables of a report as text cells, for all output formats. Accuracies are in percent, differences in points."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from vcore_verl.report.wording import RULE, accuracy, interval, over, p_value, p
 
 
 class Table(NamedTuple):
-    """A note explains what the header cannot; lines with these indices begin `groups`."""
+    """`note` explains what the header cannot; `groups` are the indices of lines that begin a group."""
 
     header: Sequence[str]
     lines: Sequence[Sequence[str]]
@@ -22,7 +22,7 @@ class Table(NamedTuple):
 
 
 def main_table(comparison: Comparison, dataset: str) -> Table:
-    """The primary analysis: one arm stage by stage; of several arms one line each."""
+    """The main table of a data set: a single arm stage by stage, or one line per arm."""
     return arms_table(comparison, dataset) if len(comparison.arms) > 1 else one_arm_table(comparison, dataset)
 
 
@@ -83,7 +83,7 @@ def _with_interval(difference: Difference) -> str:
 
 
 def _stages(comparison: Comparison, dataset: str) -> Iterator[tuple[str, StageNumbers, dict[str, Change]]]:
-    """Original, then every arm after SFT and after RL, with the changes against the stage before, by decoding."""
+    """Original, then every arm after SFT and after RL, with the changes from the previous stage by decoding."""
     yield "Original", comparison.base[dataset], {}
     for arm in comparison.arms:
         numbers = arm.datasets[dataset]
@@ -119,7 +119,7 @@ _PAIRS_NOTE = (
 
 
 def primary_table(comparison: Comparison) -> Table:
-    """Every SFT objective against the reference, by the primary measure."""
+    """Every SFT objective compared with the reference by the primary measure."""
     lines = [
         [pair.rl, f"{pair.init} - {pair.reference}", points(pair.over_prompts), *_tests(pair), _significant(pair)]
         for pair in comparison.pairs(comparison.primary)
@@ -138,7 +138,7 @@ def _significant(pair: Pair) -> str:
 
 
 def secondary_table(comparison: Comparison) -> Table:
-    """The same by all other measures, one family each."""
+    """Every SFT objective compared with the reference by the secondary measures, one family each."""
     lines = [
         [
             pair.measure.dataset,
@@ -158,7 +158,7 @@ def secondary_table(comparison: Comparison) -> Table:
 
 
 def stages_table(comparison: Comparison) -> Table:
-    """Every stage of every arm, run by run, with all analyses of what it changed."""
+    """Every stage of every arm, with accuracy by run and all tests of its change."""
     lines = []
     for dataset in comparison.datasets:
         for label, numbers, changes in _stages(comparison, dataset):
@@ -178,7 +178,7 @@ def stages_table(comparison: Comparison) -> Table:
 
 
 def _by_run(found: Accuracy) -> str:
-    """Nothing where there is one run."""
+    """Accuracy of each run ± standard deviation, in percent; empty for one run."""
     deviation = standard_deviation(found.by_run)
     if deviation is None:
         return ""
@@ -201,7 +201,7 @@ def responses_table(comparison: Comparison) -> Table:
 
 
 def graders_table(comparison: Comparison) -> Table:
-    """Accuracy by other graders than the reward, for a comparison with published numbers."""
+    """Accuracy by graders other than the reward, for comparison with published numbers."""
     lines = []
     for name in comparison.datasets:
         for label, numbers, _ in _stages(comparison, name):
@@ -218,7 +218,7 @@ def graders_table(comparison: Comparison) -> Table:
 
 
 def budget_table(comparison: Comparison) -> Table:
-    """Accuracy over the steps of RL where all arms were tested, else their mean reward; no lines without RL."""
+    """Accuracy over the steps of RL if all arms were tested, else mean reward; no lines without RL."""
     trained = [arm for arm in comparison.arms if arm.reward]
     if trained and all(arm.accuracy_by_step for arm in trained):
         return _accuracy_by_step(comparison, trained)
@@ -248,7 +248,7 @@ def _accuracy_by_step(comparison: Comparison, trained: Sequence[Arm]) -> Table:
 
 
 def _over_steps(values: dict[str, dict[str, float]], form: str) -> tuple[list[list[str]], list[str]]:
-    """A line for each arm, and the steps, which are those of most arms; nothing for arms that have others."""
+    """A line per arm, and the steps. The steps are those of most arms; arms with other steps are left out."""
     most = Counter(map(tuple, values.values())).most_common(1)
     steps = list(most[0][0]) if most else []
     lines = [[arm, *(f"{of[step]:{form}}" for step in steps)] for arm, of in values.items() if list(of) == steps]
@@ -256,7 +256,7 @@ def _over_steps(values: dict[str, dict[str, float]], form: str) -> tuple[list[li
 
 
 def changes_table(recipe_name: str, found: Sequence[Transition]) -> Table:
-    """Prompts solved before and after training, two by two, with the ids of some that changed."""
+    """2x2 counts of prompts solved before and after training, with the ids of some that changed."""
     lines = [
         [
             f"{item.arm}, seed {item.seed}",
@@ -280,7 +280,7 @@ def _count_and_ids(count: int, ids: Sequence[str]) -> str:
 
 
 def cost_table(comparison: Comparison) -> Table:
-    """Training time of every arm; no lines where nothing of it was recorded."""
+    """Training time of every arm; no lines if none was recorded."""
     lines = []
     for arm in comparison.arms if comparison.device_hours else ():
         cost = arm.provenance

@@ -1,4 +1,4 @@
-"""The report as a terminal shows it: the summary and the main tables."""
+"""The report in a terminal: the summary and the main tables."""
 
 import rich.table
 from rich import box
@@ -12,7 +12,7 @@ from vcore_verl.report.wording import answer, reading_notes, titles
 
 
 def terminal_report(comparison: Comparison) -> RenderableType:
-    """The summary and a table per data set."""
+    """The summary, a table per data set, notes and warnings."""
     tables = [rich_table(title, main_table(comparison, name)) for name, title in titles(comparison).items()]
     remarks = [f"excluded: {name}: {reason}" for name, reason in comparison.excluded.items()]
     remarks += [f"trained with other settings: {line}" for line in comparison.trained_differently]
@@ -25,7 +25,7 @@ def terminal_report(comparison: Comparison) -> RenderableType:
 
 
 def rich_table(title: str, table: Table) -> RenderableType:
-    """`table` below an empty line and its title, with its note."""
+    """`table` with its title, preceded by an empty line, and its note."""
     found = rich.table.Table(
         title=title,
         title_justify="left",

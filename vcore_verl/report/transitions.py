@@ -1,7 +1,7 @@
 """Which prompts training gained and which it lost.
 
-A prompt counts as solved when at least half of its samples are correct. Of several seeds the first one's checkpoints
-count: responses belong to a checkpoint, not to a mean.
+A prompt counts as solved if at least half of its samples are correct. With several seeds, only the first is used:
+responses belong to one checkpoint, not to a mean.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Transition:
-    """The 2x2 table of one run on one data set: prompts solved before and after training, ids of most changed."""
+    """The 2x2 table of one run on one data set: prompts solved before and after training, ids with largest changes."""
 
     arm: str
     seed: int
@@ -31,7 +31,7 @@ class Transition:
 
 
 def transitions(collection: Collection) -> list[Transition]:
-    """By RL, or by SFT in arms without RL: of every arm and data set."""
+    """The transition of every arm and data set by RL, or by SFT in arms without RL."""
     found = []
     for run, *_ in collection.arms.values():
         before, after = (run.pre, run.post) if run.post else (collection.base, run.pre)

@@ -1,4 +1,4 @@
-"""Evaluations against each other by path, wherever their checkpoints come from: the first one is the reference."""
+"""Compares evaluations of any checkpoints, given by path; the first is the reference."""
 
 import os
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ _CAPTION = "Intervals and p: over prompts. They describe these checkpoints, not 
 
 
 def versus(places: Sequence[Path]) -> RenderableType:
-    """A table per data set; a place is an evaluation's folder, or that of the run that it evaluates.
+    """A table per data set; a place is an evaluation's folder, or the folder of an evaluated run.
 
-    Raises `ReportError`, by name, for an evaluation that is unfinished or incomparable.
+    Raises `ReportError` naming an evaluation that is unfinished or cannot be compared with the first.
     """
     folders = [_evaluation_of(place) for place in places]
     evaluations = [read_evaluation(folder) for folder in folders]
@@ -42,7 +42,7 @@ def _evaluation_of(place: Path) -> Path:
 
 
 def _labels(places: Sequence[Path]) -> list[str]:
-    """The paths from the folder that holds all of them."""
+    """The paths relative to their common parent folder."""
     paths = [place.resolve() for place in places]
     if len(set(paths)) < 2:
         return list(map(str, places))

@@ -1,4 +1,4 @@
-"""The same prompt before and after training, and across SFT objectives, in the terminal."""
+"""Responses to one prompt before and after training, and across SFT objectives, in the terminal."""
 
 import re
 from collections.abc import Iterator
@@ -24,10 +24,10 @@ _SHOWN_CHARS = 2000
 
 
 def view(place: Path, prompt_id: str | None = None, every_sample: bool = False) -> RenderableType:
-    """Everything that was answered to a prompt, in the run at `place` and the others of its recipe; without a prompt,
-    how many RL, or SFT in arms without RL, gained and lost, with the ids of those that changed most.
+    """All responses to a prompt, of the run at `place` and other runs of its recipe; without a prompt, how many prompts
+    RL (in arms without RL: SFT) gained and lost, with the ids of those that changed most.
 
-    Raises `ReportError` for a run without evaluations and for an unknown prompt.
+    Raises `ReportError` for a run without evaluations, or an unknown prompt.
     """
     collection = collect(_root(place))
     if prompt_id is not None:
@@ -37,7 +37,7 @@ def view(place: Path, prompt_id: str | None = None, every_sample: bool = False) 
 
 
 def _root(place: Path) -> Path:
-    """runs/<recipe> of a path at or below it."""
+    """The directory runs/<recipe> at or above `place`."""
     for candidate in (place, *place.resolve().parents):
         if (candidate / "base" / "eval").is_dir():
             return candidate
@@ -45,12 +45,12 @@ def _root(place: Path) -> Path:
 
 
 def _seed(place: Path) -> int | None:
-    """The seed of the run that `place` is in, None for the directory of all runs."""
+    """The seed of the run that contains `place`; None for the directory of all runs."""
     return next((int(part[4:]) for part in place.parts if re.fullmatch(r"seed\d+", part)), None)
 
 
 def _prompt_view(collection: Collection, prompt_id: str, every_sample: bool, seed: int | None) -> RenderableType:
-    """What every checkpoint answered to one prompt, of the runs with `seed` where an arm has one."""
+    """The responses of every checkpoint to one prompt; runs with `seed` if the arm has one."""
     datasets = [name for name, scores in collection.base.datasets.items() if prompt_id in scores.prompt_ids]
     if not datasets:
         some = ", ".join(scores.prompt_ids[0] for scores in collection.base.datasets.values())
@@ -66,7 +66,7 @@ def _prompt_view(collection: Collection, prompt_id: str, every_sample: bool, see
 
 
 def _checkpoints(collection: Collection, seed: int | None) -> Iterator[tuple[str, Evaluation]]:
-    """Original, then every arm before and after RL: its run of `seed`, or the first where it has none of that."""
+    """Original, then every arm before and after RL: its run with `seed`, or its first run."""
     yield "Original", collection.base
     for runs in collection.arms.values():
         run = next((run for run in runs if run.seed == seed), runs[0])
@@ -78,14 +78,14 @@ def _checkpoints(collection: Collection, seed: int | None) -> Iterator[tuple[str
 
 
 def _responses(evaluation: Evaluation, dataset: str, prompt_id: str) -> list[dict[str, Any]]:
-    """The rows of samples.parquet with the responses to one prompt, the greedy one first."""
+    """The rows of samples.parquet for one prompt, the greedy response first."""
     chosen = (pc.field("dataset") == dataset) & (pc.field("prompt_id") == prompt_id)
     table = pq.read_table(evaluation.folder / SAMPLES, filters=chosen)
     return table.sort_by([("decoding", "ascending"), ("sample_idx", "ascending")]).to_pylist()
 
 
 def _panel(label: str, responses: list[dict[str, Any]], every_sample: bool) -> Panel:
-    """All `responses` of a checkpoint, or the first of each outcome."""
+    """All `responses` of a checkpoint, or the first with each decoding and status."""
     first = {(row["decoding"], row["status"]): row for row in reversed(responses)}
     shown = [row for row in responses if every_sample or row is first[row["decoding"], row["status"]]]
     blocks = [Text.assemble(_caption(row), "\n", row["response"][:_SHOWN_CHARS]) for row in shown]

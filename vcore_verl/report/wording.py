@@ -1,4 +1,4 @@
-"""Numbers as text: percentages, intervals, and a summary that claims no more than they support."""
+"""Numbers as text: percentages, intervals, and a summary that claims only what they support."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -22,7 +22,7 @@ def percent(value: float) -> str:
 
 
 def accuracy(numbers: StageNumbers | None, decoding: str) -> str:
-    """`41.2`, in percent; nothing for a stage that did not happen, and without responses of that decoding."""
+    """`41.2`, in percent; empty for a stage that was not run, or without responses of that decoding."""
     found = numbers and numbers.accuracy.get(decoding)
     return f"{100 * found.estimate.mean:.1f}" if found else ""
 
@@ -48,8 +48,8 @@ def p_value(p: float | None) -> str:
 
 
 def answer(comparison: Comparison) -> list[str]:
-    """Paragraphs: the primary measure, what it says, what the secondary ones say, and whether that is a statement about
-    methods or about these checkpoints.
+    """The summary's paragraphs: the primary measure, its result, results of secondary measures, and whether these are
+    claims about methods or describe these checkpoints.
     """
     if not comparison.arms:
         original = {name: numbers.sampled.estimate for name, numbers in comparison.base.items()}
@@ -65,7 +65,7 @@ def answer(comparison: Comparison) -> list[str]:
 
 
 def primary_line(comparison: Comparison) -> str:
-    """What decides, named before the runs, and the budget of RL that it holds for."""
+    """The line on the primary measure, fixed before the runs, and the RL budget for which it holds."""
     algorithms = [steps for rl, steps in comparison.rl_steps.items() if rl != "none"]
     line = f"Primary measure: {comparison.primary.label}"
     if comparison.primary.stage == "sft" or not algorithms:
@@ -140,7 +140,7 @@ def _standing(pairs: list[Pair], comparison: Comparison) -> str:
 
 
 def _secondary(comparison: Comparison) -> str:
-    """The secondary differences that stand out, which are no findings."""
+    """Secondary differences with p < 0.05 in their family; not findings."""
     pairs = [pair for pair in comparison.pairwise if not pair.primary and pair.testable]
     if not pairs:
         return ""
@@ -181,7 +181,7 @@ def _scope(comparison: Comparison) -> str:
 
 
 def titles(comparison: Comparison) -> dict[str, str]:
-    """Data set -> title of its main table, the primary measure's first."""
+    """Data set -> title of its main table, that of the primary measure first."""
     prompts, (primary, _, decoding) = comparison.conditions["datasets"], vars(comparison.primary).values()
     return {
         name: f"{name} ({prompts[name]} prompts): {'primary' if name == primary else 'secondary'}, {decoding}"
@@ -190,7 +190,7 @@ def titles(comparison: Comparison) -> dict[str, str]:
 
 
 def over(comparison: Comparison) -> str:
-    """Over what the intervals of changes and differences run."""
+    """What the intervals of changes and differences are over: prompts, runs, or either."""
     numbers = {len(arm.seeds) > 1 for arm in comparison.arms}
     return {True: "over runs", False: "over prompts"}[numbers.pop()] if len(numbers) == 1 else "over runs or prompts"
 

@@ -33,7 +33,7 @@ class Setting:
         return None if all(map(self._contains, numbers)) else f"must be {self._range()}"
 
     def _contains(self, number: float) -> bool:
-        """Whether `number` is in the range. NaN fails every comparison, so it is in no range."""
+        """NaN fails every comparison, so it is in no range."""
         return (
             (self.low is None or number >= self.low)
             and (self.high is None or number <= self.high)

@@ -1,4 +1,4 @@
-"""Commands and checks of the stages that make the base model and the data sets. Imports no torch."""
+"""The stages that make the base model and the data sets. Imports no torch."""
 
 import json
 import sys

@@ -36,8 +36,8 @@ EXAMPLE = (
 
 @dataclass(frozen=True)
 class Worked:
-    """A data set with solutions. `trace` makes the solution, ending with `\\boxed{answer}`, from a problem's metadata;
-    `template` gives a problem's template number from the package's generator and the problem's index.
+    """A data set with solutions. `trace`: a problem's metadata -> its solution, ending with `\\boxed{answer}`;
+    `template`: the package's generator and a problem's index -> the number of its template.
     """
 
     trace: Callable[[dict[str, Any]], str]

@@ -57,7 +57,7 @@ def write_results(folder: Path, job: Job, checkpoint_sha: str, graded: list[Grad
 
 
 def made_by(job: Job, checkpoint_sha: str) -> dict[str, Any]:
-    """Everything that determines the response to a prompt, as recorded in results.json."""
+    """What determines the response to a prompt, as in results.json."""
     versions = {name: package_version(name) for name in ("vllm", "torch", "transformers", "math-verify")}
     return {
         "checkpoint_sha": checkpoint_sha,

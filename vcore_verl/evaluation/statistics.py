@@ -150,8 +150,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def minimum_detectable_effect(before_P: ArrayLike, after_P: ArrayLike, power: float = 0.8) -> float | None:
     """The true difference that the paired test finds significant (two-sided 5 %) with probability `power`.
 
-    Computed from the standard error of the observed differences: (t_{0.975} + t_{power}) * se, with P - 1 degrees of
-    freedom. None if all prompts changed by the same amount.
+    From the standard error of the observed differences: (t_{0.975} + t_{power}) * se, with P - 1 degrees of freedom.
+    None if all prompts changed by the same amount.
     """
     differences = _checked(after_P) - _checked(before_P)
     if np.ptp(differences) < _NO_SPREAD:

@@ -1,4 +1,4 @@
-"""Reasons why a recipe cannot run on this machine's GPUs at all, found before anything starts. Imports no torch."""
+"""Reasons why a recipe cannot run at all on this machine's GPUs, found before it starts. Imports no torch."""
 
 from vcore_verl.attention import NAME, WIDEST
 from vcore_verl.config.overrides import lookup
@@ -35,7 +35,7 @@ def obstacle_here(recipe: Recipe) -> str | None:
 
 
 def _too_wide(s: Settings) -> str | None:
-    """The obstacle of heads too wide for a jvp probe: forward mode doubles them (vcore_verl/attention/packed.py)."""
+    """Heads too wide for forward mode, which doubles them (vcore_verl/attention/packed.py)."""
     probe, attention = s.recipe.init.probing, lookup(s.recipe.sft.verl, ATTENTION) or NAME
     if probe is None or probe.derivative != "jvp" or attention != NAME or s.recipe.model.dtype == "float32":
         return None
@@ -48,7 +48,7 @@ def _too_wide(s: Settings) -> str | None:
 
 
 def _too_small(s: Settings, smallest: GpuState) -> str | None:
-    """The obstacle of training states that do not fit even alone. The rest is an estimate, for which doctor warns."""
+    """Training states that do not fit even alone. Other memory is an estimate, for which doctor warns."""
     for phase in phases(s, smallest.memory):
         if phase.parts.get("states", 0) > smallest.memory:
             return f"{smallest.name}, {smallest.memory / GIB:.0f} GiB, is too small: {phase.shortage(smallest.memory)}"

@@ -82,9 +82,9 @@ def _arm_on_dataset(runs: list[TrainedRun], base: StageNumbers, name: str) -> Ar
 
 
 def _adjust_changes(arms: list[Arm], primary: Measure) -> None:
-    """Adjust p values within families: the changes by one stage in all arms, on one data set by one decoding.
+    """Adjust p values; a family is the changes by one stage in all arms on one data set by one decoding.
 
-    With a single arm, there are no pairs to compare, so its change in the primary measure is the primary difference.
+    A single arm has no pairs, so its change in the primary measure is the primary difference.
     """
     for name in arms[0].datasets if arms else ():
         for stage in ("sft", "rl"):

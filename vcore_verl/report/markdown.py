@@ -62,7 +62,7 @@ def _items(lines: Iterable[str]) -> str:
 
 
 def _conditions(comparison: Comparison) -> Iterator[str]:
-    """Lines on the evaluation settings shared by all runs, and the versions that they were trained with."""
+    """Arms, evaluation settings and versions, line by line."""
     common = comparison.conditions
     sampling = common["sampling"]
     arms = ", ".join(f"{arm.name} (seeds {', '.join(map(str, arm.seeds))})" for arm in comparison.arms) or "none"

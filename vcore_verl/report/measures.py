@@ -51,7 +51,7 @@ def measures(collection: Collection) -> list[Measure]:
 
 
 def named_differently(collection: Collection) -> list[str]:
-    """A line if the recipes of some runs name a different primary measure than most; otherwise empty."""
+    """A line if the recipes of some runs name a different primary measure than most."""
     named = _named(collection)
     others = named.total() - max(named.values(), default=0)
     line = f"{others} of {named.total()} runs name another primary measure (comparison.primary), which is not used"

@@ -235,7 +235,7 @@ class Comparison:
 
     @property
     def datasets(self) -> list[str]:
-        """Names of the data sets, that of the primary measure first."""
+        """Data sets, that of the primary measure first."""
         return sorted(self.conditions["datasets"], key=lambda name: name != self.primary.dataset)
 
     @property

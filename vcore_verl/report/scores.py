@@ -64,7 +64,7 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 
 def contamination(evaluations: Iterable[Evaluation]) -> list[str]:
-    """A line naming evaluated data sets whose problems may be in the training data; empty if there are none."""
+    """A line naming evaluated data sets whose problems may be in the training data, if any."""
     summaries = [item for evaluation in evaluations for item in evaluation.results["datasets"].items()]
     names = sorted({name for name, summary in summaries if summary.get("decontaminated") is False})
     line = f"the training data may hold problems of {', '.join(names)}: data.decontaminate leaves them out"

@@ -138,7 +138,7 @@ def _significant(pair: Pair) -> str:
 
 
 def secondary_table(comparison: Comparison) -> Table:
-    """Every SFT objective compared with the reference by the secondary measures, one family each."""
+    """The same comparisons by the secondary measures, one family each."""
     lines = [
         [
             pair.measure.dataset,
@@ -178,7 +178,7 @@ def stages_table(comparison: Comparison) -> Table:
 
 
 def _by_run(found: Accuracy) -> str:
-    """Accuracy of each run ± standard deviation, in percent; empty for one run."""
+    """Accuracies ± standard deviation in percent; empty for one run."""
     deviation = standard_deviation(found.by_run)
     if deviation is None:
         return ""

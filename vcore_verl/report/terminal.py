@@ -12,7 +12,7 @@ from vcore_verl.report.wording import answer, reading_notes, titles
 
 
 def terminal_report(comparison: Comparison) -> RenderableType:
-    """The summary, a table per data set, notes and warnings."""
+    """The summary, a table per data set, and warnings."""
     tables = [rich_table(title, main_table(comparison, name)) for name, title in titles(comparison).items()]
     remarks = [f"excluded: {name}: {reason}" for name, reason in comparison.excluded.items()]
     remarks += [f"trained with other settings: {line}" for line in comparison.trained_differently]

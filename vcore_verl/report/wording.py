@@ -48,8 +48,8 @@ def p_value(p: float | None) -> str:
 
 
 def answer(comparison: Comparison) -> list[str]:
-    """The summary's paragraphs: the primary measure, its result, results of secondary measures, and whether these are
-    claims about methods or describe these checkpoints.
+    """Paragraphs: the primary measure, its result, the results of secondary measures, and whether they describe methods
+    or these checkpoints.
     """
     if not comparison.arms:
         original = {name: numbers.sampled.estimate for name, numbers in comparison.base.items()}
@@ -65,7 +65,7 @@ def answer(comparison: Comparison) -> list[str]:
 
 
 def primary_line(comparison: Comparison) -> str:
-    """The line on the primary measure, fixed before the runs, and the RL budget for which it holds."""
+    """The primary measure, fixed before the runs, and the RL budget for which it holds."""
     algorithms = [steps for rl, steps in comparison.rl_steps.items() if rl != "none"]
     line = f"Primary measure: {comparison.primary.label}"
     if comparison.primary.stage == "sft" or not algorithms:
@@ -190,7 +190,7 @@ def titles(comparison: Comparison) -> dict[str, str]:
 
 
 def over(comparison: Comparison) -> str:
-    """What the intervals of changes and differences are over: prompts, runs, or either."""
+    """What the intervals of changes and differences are over."""
     numbers = {len(arm.seeds) > 1 for arm in comparison.arms}
     return {True: "over runs", False: "over prompts"}[numbers.pop()] if len(numbers) == 1 else "over runs or prompts"
 

@@ -34,7 +34,7 @@ class GpuState(NamedTuple):
 
 
 def gpu_states() -> list[GpuState]:
-    """The GPUs that nvidia-smi lists; empty if it lists none, fails or is not installed."""
+    """The GPUs that nvidia-smi lists; empty if it is missing or fails."""
     if shutil.which("nvidia-smi") is None:
         return []
     query = [
@@ -80,7 +80,7 @@ def gpus(recipe: Recipe, states: list[GpuState]) -> Iterator[Finding]:
 
 
 def driver(found: str) -> Finding:
-    """Check the version of NVIDIA's driver, such as 580.65.06."""
+    """Check NVIDIA's driver, a version such as 580.65.06."""
     advice = f"CUDA 13 needs {DRIVER} or newer: update NVIDIA's driver"
     return judge("driver", found, advice, error=int(found.partition(".")[0]) < DRIVER)
 
@@ -110,7 +110,7 @@ def disk(needed: float, output_dir: Path) -> Finding:
 
 
 def shared_memory(place: Path = Path("/dev/shm")) -> Finding:
-    """Check shared memory, used by Ray's object store and NCCL's buffers."""
+    """Shared memory for Ray's object store and NCCL's buffers."""
     if not place.is_dir():
         return Finding("shared memory", f"no {place}", "warning", "Ray then keeps its objects on disk, which is slow")
     found, advice = shutil.disk_usage(place).free, "start the container with --shm-size=16g or --ipc=host"
@@ -119,7 +119,7 @@ def shared_memory(place: Path = Path("/dev/shm")) -> Finding:
 
 
 def open_files(limit: int | None = None) -> Finding:
-    """Check the limit on open files: Ray opens many sockets and files per process."""
+    """The limit on open files: Ray opens many sockets and files per process."""
     found = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if limit is None else limit
     if found == resource.RLIM_INFINITY:
         return Finding("open files", "no limit")

@@ -21,7 +21,7 @@ GATED = ("meta-llama/", "mistralai/", "SynthLabsAI/Big-Math-RL-Verified")  # gat
 
 
 def hub(recipe: Recipe, endpoint: str = constants.ENDPOINT) -> Iterator[Finding]:
-    """Check that the model and data that the recipe fetches from the hub are accessible."""
+    """Whether the recipe's model and data can be fetched from the hub."""
     wanted = _wanted(recipe)
     if not wanted:
         yield Finding("hub", "not needed: nothing is fetched")
@@ -63,7 +63,7 @@ def _wanted(recipe: Recipe) -> list[str]:
 
 
 def cluster(recipe: Recipe) -> Iterator[Finding]:
-    """Check Slurm and the rendezvous port for several nodes; on a single node, warn of a set RAY_ADDRESS."""
+    """Check Slurm and the rendezvous port for several nodes; warn of RAY_ADDRESS on one."""
     if recipe.hardware.nodes > 1:
         if shutil.which("srun") is None:
             advice = "several nodes are started through Slurm: give the command on a machine that has it"
@@ -75,7 +75,7 @@ def cluster(recipe: Recipe) -> Iterator[Finding]:
 
 
 def port(number: int, purpose: str) -> Finding:
-    """Check that this machine's port `number` is free for `purpose`."""
+    """Whether port `number` is free for `purpose`."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

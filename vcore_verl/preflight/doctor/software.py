@@ -58,7 +58,7 @@ def packages(constraints: Path) -> Iterator[Finding]:
 
 
 def attention(recipe: Recipe) -> Finding:
-    """Check the attention implementation of a GPU run: this project's, unless the recipe chooses another."""
+    """A GPU run's attention: this project's, unless the recipe chooses another."""
     asked = (lookup(recipe.sft.verl, SFT_ATTENTION), lookup(recipe.rl.verl, RL_ATTENTION))
     chosen = {name or NAME for name in asked}
     # Check the distribution, not the module: flash-attn-4 has a module flash_attn, too, but not for flash_attention_2.

@@ -50,7 +50,7 @@ class Architecture:
 
     @property
     def layer_parameters(self) -> int:
-        """All parameters of a layer: its matrices and norms."""
+        """Parameters of a layer, including norms."""
         return self.layer_linear + 2 * self.hidden + (2 * self.head_dim if self.qk_norm else 0)
 
     @property

@@ -25,8 +25,8 @@ STORAGE = 1e9
 
 @dataclass(frozen=True)
 class Gpu:
-    """Published specifications: nominal memory (GB) and memory as CUDA reports it (bytes), dense bfloat16 operations
-    and bytes per second.
+    """Published specifications: memory, nominal (GB) and as reported by CUDA (bytes); dense bfloat16 operations and
+    bytes per second.
     """
 
     name: str
@@ -126,7 +126,7 @@ def hours(s: Settings, gpu: Gpu) -> list[Item]:
 
 
 def _overhead(s: Settings) -> list[Item]:
-    """Hours that a run spends on start-up, loading and checkpoints, as assumed above."""
+    """Hours for start-up, loading and checkpoints, as assumed above."""
     recipe, size = s.recipe, s.model.parameters
     evaluations = _evaluations(s)
     seconds = evaluations * EVALUATION_START + recipe.has_sft * SFT_START + recipe.has_rl * RL_START
@@ -180,12 +180,12 @@ def _probe_passes(s: Settings, gpu: Gpu) -> float:
 
 
 def _update_passes(s: Settings) -> int:
-    """Cost of an RL update in forward passes: log-probabilities of policy and reference, then the training pass."""
+    """Forward passes of an RL update: log-probabilities of policy and reference, then the training pass."""
     return 1 + (s.recipe.rl.kl_coef > 0) + _passes(s, "rl")
 
 
 def _update_seconds(s: Settings, gpu: Gpu) -> float:
-    """Seconds of the update in one step of RL."""
+    """Seconds of one RL step's update."""
     rl = s.recipe.rl
     return _update_passes(s) * _forward_seconds(s, gpu, "rl", rl.prompts_per_step * rl.samples_per_prompt)
 
@@ -223,16 +223,16 @@ def _generated(s: Settings) -> dict[str, tuple[int, int, int, int]]:
 
 
 def _evaluations(s: Settings) -> int:
-    """Number of evaluations: of the base model, and after each training stage."""
+    """Number of evaluations: base model, and after each training stage."""
     return 1 + s.recipe.has_sft + s.recipe.has_rl
 
 
 def _generation_seconds(s: Settings, gpu: Gpu, name: str) -> float:
     """Seconds to run the generating stage `name` once; infinite if the weights leave no room for vLLM's cache.
 
-    Each engine decodes as many sequences at a time as its cache holds, at most 256. A decoding step is bound by reading
-    all weights and the cached keys and values once, or by operations; there are as many steps as the batches need, and
-    at least one per token of the longest response.
+    Each engine decodes as many sequences at a time as its cache holds, at most 256. A step is bound by reading all
+    weights and cached keys and values once, or by operations; there are as many steps as the batches need, at least
+    one per token of the longest response.
     """
     _, prompts, responses, limit = _generated(s)[name]
     gpus, engine, share = s.ranks("sft"), s.recipe.hardware.tensor_parallel, EVALUATION_SHARE

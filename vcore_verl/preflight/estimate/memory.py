@@ -94,7 +94,7 @@ def _phase(name: str, s: Settings, section: str, moments: Iterable[Moment], help
 
 
 def _context(s: Settings, section: str) -> float:
-    """Overhead in bytes: on a CPU Python and its libraries, on a GPU the contexts, in RL with a sleeping vLLM."""
+    """Overhead: on a CPU Python and its libraries; on a GPU contexts, in RL also vLLM's, asleep."""
     return GIB if s.on_cpu else OVERHEAD if section == "sft" else OVERHEAD + VLLM_ASLEEP
 
 

@@ -40,7 +40,7 @@ def of_training(s: Settings, section: str) -> list[Moment]:
 
 
 def _copies(s: Settings, section: str) -> int:
-    """Number of copies of a micro-batch's logits, including their gradients."""
+    """Copies of a micro-batch's logits, including their gradients."""
     if section == "sft":  # the gradient overwrites them (vcore_verl/cpu/log_probs.py)
         return 1
     if s.fuses_log_probs:

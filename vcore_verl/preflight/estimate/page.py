@@ -118,7 +118,7 @@ def _summed(title: str, columns: list[str], rows: list[tuple[str, list[float], s
 
 
 def _table(title: str, *columns: str) -> Table:
-    """An empty table: the first column is for names, the others for amounts."""
+    """An empty table: first a column of names, then amounts."""
     table = Table(title, *columns, box=None, header_style="bold")
     table.columns[0].min_width = 22
     for column in table.columns[1:]:

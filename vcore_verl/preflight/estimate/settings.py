@@ -114,7 +114,7 @@ class Settings:
         return self.in_rl(f"{RL}.rollout.gpu_memory_utilization", 0.5)
 
     def offloads(self, key: str) -> bool:
-        """Whether `key` of the policy's FSDP engine, which offloads part of its states to main memory, is on."""
+        """Whether the policy's FSDP engine offloads part of its states to main memory by `key`."""
         return bool(self.in_rl(f"{RL}.actor.fsdp_config.{key}", False))
 
     def in_rl(self, key: str, default: Any) -> Any:

@@ -14,7 +14,21 @@ RECIPES = (
     "smollm2_135m",
     "tiny",
 )
-INITS = ("dft", "iw_sft", "none", "oracle", "random", "sft", "vcore", "vcore_paper")
+INITS = (
+    "chord_phi",
+    "dft",
+    "gift_weight",
+    "iw_sft",
+    "luffy",
+    "none",
+    "oracle",
+    "p_power",
+    "random",
+    "sft",
+    "threshold",
+    "vcore",
+    "vcore_paper",
+)
 BUILT_IN = ("lab", "lab_new", "tiny")  # recipes on the tasks that tell of what kind a token is
 FOR_GPUS = tuple(name for name in RECIPES if name not in BUILT_IN)
 ALGORITHMS = ("dapo", "grpo", "none")

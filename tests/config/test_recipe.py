@@ -106,10 +106,15 @@ def test_the_objectives_have_the_settings_of_their_files():
     utility = placebo | {"init.file": None, "init.variance_control": "loss_ratio"}
     utility |= {f"init.probe.{key}": value for key, value in probe.items()}
     assert found == {
+        "chord_phi": placebo | {"init.name": "chord_phi", "init.file": None},
         "dft": placebo | {"init.name": "dft", "init.file": None},
+        "gift_weight": placebo | {"init.name": "gift_weight", "init.file": None, "init.beta": 20.0},
         "iw_sft": placebo | {"init.name": "iw_sft", "init.file": None, "init.level": "sequence"},
+        "luffy": placebo | {"init.name": "luffy", "init.file": None, "init.gamma": 0.1},
+        "p_power": placebo | {"init.name": "p_power", "init.file": None, "init.exponent": 0.5},
         "random": placebo | {"init.name": "random", "init.file": None, "init.keep": 0.2},
         "sft": {"init.name": "sft", "init.file": None},
+        "threshold": placebo | {"init.name": "threshold", "init.file": None, "init.low": 0.1},
         "vcore": utility
         | {"init.name": "vcore", "init.kl_budget": 0.1, "init.temperature": None}
         | {"init.probe.derivative": "jvp", "init.probe.epsilon": "auto"},
@@ -178,7 +183,7 @@ def test_an_unknown_recipe_lists_the_known():
 
 
 def test_an_unknown_initialiser_lists_the_known():
-    assert error("init=vcor").startswith("init=vcor is not known; choose one of dft, iw_sft, none")
+    assert error("init=vcor").startswith("init=vcor is not known; choose one of chord_phi, dft, ")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_all_objectives_are_found():
 
 
 def test_unknown_objective_lists_the_known():
-    with pytest.raises(ValueError, match="unknown objective 'vcor': choose one of dft"):
+    with pytest.raises(ValueError, match="unknown objective 'vcor': choose one of chord_phi, dft"):
         build("vcor", {})
 
 

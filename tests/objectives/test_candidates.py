@@ -1,0 +1,94 @@
+"""Weights of published objectives against values that were computed from the papers' formulas in float64.
+
+Sequence 1 has four tokens, sequence 2 three.
+"""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vcore_verl.objectives import Tokens, build
+
+P = [0.5, 0.9, 0.05, 0.8, 0.2, 0.99, 0.6]
+P_REF = [0.4, 0.95, 0.1, 0.7, 0.25, 0.9, 0.5]
+EXPECTED = [
+    (
+        "p_power",
+        {"exponent": 0.5},
+        [0.7071067812, 0.9486832981, 0.2236067977, 0.8944271910, 0.4472135955, 0.9949874371, 0.7745966692],
+    ),
+    ("p_power", {"exponent": 2.0}, [0.25, 0.81, 0.0025, 0.64, 0.04, 0.9801, 0.36]),
+    ("threshold", {}, [1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0]),
+    ("threshold", {"low": 0.6}, [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0]),
+    ("chord_phi", {}, [0.25, 0.09, 0.0475, 0.16, 0.16, 0.0099, 0.24]),
+    (
+        "luffy",
+        {},
+        [0.1388888889, 0.09, 0.2222222222, 0.0987654321, 0.2222222222, 0.0833263193, 0.1224489796],
+    ),
+    (
+        "gift_weight",
+        {"beta": 2.0},
+        [0.7187552905, 0.8585493473, 0.3898367338, 0.8172627919, 0.6149794590, 0.8518551547, 0.7615941560],
+    ),
+]
+
+
+def tokens(p: list[float], p_ref: list[float] | None = None) -> Tokens:
+    return Tokens(
+        loss_T=-torch.tensor(p).log(),
+        cu_seqlens_S1=torch.tensor([0, 4, len(p)]),
+        example_S=torch.tensor([0, 1]),
+        answer_T=torch.zeros(len(p), dtype=torch.bool),
+        reference_T=None if p_ref is None else torch.tensor(p_ref).log(),
+    )
+
+
+@pytest.mark.parametrize(("name", "settings", "expected"), EXPECTED)
+def test_weights_are_those_of_the_formula(name, settings, expected):
+    weights = build(name, settings).weigh(tokens(P, P_REF)).weights_T
+    assert weights.dtype == torch.float32
+    torch.testing.assert_close(weights, torch.tensor(expected), rtol=1e-5, atol=1e-6)
+
+
+def test_powers_of_the_probability_lead_from_sft_to_dft():
+    for exponent, name in ((0.0, "sft"), (1.0, "dft")):
+        found = build("p_power", {"exponent": exponent}).weigh(tokens(P)).weights_T
+        torch.testing.assert_close(found, build(name, {}).weigh(tokens(P)).weights_T)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "loss"),
+    [
+        ("p_power", {"exponent": 2.0}, lambda p: (1 - p**2) / 2),
+        ("luffy", {}, lambda p: -p / (p + 0.1)),
+    ],
+)
+def test_the_weighted_loss_has_the_gradient_of_the_released_one(name, settings, loss):
+    p = torch.tensor(P, dtype=torch.float64, requires_grad=True)
+    (released,) = torch.autograd.grad(loss(p).sum(), p)
+    weights = build(name, settings).weigh(tokens(P)).weights_T
+    torch.testing.assert_close((-weights / p.detach()).double(), released, rtol=1e-5, atol=1e-6)
+
+
+def test_gift_at_its_default_is_sft_but_for_what_the_initial_model_rules_out():
+    weights = build("gift_weight", {}).weigh(tokens(P, [*P_REF[:-1], 2e-9])).weights_T
+    assert weights[:-1].min() > 0.9999
+    assert weights[-1] == pytest.approx(1 - 1 / (1 + 2e-9 * math.expm1(20)), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["p_power", "threshold", "chord_phi", "luffy", "gift_weight"])
+@given(st.lists(st.floats(0.0, 100.0, width=32), min_size=4, max_size=40))
+def test_weights_are_finite_and_never_negative(name, losses):
+    tokens = Tokens(
+        loss_T=torch.tensor(losses),
+        cu_seqlens_S1=torch.tensor([0, len(losses)]),
+        example_S=torch.tensor([0]),
+        answer_T=torch.zeros(len(losses), dtype=torch.bool),
+        reference_T=-torch.tensor(losses).flip(0),
+    )
+    weights = build(name, {}).weigh(tokens).weights_T
+    assert weights.isfinite().all() and (weights >= 0).all()

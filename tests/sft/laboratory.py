@@ -37,7 +37,7 @@ OBJECTIVES = {
     "vcore": VCORE,
     "vcore_temperature": VCORE | {"kl_budget": None, "temperature": 0.05},
     "vcore_variance": VCORE | {"variance_control": "variance"},
-    "vcore_adam": VCORE | {"probe": {"batch_size": 8, "update": "adam"}},
+    "vcore_adam": VCORE | {"probe": {"batch_size": 8, "update": "adam_step"}},
     "vcore_uniform": VCORE | {"kl_budget": None, "temperature": "inf"},
 }
 BF16 = {"engine": {"+mixed_precision": {"param_dtype": "bf16"}}}

@@ -14,7 +14,7 @@ PROBING = sorted(name for name, declaration in builtin().items() if "utility" in
         *(
             ([f"init={init}", f"init.probe.{setting}"], "its weights follow from past gradients too")
             for init in PROBING
-            for setting in ("gradient=running", "update=adam")
+            for setting in ("gradient=running", "update=adam_step")
         ),
         (["init=none"], "has no SFT whose weights could be shown"),
         (["init=dft"], "run the recipe first"),

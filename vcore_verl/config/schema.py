@@ -115,7 +115,9 @@ class Probe:
     cutoff_tokens: Annotated[
         int | None, Setting("tokens of such a sequence at most, from its beginning; null: all", low=2)
     ] = None
-    update: Annotated[str, Setting("what the gradient is made into", choices=("sgd", "adam"))] = "sgd"
+    update: Annotated[
+        str, Setting("what the gradient is made into", choices=("sgd", "adam_step", "preconditioned"))
+    ] = "sgd"
     derivative: Annotated[
         str, Setting("exact, or a one-sided or central difference", choices=("jvp", "forward", "central"))
     ] = "jvp"

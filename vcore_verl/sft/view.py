@@ -62,7 +62,7 @@ def _checked(directory: Path, at: str) -> Run:
 def needs_history(recipe: Recipe) -> bool:
     """Whether the probe depends on past training steps: weights from a checkpoint alone would mislead."""
     probe = recipe.init.probing
-    return probe is not None and (probe.gradient == "running" or probe.update == "adam")
+    return probe is not None and (probe.gradient == "running" or probe.update != "sgd")
 
 
 def _model(run: Run, at: str) -> Path:

@@ -1,5 +1,7 @@
 """Probe directions: from a gradient to the direction of a virtual parameter update."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -57,25 +59,60 @@ def weighted_mean(first: Direction, second: Direction, share: float) -> Directio
     return {name: share * first[name] + (1 - share) * second[name] for name in first}
 
 
-def adam_update(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], gradient: Direction) -> Direction:
+def adam_step(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], gradient: Direction) -> Direction:
     """The update direction d(g) = m(g) / (sqrt(v(g)) + eps) that AdamW would take on `gradient`.
 
-    This is the step of the first released code: with beta1 = 0.9, nine tenths of m(g) are old momentum. The paper's
-    appendix H differs: it applies the Jacobian of Adam's update to the gradient, so no old momentum enters.
-
-    Moments are bias-corrected and start from the optimizer's current state, which is not modified. Weight decay does
-    not depend on token weights and is omitted. Raises ValueError for an optimizer that is not Adam or AdamW.
+    This is the step of the first released code: with beta1 = 0.9, nine tenths of m(g) are old momentum. Weight decay
+    does not depend on token weights and is omitted. Raises ValueError for an optimizer that is not Adam or AdamW.
     """
+    return {
+        name: moments.mean / (moments.root + moments.eps)
+        for name, moments in _moments(optimizer, parameters, gradient).items()
+    }
+
+
+def preconditioned(optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], gradient: Direction) -> Direction:
+    """J g (paper, appendix H), J the diagonal Jacobian of Adam's update map d at `gradient`; no old momentum enters.
+
+    The paper evaluates J at the uniform gradient of the training batch; the probe's own gradient, an estimate of the
+    same, spares that backward pass. On an optimizer's first step d is the sign of g, and J all but vanishes. Raises
+    ValueError for an optimizer that is not Adam or AdamW.
+    """
+    direction = {}
+    for name, moments in _moments(optimizer, parameters, gradient).items():
+        g, r = gradient[name], moments.root + moments.eps
+        # A coordinate that has had no gradient yet has root 0, and its term is 0.
+        curvature = g * moments.mean / r / r / moments.root.clamp(min=1e-30)
+        direction[name] = (moments.c1 / r - moments.c2 * curvature) * g
+    return direction
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Adam's bias-corrected `mean` m(g) and `root` sqrt(v(g)), and their derivatives: dm/dg = c1, dv/dg = 2 c2 g."""
+
+    mean: Tensor
+    root: Tensor
+    c1: float
+    c2: float
+    eps: float
+
+
+def _moments(
+    optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], gradient: Direction
+) -> dict[str, _Moments]:
+    """The moments after a step on `gradient`, from the optimizer's current state, which is not modified."""
     if not isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW):
         raise ValueError(
-            f"init.probe.update=adam needs Adam or AdamW, not {type(optimizer).__name__}: set init.probe.update=sgd"
+            f"init.probe.update needs Adam or AdamW, not {type(optimizer).__name__}: set init.probe.update=sgd"
         )
     group_of = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-    direction = {}
+    found = {}
     for name, g in gradient.items():
         group, state = group_of[id(parameters[name])], optimizer.state.get(parameters[name], {})
         (beta1, beta2), k = group["betas"], float(state.get("step", 0)) + 1
-        m = beta1 * state.get("exp_avg", torch.zeros_like(g)) + (1 - beta1) * g
-        v = beta2 * state.get("exp_avg_sq", torch.zeros_like(g)) + (1 - beta2) * g * g
-        direction[name] = (m / (1 - beta1**k)) / ((v / (1 - beta2**k)).sqrt() + group["eps"])
-    return direction
+        c1, c2 = (1 - beta1) / (1 - beta1**k), (1 - beta2) / (1 - beta2**k)
+        mean = beta1 / (1 - beta1**k) * state.get("exp_avg", torch.zeros_like(g)) + c1 * g
+        square = beta2 / (1 - beta2**k) * state.get("exp_avg_sq", torch.zeros_like(g)) + c2 * g * g
+        found[name] = _Moments(mean, square.sqrt(), c1, c2, group["eps"])
+    return found

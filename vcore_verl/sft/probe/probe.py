@@ -25,6 +25,8 @@ from vcore_verl.sft.probe.step_size import StepSize
 # current one: the longer the memory, the worse the estimate (tests/benchmarks/probe_gradient.py).
 NEWEST = 0.9
 AVERAGE = "vcore_running_gradient"
+# What `update` makes of a gradient; "sgd" leaves it as it is.
+UPDATES = {"adam_step": directions.adam_step, "preconditioned": directions.preconditioned}
 # Sequences per rank used to choose the step size of a finite difference.
 TRIAL_SEQUENCES = 4
 
@@ -57,8 +59,8 @@ class Probe:
         metrics["probe/gradient_norm"] = directions.norm(gradient)
         gradient = directions.clipped(gradient, self.clip_grad)
         direction = gradient
-        if self.settings.update == "adam":
-            direction = directions.adam_update(self.engine.optimizer, passes.trainable(self.engine), gradient)
+        if update := UPDATES.get(self.settings.update):
+            direction = update(self.engine.optimizer, passes.trainable(self.engine), gradient)
         metrics |= self._utilities(data, direction)
         metrics |= _signal_to_noise(metrics)
         metrics["probe/seconds"] = time.perf_counter() - started

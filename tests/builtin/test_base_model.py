@@ -28,7 +28,7 @@ def test_splitting_a_batch_by_length_changes_neither_loss_nor_gradient():
     ]
     models = [base_model.build_model(SMALL, tokens, seed=0) for _ in range(2)]
     losses = [
-        base_model.accumulate_gradient(model, examples, tokens.pad_token_id, splits)
+        base_model.set_gradient(model, examples, tokens.pad_token_id, splits)
         for model, splits in zip(models, (1, 3), strict=True)
     ]
     torch.testing.assert_close(losses[0], losses[1])

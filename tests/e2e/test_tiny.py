@@ -52,8 +52,8 @@ GOLDEN_DATA = {
 }
 GOLDEN_WEIGHTS = {  # processor's vendor and PyTorch's instruction set -> base and SFT checkpoint
     "AuthenticAMD AVX512": (
-        "07dedd0c64b3ef9b7fba8d2f2627d96a81e61d994d9ae3942424b3f8dc34013b",
-        "5cc564b2711697f4555df9dd0f76b50984db97b5f1c5a20e254044e6e2812eb6",
+        "188eac6d340992d2d031c4b6ddc033a58c38bebc0c2bbac2f32e26b431d90182",
+        "996f4105c16db8df2fec5ead7ad48cb0355c8d6255df5551e6cbeb15ff249405",
     ),
 }
 

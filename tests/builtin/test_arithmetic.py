@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vcore_verl.builtin import arithmetic
-from vcore_verl.builtin.arithmetic import HABIT, IN_DOMAIN, LARGER_NUMBERS, LONGER_CHAINS, SPLITS, SUPERVISED
+from vcore_verl.builtin.arithmetic import HABIT, IN_DOMAIN, LARGER_NUMBERS, LONGER_CHAINS, SUPERVISED
+from vcore_verl.builtin.task import SPLITS
 
 CLEAN = arithmetic.Mixture(direct=0.0, hasty=0.0, filler=0.0, false_start=0.0, mistake=0.0)
 WRONG = arithmetic.Mixture(direct=0.0, hasty=0.0, filler=0.0, false_start=0.0, mistake=1.0)

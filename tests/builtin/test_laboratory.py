@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from reward.custom_reward_function import compute_score
 from vcore_verl.builtin import laboratory, tokenizer
 from vcore_verl.builtin.base_model import encode
-from vcore_verl.builtin.laboratory import BOX, CLEAN, CLOSE, FAMILIAR, NEW, NOISY, SPLITS, Mixture, Problem
+from vcore_verl.builtin.laboratory import BOX, CLEAN, CLOSE, FAMILIAR, NEW, NOISY, Mixture, Problem
+from vcore_verl.builtin.task import SPLITS
 from vcore_verl.objectives.kinds import KINDS
 from vcore_verl.sft.dataset import token_kinds
 

@@ -11,15 +11,11 @@ that are not. The kind of every part of the text is known (`task.Span`), which s
 weight.
 """
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-from vcore_verl.builtin.task import Trace, joined
-
-# Buckets of the question's crc32 modulo 100: shares in percent, splits disjoint by construction.
-SPLITS = {"pretrain": range(0, 50), "sft": range(50, 70), "rl": range(70, 85), "test": range(85, 100)}
+from vcore_verl.builtin.task import Trace, joined, split_of
 
 FILLERS = ("ok\n", "hmm\n", "so\n", "let me see\n")
 
@@ -57,8 +53,7 @@ class Problem:
 
     @property
     def split(self) -> str:
-        bucket = zlib.crc32(self.question.encode()) % 100
-        return next(name for name, buckets in SPLITS.items() if bucket in buckets)
+        return split_of(self.question)
 
 
 @dataclass(frozen=True)

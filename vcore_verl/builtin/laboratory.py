@@ -15,20 +15,16 @@ There are two regimes, since the way an objective treats improbable tokens helps
 are new. In the familiar regime the base model has seen `#`; in the new one it has not.
 """
 
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from random import Random
 
-from vcore_verl.builtin.task import Trace, joined
+from vcore_verl.builtin.task import Trace, joined, split_of
 
 MODULUS = 11
 FILLERS = ("hmm", "so", "well", "wait", "now", "see", "then", "right")
 BOX, CLOSE = "\\boxed{", "}"
-
-# Buckets of the question's crc32 modulo 100: shares in percent, splits disjoint by construction.
-SPLITS = {"pretrain": range(0, 50), "sft": range(50, 70), "rl": range(70, 85), "test": range(85, 100)}
 
 
 @dataclass(frozen=True)
@@ -72,8 +68,7 @@ class Problem:
 
     @property
     def split(self) -> str:
-        bucket = zlib.crc32(self.question.encode()) % 100
-        return next(name for name, buckets in SPLITS.items() if bucket in buckets)
+        return split_of(self.question)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,11 @@ from itertools import accumulate
 from random import Random
 from typing import Any, Protocol
 
+from vcore_verl.data.splits import bucket
+
+# Buckets of the question: shares in percent, splits disjoint by construction.
+SPLITS = {"pretrain": range(0, 50), "sft": range(50, 70), "rl": range(70, 85), "test": range(85, 100)}
+
 
 @dataclass(frozen=True)
 class Span:
@@ -25,6 +30,11 @@ class Trace:
 
     text: str
     spans: tuple[Span, ...]
+
+
+def split_of(question: str) -> str:
+    """The split that a problem with this question belongs to."""
+    return next(name for name, buckets in SPLITS.items() if bucket(question) in buckets)
 
 
 def joined(parts: Sequence[tuple[str, str]]) -> Trace:

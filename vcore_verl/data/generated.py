@@ -8,7 +8,6 @@ with other numbers are part of the in-domain test. Imports no torch, and the pac
 
 import ast
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from vcore_verl.data import templates
 from vcore_verl.data.hub import DataError
 from vcore_verl.data.published import Opened, Row
 from vcore_verl.data.rows import Messages, rl_row, user
+from vcore_verl.data.splits import bucket
 
 PACKAGE = "reasoning-gym"
 SEED = 0  # for the problems: all seeds of a recipe share the data and vary only the training
@@ -74,7 +74,7 @@ class Part:
             if (worked is not None and _held_out(worked.template(generator, index))) != held_out:
                 continue
             item = generator[index]
-            if _bucket(item["question"]) in SPLITS[split]:
+            if bucket(item["question"]) in SPLITS[split]:
                 trace = worked.trace(item["metadata"]) if worked else ""
                 yield {"question": item["question"], "answer": str(item["answer"]), "trace": trace}
 
@@ -173,9 +173,5 @@ def evaluation_rows(name: str, split: str, count: int) -> list[dict[str, Any]]:
     ]
 
 
-def _bucket(text: str) -> int:
-    return zlib.crc32(text.encode()) % 100
-
-
 def _held_out(template: int) -> bool:
-    return _bucket(f"template {template}") in HELD_OUT
+    return bucket(f"template {template}") in HELD_OUT

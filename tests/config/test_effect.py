@@ -35,7 +35,7 @@ def test_no_objective_takes_the_settings_of_another(init: str):
             if key not in mine:
                 override = f"{key}={written(value)}"
                 unknown = "init.probe" if key.startswith("init.probe.") else key
-                expected = f"'{override}': {unknown} is no setting of {init}, which has{': ' if has else ' none'}"
+                expected = f"'{override}': {unknown} is not a setting of {init}, which has{': ' if has else ' none'}"
                 assert error(f"init={init}", override) == expected + ", ".join(has)
 
 
@@ -64,12 +64,12 @@ def test_an_objective_takes_its_own_settings(init: str):
         (
             ["init.probe.gradient=running", "init.probe.batch_size=8"],
             "init.probe.batch_size",
-            "init.probe.gradient=running draws no batch of its own",
+            "init.probe.gradient=running uses the training batches and draws none",
         ),
         (
             ["init.probe.gradient=running", "init.probe.cutoff_tokens=128"],
             "init.probe.cutoff_tokens",
-            "init.probe.gradient=running draws no batch of its own",
+            "init.probe.gradient=running uses the training batches and draws none",
         ),
         (
             ["init.probe.cutoff_tokens=256"],
@@ -114,7 +114,7 @@ def test_what_published_models_and_data_leave_no_room_for_is_refused(overrides, 
 
 
 def test_a_placebo_is_no_setting_of_what_weighs_all_tokens_alike():
-    expected = "'init.placebo=shuffled': init.placebo is no setting of sft, which has none"
+    expected = "'init.placebo=shuffled': init.placebo is not a setting of sft, which has none"
     assert error("init=sft", "init.placebo=shuffled") == expected
     assert error("init=none", "init.placebo=shuffled").startswith(
         "init.placebo would be ignored: init=none runs no SFT"
@@ -151,17 +151,17 @@ def test_a_smaller_scale_shortens_the_probes_that_there_are(name: str, init: str
     [
         (
             "name: power\nfile: power.py\nexponnt: 1\n",
-            "init.exponnt is no setting of power, which has: exponent, placebo; did you",
+            "init.exponnt is not a setting of power, which has: exponent, placebo; did you",
         ),
         (
             "name: power\nfile: power.py\nprobe: {every: 2}\n",
-            "init.probe is no setting of power, which has: exponent, placebo",
+            "init.probe is not a setting of power, which has: exponent, placebo",
         ),
         ("name: power\nfile: power.py\nexponent: much\n", "init.exponent is of the wrong type"),
         ("name: power\nfile: power.py\nexponent: [\n", "while parsing a flow node"),
         ("name: dft\n", "name=dft must be power, like the file"),
         ("name: power\nfile: power.py\nby_model: 3\n", "by_model must hold one section of settings for each model"),
-        ("name: power\nfile: power.py\nby_model: {x: {keep: 1}}\n", "init.keep is no setting of power, which has:"),
+        ("name: power\nfile: power.py\nby_model: {x: {keep: 1}}\n", "init.keep is not a setting of power, which has:"),
     ],
 )
 def test_a_mistake_in_a_file_of_init_names_that_file(tmp_path, monkeypatch, init, message):

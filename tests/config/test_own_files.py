@@ -45,7 +45,7 @@ def test_a_recipe_is_a_file_anywhere(place):
 
 def test_what_lies_beside_a_recipe_goes_before_what_the_repository_has(place):
     (place / "init" / "dft.yaml").write_text("name: dft\nnothing: 1\n")
-    assert error("mine.yaml", "init=dft") == "init/dft.yaml: init.nothing is no setting of dft, which has: placebo"
+    assert error("mine.yaml", "init=dft") == "init/dft.yaml: init.nothing is not a setting of dft, which has: placebo"
     assert load("mine.yaml", ["init=sft"]).init.name == "sft"
     assert load("tiny", ["init=dft"]).init.name == "dft"
     assert ", p_power, power, random, " in error("mine.yaml", "init=cubic")
@@ -71,14 +71,14 @@ def test_a_choice_that_was_given_by_its_path_is_called_by_it(place):
 def test_the_settings_are_checked_as_the_packages_are(place):
     assert error("mine.yaml", "init.exponent=-1") == "init.exponent=-1.0 must be at least 0"
     assert error("mine.yaml", "init.exponent=big").startswith("'init.exponent=big': init.exponent is of the wrong type")
-    assert "init.keep is no setting of power, which has: exponent" in error("mine.yaml", "init.keep=1")
+    assert "init.keep is not a setting of power, which has: exponent" in error("mine.yaml", "init.keep=1")
 
 
 def test_a_recipe_names_its_own_mistakes(place):
     (place / "mine.yaml").write_text(RECIPE + "sft: {stepz: 3}\n")
     assert error("mine.yaml") == "mine.yaml: unknown key 'sft.stepz'; did you mean sft.steps?"
     (place / "mine.yaml").write_text(RECIPE + "init: {level: token}\n")
-    assert error("mine.yaml") == "mine.yaml: init.level is no setting of power, which has: exponent, placebo"
+    assert error("mine.yaml") == "mine.yaml: init.level is not a setting of power, which has: exponent, placebo"
     (place / "mine.yaml").write_text(RECIPE + "base: [\n")
     assert error("mine.yaml").startswith("mine.yaml: while parsing")
     (place / "mine.yaml").write_text(RECIPE.replace("init: power, ", ""))

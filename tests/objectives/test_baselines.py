@@ -63,7 +63,7 @@ def test_iw_sft_without_reference_says_what_is_missing():
 
 
 def test_a_setting_that_an_objective_does_not_have_is_named():
-    with pytest.raises(ValueError, match=r"init\.keep is no setting of iw_sft, which has level"):
+    with pytest.raises(ValueError, match=r"init\.keep is not a setting of iw_sft, which has level"):
         build("iw_sft", {"keep": 0.5})
 
 

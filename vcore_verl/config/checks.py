@@ -95,7 +95,7 @@ def _ignored(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
         yield "init.probe.epsilon", "init.probe.derivative", "init.probe.derivative=jvp takes no step"
     if probe and probe.gradient == "running":
         for key in ("init.probe.batch_size", "init.probe.cutoff_tokens"):
-            yield key, "init.probe.gradient", "init.probe.gradient=running draws no batch of its own"
+            yield key, "init.probe.gradient", "init.probe.gradient=running uses the training batches and draws none"
     if probe and probe.cutoff_tokens is not None and probe.cutoff_tokens >= data.cutoff_tokens:
         reason = f"no sequence is longer than data.cutoff_tokens={data.cutoff_tokens}"
         yield "init.probe.cutoff_tokens", "data.cutoff_tokens", reason

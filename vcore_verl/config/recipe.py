@@ -216,7 +216,7 @@ def _unknown(config: DictConfig, key: str) -> str:
     declaration = cast(type[Init], OmegaConf.get_type(config.init)).declaration
     has = [name for name in _keys(config.init) if name not in ("name", "file")]
     objective, known = declaration.name if declaration else NONE, f": {', '.join(has)}" if has else " none"
-    return f"{key} is no setting of {objective}, which has{known}{suggestion(rest, has, section)}"
+    return f"{key} is not a setting of {objective}, which has{known}{suggestion(rest, has, section)}"
 
 
 def _nearest(config: DictConfig, key: str) -> str:

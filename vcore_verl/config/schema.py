@@ -109,7 +109,7 @@ class Probe:
     """
 
     gradient: Annotated[
-        str, Setting("of a batch of its own, or the average of past training gradients", choices=("fresh", "running"))
+        str, Setting("from a separate batch, or the average of past training gradients", choices=("fresh", "running"))
     ] = "fresh"
     batch_size: Annotated[int, Setting("sequences of a fresh gradient", low=1, source="paper, section 5.1")] = 32
     cutoff_tokens: Annotated[

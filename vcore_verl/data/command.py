@@ -97,7 +97,7 @@ def samples(recipe: Recipe) -> list[Path]:
 def _check_sources(recipe: Recipe) -> None:
     mirror = mirror_folder(recipe.data.mirror)
     if mirror is not None and not mirror.is_dir():
-        raise RecipeError(f"data.mirror={recipe.data.mirror} is no directory; {SAMPLES} has a dozen rows of each set")
+        raise RecipeError(f"data.mirror={recipe.data.mirror} is not a directory; {SAMPLES} has a dozen rows of each set")
     for role, name in sources.named(recipe).items():
         if generated.is_generated(name):
             generated.check(role, name)

@@ -55,7 +55,7 @@ def evaluate(job: Job, folder: Path) -> None:
 
 
 def checkpoint_hash(checkpoint: Path) -> str:
-    """Hash of weights, configuration and tokenizer. Raises `EvaluationError` if this is no Hugging Face checkpoint."""
+    """Hash of weights, configuration and tokenizer. Raises `EvaluationError` if this is not a Hugging Face checkpoint."""
     if not (checkpoint / "config.json").is_file():
         raise EvaluationError(f"{checkpoint} is not a Hugging Face checkpoint: it has no config.json")
     digest = hashlib.sha256()

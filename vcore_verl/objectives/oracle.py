@@ -1,6 +1,6 @@
 """The positive control for built-in tasks: zero weight on noise tokens, whose kind is known.
 
-An objective that detects noise by itself can do as well as this one. If even the oracle does not beat `sft`, a
+An objective that detects noise without the kinds can do as well as this one. If even the oracle does not beat `sft`, a
 comparison says nothing about objectives.
 """
 

@@ -114,7 +114,7 @@ def build(name: str, settings: Mapping[str, Any], file: Path | None = None) -> O
     parameters = inspect.signature(objective.weigh).parameters.values()
     accepted = [item.name for item in parameters if item.kind is item.KEYWORD_ONLY]
     if unknown := sorted(set(settings) - set(accepted)):
-        raise ValueError(f"init.{unknown[0]} is no setting of {name}, which has {', '.join(accepted) or 'none'}")
+        raise ValueError(f"init.{unknown[0]} is not a setting of {name}, which has {', '.join(accepted) or 'none'}")
     return Objective(name, objective.needs, partial(objective.weigh, **settings))
 
 

@@ -81,7 +81,7 @@ class ObjectiveTrainer(SFTTrainer):
         self.train_sampler.seed = self.config.trainer.seed
         if len(self.train_dataloader) == 0:
             raise ValueError(
-                f"{len(self.train_dataset)} training examples make no batch of {self.global_batch_size}: "
+                f"{len(self.train_dataset)} training examples do not fill a batch of {self.global_batch_size}: "
                 "lower sft.batch_size or add data"
             )
 

@@ -127,3 +127,27 @@ def test_what_a_recipe_changes_is_shown_against_what_it_chooses(place):
 def test_a_comparison_has_the_arms_whose_objectives_say_so(place):
     assert compared_inits("tiny") == ["dft", "iw_sft", "random", "sft", "vcore", "none"]
     assert compared_inits("mine.yaml") == ["dft", "iw_sft", "power", "random", "sft", "vcore", "none"]
+
+
+def test_a_reward_function_is_found_beside_its_recipe_or_from_the_working_directory(place):
+    reward = place / "init" / "reward.py"
+    reward.write_text("async def compute_score(data_source, solution_str, ground_truth, extra_info=None): ...\n")
+    (place / "graded.yaml").write_text(RECIPE + "reward_file: init/reward.py\n")
+    assert load("graded.yaml", []).reward_file == str(reward)
+    (place / "elsewhere").mkdir()
+    (place / "elsewhere" / "graded.yaml").write_text(RECIPE.replace("init: power", "init: sft"))
+    assert load("elsewhere/graded.yaml", ["reward_file=init/reward.py"]).reward_file == str(reward)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "No such file"),
+        ("def compute_score(:", "invalid Python: invalid syntax"),
+        ("def score(): ...", "does not define compute_score, a function of data_source,"),
+    ],
+)
+def test_a_reward_function_that_cannot_be_called_is_refused(place, text, message):
+    if text:
+        (place / "reward.py").write_text(text)
+    assert message in error("mine.yaml", "reward_file=reward.py")

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from reward import own
 from vcore_verl.config.composition import ROOT
 from vcore_verl.config.recipe import load
 from vcore_verl.objectives import Tokens, build
@@ -102,7 +103,7 @@ def test_the_reward_reads_the_answer_line(folder):
     assert score("mine", "so 13 * 8 is 104\nAnswer: 104", "104")["acc"] == 1.0
     assert score("mine", "Answer: 105", "104")["status"] == "wrong"
     assert score("mine", r"\boxed{104}", "104")["status"] == "no_answer"
-    assert {"score", "extracted", "reward_seconds"} <= score("mine", "Answer: 104", "104").keys()
+    assert own.compute_score("mine", "Answer: 104", "104", file=str(folder / "mine" / "my_reward.py"))["score"] == 1.0
 
 
 def test_the_benchmark_is_written_in_the_form_that_evaluation_reads(folder):

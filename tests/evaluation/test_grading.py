@@ -65,3 +65,23 @@ def test_a_response_that_math_verify_never_finishes_does_not_hold_up_the_evaluat
 def test_the_version_stands_for_the_rewards_code():
     assert grader_version() == grader_version()
     assert len(grader_version()) == 16
+
+
+def test_the_users_reward_function_decides_and_the_other_graders_stay(tmp_path):
+    file = tmp_path / "my_reward.py"
+    file.write_text(
+        "def compute_score(data_source, solution_str, ground_truth, extra_info=None):\n"
+        "    right = solution_str.endswith(ground_truth)\n"
+        "    return {'score': right - 0.1, 'acc': right, 'extracted': solution_str[-2:]}\n"
+    )
+    answers = [response("sums", "It is 12"), response("sums", "\\boxed{12}")]
+    with Grader(PROMPTS, str(file)) as grader:
+        found = [
+            (item.score, item.status, item.extracted, item.math_verify, item.box_anywhere)
+            for item in grader.grade(answers)
+        ]
+    assert found == [(1.0, "correct", "12", 1.0, 0.0), (0.0, "wrong", "2}", 1.0, 1.0)]
+    before = grader_version(str(file))
+    assert before != grader_version()
+    file.write_text(file.read_text() + "\n")
+    assert grader_version(str(file)) != before

@@ -12,7 +12,7 @@ from verl.trainer.ppo.reward import load_reward_manager
 
 from vcore_verl.builtin.tokenizer import build
 from vcore_verl.config.overrides import to_overrides
-from vcore_verl.config.recipe import load
+from vcore_verl.config.recipe import RecipeError, load
 from vcore_verl.rl import command
 from vcore_verl.rl.main import configure
 from vcore_verl.runs.layout import Run
@@ -64,3 +64,23 @@ def test_no_answer_waits_behind_a_hard_one_in_verls_reward_manager(overrides, pu
     assert endless["reward_extra_info"]["workers_replaced"] == 1.0
     assert float(right["reward_score"]) == pytest.approx(1 - punished * len(RIGHT) / 128)
     assert float(none["reward_score"]) == pytest.approx(-punished * len(NONE) / 128)
+
+
+def test_the_users_reward_function_is_the_one_that_rl_maximizes(tmp_path):
+    file = tmp_path / "my_reward.py"
+    file.write_text(
+        "def compute_score(data_source, solution_str, ground_truth, extra_info=None):\n"
+        "    return {'score': len(solution_str) / 10, 'acc': solution_str == ground_truth}\n"
+    )
+    recipe = load("tiny", [f"reward_file={file}"])
+    verls = load_reward_manager(configure(to_overrides(command.verl_settings(recipe, Run(recipe)))), TOKENIZER)
+    result = verls.loop.run_until_complete(verls.run_single(row("x+1")))
+    assert float(result["reward_score"]) == 0.3
+    assert (result["reward_extra_info"]["acc"], result["reward_extra_info"]["status"]) == (1.0, "correct")
+
+
+def test_the_reward_function_is_not_given_twice(tmp_path):
+    given = f"rl.verl.reward.custom_reward_function.path={tmp_path / 'my_reward.py'}"
+    with pytest.raises(RecipeError, match="is set by reward_file; set that"):
+        recipe = load("tiny", [given])
+        command.rl_command(recipe, Run(recipe))

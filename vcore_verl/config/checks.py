@@ -3,6 +3,7 @@
 Imports no torch.
 """
 
+import ast
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -22,6 +23,7 @@ READS_ALL = "builtin:arithmetic"  # its tokens are bytes; those of the others ar
 SMOLLM2 = "builtin:smollm2"  # a published model, from a package
 REASONING_GYM = "reasoning_gym:"  # data sets that a package generates
 MADE_HERE = (BUILTIN, REASONING_GYM)
+REWARD_FUNCTION = "compute_score"  # verl's name for it
 MADE_TESTS = {name for tests in BUILTIN_TASKS.values() for name in tests}  # evaluation sets of what is made here
 
 
@@ -35,6 +37,8 @@ def check(recipe: Recipe) -> None:
     for key, path in {"model.path": recipe.model.path, "data.sft": recipe.data.sft, "data.rl": recipe.data.rl}.items():
         if _is_local(path) and not Path(path).expanduser().exists():
             raise RecipeError(f"{key}={path} does not exist; give a path that does, or a hub id")
+    if recipe.reward_file:
+        _check_reward(Path(recipe.reward_file))
 
 
 def check_effect(recipe: Recipe, given: Mapping[str, str], changed: Collection[str]) -> None:
@@ -143,6 +147,22 @@ def _wrong(recipe: Recipe) -> Iterator[str]:
     if recipe.has_rl and rl.overlong_buffer > rl.max_response_tokens:
         yield (
             f"rl.overlong_buffer={rl.overlong_buffer} must not exceed rl.max_response_tokens={rl.max_response_tokens}"
+        )
+
+
+def _check_reward(file: Path) -> None:
+    """Raise `RecipeError` unless `file` can be parsed and defines `compute_score`."""
+    try:
+        tree = ast.parse(file.read_text())
+    except OSError as error:
+        raise RecipeError(f"reward_file={file}: {error.strerror}") from error
+    except (SyntaxError, ValueError) as error:
+        raise RecipeError(f"reward_file={file}: invalid Python: {error.args[0]}") from error
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    if not any(isinstance(node, functions) and node.name == REWARD_FUNCTION for node in tree.body):
+        raise RecipeError(
+            f"reward_file={file} does not define {REWARD_FUNCTION}, a function of data_source, solution_str, "
+            "ground_truth and extra_info"
         )
 
 

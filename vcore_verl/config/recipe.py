@@ -60,6 +60,9 @@ def load(name: str, overrides: list[str]) -> Recipe:
     for group, path in (("init", init), ("rl", rl)):
         config[f"{group}_file"] = None if options(group, file).get(path.stem) == path else str(path)
     overridden = [key for item in changes for key in _override(config, item)]
+    if config.reward_file:
+        place = Path() if "reward_file" in overridden else file.parent
+        config.reward_file = str((place / Path(config.reward_file).expanduser()).resolve())
     recipe = _to_recipe(config)
     checks.check(recipe)
     given = {key: label(file) for key in _keys(_without_defaults(file))}

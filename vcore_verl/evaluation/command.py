@@ -39,6 +39,7 @@ def command_for(recipe: Recipe, checkpoint: Path, folder: Path, files: dict[str,
         device=recipe.hardware.device,
         workers=num_workers(recipe),
         tensor_parallel=recipe.hardware.tensor_parallel if recipe.hardware.device == "cuda" else 1,
+        reward_file=recipe.reward_file,
     )
     # A data set that has not been prepared yet counts as `data.num_test` rows.
     rows = [pq.read_metadata(path).num_rows if path.is_file() else recipe.data.num_test for path in files.values()]
@@ -63,8 +64,8 @@ def verify_evaluation(recipe: Recipe, run: Run, stage: Stage) -> None:
         raise ArtefactError(f"{path} has schema version {results.get('schema_version')}, expected {SCHEMA_VERSION}")
     if not samples.is_file() or file_sha(samples) != results["samples_sha256"]:
         raise ArtefactError(f"{samples} is not the file that {RESULTS} was made from")
-    if results["grader_version"] != grader_version():
-        raise ArtefactError(f"{path} was graded by another version of reward/")
+    if results["grader_version"] != grader_version(recipe.reward_file):
+        raise ArtefactError(f"{path} was graded by another reward function, or another version of it")
     if results["sampling"] != asdict(sampling_of(recipe)):
         raise ArtefactError(f"{path} was made with other sampling settings than the recipe's")
     for name, file in dataset_files(recipe, run).items():

@@ -46,7 +46,7 @@ def evaluate(job: Job, folder: Path) -> None:
     partial = _prepare(folder / _PARTIAL, job, checkpoint_sha)
     if former:
         (partial / _FORMER).write_text("".join(response.to_line() for response in former))
-    with Grader(prompts) as grader, _workers(partial, job) as workers:
+    with Grader(prompts, job.reward_file) as grader, _workers(partial, job) as workers:
         graded, start_up_s = _collect(partial, planned, workers, grader, MetricsFile(folder / PROGRESS, len(planned)))
     write_results(folder, job, checkpoint_sha, graded)
     shutil.rmtree(partial)
@@ -55,7 +55,7 @@ def evaluate(job: Job, folder: Path) -> None:
 
 
 def checkpoint_hash(checkpoint: Path) -> str:
-    """Hash of weights, configuration and tokenizer. Raises `EvaluationError` if this is not a Hugging Face checkpoint."""
+    """Hash of weights, configuration and tokenizer. Raises `EvaluationError` if there is no Hugging Face checkpoint."""
     if not (checkpoint / "config.json").is_file():
         raise EvaluationError(f"{checkpoint} is not a Hugging Face checkpoint: it has no config.json")
     digest = hashlib.sha256()

@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import reward
+from reward import own
 from vcore_verl.evaluation.prompts import Prompt
 from vcore_verl.evaluation.responses import Response
 
@@ -37,9 +39,13 @@ class Graded:
 
 
 class Grader:
-    """Grades responses as they arrive; as a context manager, it ends its threads on exit."""
+    """Grades responses as they arrive; as a context manager, it ends its threads on exit.
 
-    def __init__(self, prompts: list[Prompt]):
+    With a `reward_file`, the score is the `acc` of its function.
+    """
+
+    def __init__(self, prompts: list[Prompt], reward_file: str | None = None):
+        self._own = partial(own.compute_score, file=reward_file) if reward_file else None
         self._prompts = {prompt.key: prompt for prompt in prompts}
         self._threads = ThreadPoolExecutor(_THREADS)
 
@@ -54,10 +60,12 @@ class Grader:
 
     def _grade(self, response: Response) -> Graded:
         prompt = self._prompts[response.dataset, response.prompt_id]
-        verdict = reward.compute_score(prompt.data_source, response.response, prompt.gold, prompt.extra_info)
+        asked = (prompt.data_source, response.response, prompt.gold, prompt.extra_info)
+        ours = reward.compute_score(*asked)
+        verdict = self._own(*asked) if self._own else ours
         plain = reward.plain_score(response.response, prompt.gold)
-        anywhere = _box_anywhere(prompt, response.response) if verdict["status"] == "no_answer" else verdict["score"]
-        return Graded(prompt, response, verdict["score"], verdict["status"], verdict["extracted"], plain, anywhere)
+        anywhere = _box_anywhere(prompt, response.response) if ours["status"] == "no_answer" else ours["score"]
+        return Graded(prompt, response, verdict["acc"], verdict["status"], verdict["extracted"], plain, anywhere)
 
 
 def _box_anywhere(prompt: Prompt, response: str) -> float:
@@ -66,9 +74,13 @@ def _box_anywhere(prompt: Prompt, response: str) -> float:
     return reward.compute_score(prompt.data_source, text, prompt.gold, prompt.extra_info)["score"]
 
 
-def grader_version() -> str:
-    """Hash of the reward's code and its parser's version; only scores with equal hashes are compared."""
+def grader_version(reward_file: str | None = None) -> str:
+    """Hash of the code of the reward and of `reward_file`, and of the parser's version; only scores with equal hashes
+    are compared.
+    """
     digest = hashlib.sha256(version("math-verify").encode())
     for path in sorted(Path(reward.__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
+    if reward_file:
+        digest.update(Path(reward_file).read_bytes())
     return digest.hexdigest()[:16]

@@ -35,7 +35,8 @@ class Job:
     """The evaluation of one checkpoint on some data sets.
 
     `checkpoint` is a directory in Hugging Face format, or a hub id; `datasets` maps a name to a parquet file in verl's
-    RL row format; `workers` is the number of vLLM engines, each on `tensor_parallel` GPUs, or one CPU process each.
+    RL row format; `workers` is the number of vLLM engines, each on `tensor_parallel` GPUs, or one CPU process each;
+    `reward_file` is the recipe's.
     """
 
     stage: str
@@ -46,6 +47,7 @@ class Job:
     device: str
     workers: int
     tensor_parallel: int = 1
+    reward_file: str | None = None
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1) + "\n"

@@ -36,7 +36,7 @@ def write_results(folder: Path, job: Job, checkpoint_sha: str, graded: list[Grad
     """Write both files for a complete evaluation."""
     rows: list[dict[str, Any]] = []
     datasets = {}
-    of_all = {"stage": job.stage, "checkpoint_sha": checkpoint_sha, "grader_version": grader_version()}
+    of_all = {"stage": job.stage, "checkpoint_sha": checkpoint_sha, "grader_version": grader_version(job.reward_file)}
     for name in job.datasets:
         items = sorted((item for item in graded if item.prompt.dataset == name), key=lambda item: item.response.key)
         of_set = {"dataset_sha": _prompts_sha(items)}

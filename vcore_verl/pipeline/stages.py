@@ -15,6 +15,7 @@ from vcore_verl.data.command import (
     SMOLLM2_PACKAGES,
     base_command,
     data_command,
+    data_warnings,
     is_builtin,
     local_sources,
     model_files,
@@ -75,6 +76,7 @@ def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
         artefacts=(run.data / "sft.parquet", run.data / "rl.parquet"),
         command=partial(data_command, recipe, run),
         verify=partial(verify_data, recipe, run),
+        warnings=partial(data_warnings, recipe, run),
         # Lengths are counted with the model's tokenizer.
         keys=("model.path", *(f"data.{key.name}" for key in fields(Data) if key.name != "num_test")),
         packages=generated.packages(recipe.data.sft, recipe.data.rl),
@@ -154,8 +156,13 @@ def _rl(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
         remarks=partial(peak_memory, recipe, "rl", run.rl / "metrics.jsonl"),
         keys=(*TRAINING, "rl", "data.max_prompt_tokens"),
         packages=("verl", "torch", "transformers", "vllm", "math-verify"),
-        code=partial(code_of, "vcore_verl.rl.command", "reward.custom_reward_function", *_plugin(recipe)),
-        inputs=(run.rl_start, run.data / "rl.parquet", *tested),
+        code=partial(
+            code_of,
+            "vcore_verl.rl.command",
+            "reward.own" if recipe.reward_file else "reward.custom_reward_function",
+            *_plugin(recipe),
+        ),
+        inputs=(run.rl_start, run.data / "rl.parquet", *tested, *_own_reward(recipe)),
         after=("base", "data", "test_sets", "export_sft"),
     )
     yield _export(recipe, run, "rl", digests)
@@ -165,6 +172,10 @@ def _rl(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
 def _plugin(recipe: Recipe) -> tuple[str, ...]:
     """The module that verl loads in every process of a CPU run."""
     return ("vcore_verl.cpu.plugin",) if recipe.hardware.device == "cpu" else ()
+
+
+def _own_reward(recipe: Recipe) -> list[Path]:
+    return [Path(recipe.reward_file)] if recipe.reward_file else []
 
 
 def _export(recipe: Recipe, run: Run, stage: str, digests: Digests) -> Stage:
@@ -208,7 +219,7 @@ def _evaluation(recipe: Recipe, run: Run, stage: Any) -> Stage:
         keys=("evaluation", "model.path", "model.dtype", "hardware.device"),
         packages=("vllm", "math-verify"),
         code=partial(code_of, "vcore_verl.evaluation.command"),
-        inputs=(checkpoint, *datasets),
+        inputs=(checkpoint, *datasets, *_own_reward(recipe)),
         extends=frozenset({"evaluation.datasets", *(input_name(path, run) for path in datasets)}),
         after=(after, "test_sets", "base"),
         tracking=partial(tracking_command, recipe, run, folder) if recipe.tracking else None,

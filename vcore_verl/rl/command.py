@@ -21,7 +21,7 @@ from vcore_verl.runtime.process import Command
 
 # vLLM's default on a CPU is several GiB, which it zeroes at startup; this holds 65,000 tokens of the built-in model.
 KV_CACHE_BYTES_ON_CPU = 2**28
-REWARD_FUNCTION = ROOT / "reward" / "custom_reward_function.py"
+REWARDS = ROOT / "reward"
 CHECKPOINTS_KEPT = 2
 
 
@@ -92,7 +92,7 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
             "ref": {"log_prob_micro_batch_size_per_gpu": None},
             "rollout": _rollout(recipe),
         },
-        "reward": {"custom_reward_function": {"path": str(REWARD_FUNCTION), "name": "compute_score_async"}},
+        "reward": {"custom_reward_function": _reward_function(recipe)},
         "trainer": _trainer(recipe, run),
     }
     if recipe.rl.overlong_buffer:
@@ -102,6 +102,13 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
         settings["reward"]["+reward_kwargs"] = kwargs
     on_device = _on_cpu(recipe) if recipe.hardware.device == "cpu" else {}
     return merge(merge(settings, on_device), recipe.rl.verl)
+
+
+def _reward_function(recipe: Recipe) -> dict[str, Any]:
+    function = {"path": str(REWARDS / "custom_reward_function.py"), "name": "compute_score_async"}
+    if recipe.reward_file is None:
+        return function
+    return function | {"path": str(REWARDS / "own.py"), "+reward_kwargs": {"file": recipe.reward_file}}
 
 
 def _data(recipe: Recipe, run: Run) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from huggingface_hub import constants
 from rich.console import Console
 
 from vcore_verl.attention import NAME
+from vcore_verl.config import versions
 from vcore_verl.config.recipe import load
 from vcore_verl.preflight.doctor import Finding, examine, machine, network, print_findings, software
+from vcore_verl.runtime import hardware
 from vcore_verl.sft.command import RENDEZVOUS_PORT
 
 SMI = """\
@@ -211,3 +213,15 @@ def test_attention_of_a_gpu_run_is_named_before_it_starts(monkeypatch, tmp_path,
         monkeypatch.syspath_prepend(str(tmp_path))
     finding = software.attention(load("qwen3_4b", overrides))
     assert (finding.level, finding.found.startswith(found)) == (level, True)
+
+
+def test_a_missing_package_of_a_model_or_of_data_blocks(monkeypatch, tmp_path):
+    known = versions.installed_version
+    for missing, subject in {"gguf": "model", "reasoning-gym": "data"}.items():
+        monkeypatch.setattr(
+            versions, "installed_version", lambda name, gone=missing: None if name == gone else known(name)
+        )
+        findings = list(examine(hardware.resolve(load("smollm2_135m", [f"output_dir={tmp_path}"]))))
+        (found,) = [finding for finding in findings if finding.found == "cannot be made here"]
+        assert (found.subject, found.level) == (subject, "error")
+        assert f"needs the package {missing}, which is not installed: pip install" in found.advice

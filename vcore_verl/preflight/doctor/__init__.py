@@ -11,9 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from vcore_verl.config.composition import ROOT
-from vcore_verl.config.recipe import Recipe
+from vcore_verl.config.recipe import Recipe, RecipeError
+from vcore_verl.data.command import base_command, data_command, test_sets_command
 from vcore_verl.preflight.doctor import machine, network, software
 from vcore_verl.preflight.doctor.finding import Finding
+from vcore_verl.runs.layout import Run
 
 __all__ = ["Finding", "examine", "print_findings"]
 
@@ -30,6 +32,7 @@ def examine(recipe: Recipe) -> Iterator[Finding]:
     yield from installed
     if not on_cpu and not other_set:
         yield software.attention(recipe)
+    yield from _materials(recipe)
     states = machine.gpu_states()
     yield from machine.gpus(recipe, states)
     if not any(finding.found.startswith("missing") for finding in installed):
@@ -39,6 +42,17 @@ def examine(recipe: Recipe) -> Iterator[Finding]:
     yield machine.ray_folder()
     yield from network.cluster(recipe)
     yield from network.hub(recipe)
+
+
+def _materials(recipe: Recipe) -> Iterator[Finding]:
+    """Errors for a model or data that cannot be made here, such as a missing package; at most one of each."""
+    commands = {"model": (base_command,), "data": (data_command, test_sets_command)}
+    for subject, builders in commands.items():
+        try:
+            for build in builders:
+                build(recipe, Run(recipe))
+        except RecipeError as error:
+            yield Finding(subject, "cannot be made here", "error", str(error))
 
 
 def _needs(recipe: Recipe, states: list[machine.GpuState]) -> Iterator[Finding]:

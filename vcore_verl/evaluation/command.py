@@ -65,7 +65,7 @@ def verify_evaluation(recipe: Recipe, run: Run, stage: Stage) -> None:
     if not samples.is_file() or file_sha(samples) != results["samples_sha256"]:
         raise ArtefactError(f"{samples} is not the file that {RESULTS} was made from")
     if results["grader_version"] != grader_version(recipe.reward_file):
-        raise ArtefactError(f"{path} was graded by another reward function, or another version of it")
+        raise ArtefactError(f"{path} was graded by another version of reward/ or another reward_file")
     if results["sampling"] != asdict(sampling_of(recipe)):
         raise ArtefactError(f"{path} was made with other sampling settings than the recipe's")
     for name, file in dataset_files(recipe, run).items():

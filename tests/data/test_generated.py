@@ -78,9 +78,8 @@ def test_a_recipe_gets_its_sets(tmp_path):
     run = Run(recipe)
     build_tokenizer("llama", sample_texts(), 768).save_pretrained(run.base_hf)
     prepare(recipe, run)
-    made = {
-        name: generated.evaluation_rows(recipe.data.rl, name, 30) for name in generated.evaluation_sets(recipe.data.rl)
-    }
+    tests = generated.evaluation_sets(recipe.data.sft, recipe.data.rl)
+    made = {name: generated.evaluation_rows(problems, name, 30) for name, problems in tests.items()}
     prepare_test_sets(recipe, run, made)
     verify_data(recipe, run)
     verify_test_sets(recipe, run)
@@ -88,8 +87,9 @@ def test_a_recipe_gets_its_sets(tmp_path):
     asked = [(row.get("prompt") or row["messages"])[2]["content"] for found in sets.values() for row in found]
     assert len(set(asked)) == len(asked) == 40 + 60 + 30 + 30
     sums = {name: sum("arithmetic problem" in (row["prompt"])[2]["content"] for row in sets[name]) for name in made}
-    assert sums == {"in_domain": 15, "out_of_domain": 0}
+    assert sums == {"in_domain": 30, "out_of_domain": 0}
     assert sets["rl"][0]["data_source"] == recipe.data.rl
+    assert sets["out_of_domain"][0]["data_source"] == recipe.data.sft
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_source_that_cannot_be_is_one_line(changes, line, tmp_path):
 
 
 def test_a_test_out_of_domain_needs_templates(tmp_path):
-    recipe = load("smollm2_135m", [f"output_dir={tmp_path}", "data.rl=reasoning_gym:chain_sum"])
+    recipe = load("smollm2_135m", [f"output_dir={tmp_path}", "data.sft=nvidia/OpenMathReasoning"])
     with pytest.raises(RecipeError, match=r"^evaluation.datasets: out_of_domain is not known; choose among "):
         command.test_sets_command(recipe, Run(recipe))
 
@@ -131,7 +131,7 @@ def test_a_test_out_of_domain_needs_templates(tmp_path):
 def test_more_test_problems_than_there_are_is_one_line():
     few = "reasoning_gym:chain_sum(max_terms=2,max_digits=1)"
     with pytest.raises(DataError, match=r"^data.num_test=500, and .* for in_domain: set data.num_test to less$"):
-        generated.evaluation_rows(few, "in_domain", 500)
+        generated.evaluation_rows(generated.evaluation_sets("", few)["in_domain"], "in_domain", 500)
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,10 @@ def main(what: str, path: Path) -> None:
     elif what == "prepare":
         prepare(recipe, run)
     else:
-        rl, count = recipe.data.rl, recipe.data.num_test
-        made = [name for name in generated.evaluation_sets(rl) if name in recipe.evaluation.datasets]
-        prepare_test_sets(recipe, run, {name: generated.evaluation_rows(rl, name, count) for name in made})
+        made = generated.evaluation_sets(recipe.data.sft, recipe.data.rl)
+        count, asked = recipe.data.num_test, recipe.evaluation.datasets
+        rows = {name: generated.evaluation_rows(made[name], name, count) for name in made if name in asked}
+        prepare_test_sets(recipe, run, rows)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,8 @@ def data_command(recipe: Recipe, run: Run) -> Command:
 def test_sets_command(recipe: Recipe, run: Run) -> Command:
     """Write the evaluation sets. Raises `RecipeError` for an unknown one."""
     builtin, names = is_builtin(recipe), recipe.evaluation.datasets
-    tests = [*BENCHMARKS, *(BUILTIN_TASKS[recipe.data.sft] if builtin else generated.evaluation_sets(recipe.data.rl))]
+    sft, rl = recipe.data.sft, recipe.data.rl
+    tests = [*BENCHMARKS, *(BUILTIN_TASKS[sft] if builtin else generated.evaluation_sets(sft, rl))]
     if unknown := [name for name in names if name not in tests]:
         raise RecipeError(f"evaluation.datasets: {', '.join(unknown)} is not known; choose among {', '.join(tests)}")
     return _command(

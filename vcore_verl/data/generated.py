@@ -55,8 +55,9 @@ WORKED = {"gsm_symbolic": Worked(_gsm_symbolic, lambda generator, index: int(gen
 
 @dataclass(frozen=True)
 class Part:
-    """A data set of the package with its settings as keyword arguments."""
+    """A data set of the package with its settings as keyword arguments; `text` is both as the recipe says them."""
 
+    text: str
     name: str
     settings: dict[str, Any]
 
@@ -87,6 +88,10 @@ class Problems:
     split: str
     held_out: bool = False
 
+    @property
+    def source(self) -> str:
+        return REASONING_GYM + "+".join(part.text for part in self.parts)
+
     def __iter__(self) -> Iterator[Row]:
         streams = [part.problems(self.split, self.held_out) for part in self.parts]
         for together in zip(*streams, strict=False):
@@ -116,7 +121,7 @@ def parts_of(key: str, name: str) -> tuple[Part, ...]:
             match = None
         if match is None or None in settings:
             raise RecipeError(f"{key}={name}: cannot read '{text}'; write for example chain_sum(max_terms=3)")
-        found.append(Part(match[1], settings))
+        found.append(Part(text, match[1], settings))
     return tuple(found)
 
 
@@ -148,27 +153,30 @@ def prompt(question: str) -> Messages:
     return [*user(templates.math(asked)), {"role": "assistant", "content": solution}, *user(templates.math(question))]
 
 
-def evaluation_sets(name: str) -> dict[str, Problems]:
-    """The evaluation sets of `data.rl=name`: in domain, and out of domain if it has templates; none for others."""
-    if not is_generated(name):
-        return {}
-    parts = parts_of("data.rl", name)
-    templated = tuple(part for part in parts if part.name in WORKED)
-    held_out = {"out_of_domain": Problems(templated, "test", held_out=True)} if templated else {}
-    return {"in_domain": Problems(parts, "test"), **held_out}
+def evaluation_sets(sft: str, rl: str) -> dict[str, Problems]:
+    """The evaluation sets of generated training sources: in domain, the problems of RL; out of domain, the held-out
+    templates of both, if they have templates.
+    """
+    chosen = [(key, name) for key, name in (("data.rl", rl), ("data.sft", sft)) if is_generated(name)]
+    parts = {part.text: part for key, name in chosen for part in parts_of(key, name)}
+    templated = tuple(part for part in parts.values() if part.name in WORKED)
+    found = {"in_domain": Problems(parts_of("data.rl", rl), "test")} if is_generated(rl) else {}
+    return found | ({"out_of_domain": Problems(templated, "test", held_out=True)} if templated else {})
 
 
-def evaluation_rows(name: str, split: str, count: int) -> list[dict[str, Any]]:
+def evaluation_rows(problems: Problems, split: str, count: int) -> list[dict[str, Any]]:
     """`count` distinct problems of an evaluation set, as verl's RL rows. Raises `DataError` if there are fewer."""
     answers: dict[str, str] = {}
-    for row in evaluation_sets(name)[split]:
+    for row in problems:
         answers.setdefault(row["question"], row["answer"])
         if len(answers) == count:
             break
     else:
-        raise DataError(f"data.num_test={count}, and {name} has {len(answers)} for {split}: set data.num_test to less")
+        raise DataError(
+            f"data.num_test={count}, and {problems.source} has {len(answers)} for {split}: set data.num_test to less"
+        )
     return [
-        rl_row(name, prompt(question), answer, split, index, f"{split}-{index}")
+        rl_row(problems.source, prompt(question), answer, split, index, f"{split}-{index}")
         for index, (question, answer) in enumerate(answers.items())
     ]
 

@@ -67,6 +67,7 @@ def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
             code=partial(code_of, f"vcore_verl.{maker}"),
             inputs=tuple(model_files(recipe.model.path)),
         )
+    generated_by = generated.packages(recipe.data.sft, recipe.data.rl)
     yield Stage(
         name="data",
         purpose="prepare the training sets",
@@ -79,12 +80,12 @@ def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
         warnings=partial(data_warnings, recipe, run),
         # Lengths are counted with the model's tokenizer.
         keys=("model.path", *(f"data.{key.name}" for key in fields(Data) if key.name != "num_test")),
-        packages=generated.packages(recipe.data.sft, recipe.data.rl),
+        packages=generated_by,
         code=partial(code_of, "vcore_verl.builtin.prepare" if is_builtin(recipe) else "vcore_verl.data.prepare"),
         inputs=tuple(local_sources(recipe)),
     )
     maker = "builtin.prepare" if is_builtin(recipe) else "data.test_sets"
-    tests_of = ("data.rl",) if generated.is_generated(recipe.data.rl) else ()
+    tests_of = ("data.sft", "data.rl") if generated_by else ()
     yield Stage(
         name="test_sets",
         purpose="prepare the evaluation sets",
@@ -94,7 +95,7 @@ def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
         command=partial(test_sets_command, recipe, run),
         verify=partial(verify_test_sets, recipe, run),
         keys=("evaluation.datasets", "evaluation.max_prompts", "data.mirror", "data.num_test", *tests_of),
-        packages=generated.packages(recipe.data.rl),
+        packages=generated_by,
         code=partial(code_of, f"vcore_verl.{maker}", *(("vcore_verl.data.generated",) if tests_of else ())),
         inputs=tuple(samples(recipe)),
         keep=False,

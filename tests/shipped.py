@@ -17,6 +17,7 @@ RECIPES = (
 INITS = (
     "chord_phi",
     "dft",
+    "eaft",
     "gift_weight",
     "iw_sft",
     "luffy",

@@ -90,8 +90,8 @@ def test_a_file_of_ones_own_is_declared_like_the_packages(tmp_path: Path):
         ("low=0.0", "least=0.0", ":13: Setting.__init__() got an unexpected keyword argument 'least'"),
         (
             "compared=True",
-            'needs=("entropy",)',
-            ":9: needs='entropy' is not known; choose among reference, utility, kind",
+            'needs=("surprise",)',
+            ":9: needs='surprise' is not known; choose among reference, utility, kind",
         ),
         ("compared=True", 'exactly_one=(("a", "exponent"),)', ":9: exactly_one names 'a'"),
         ("compared=True", "color='r'", ":9: Declaration.__init__() got an unexpected keyword argument 'color'"),

@@ -7,13 +7,16 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcore_verl.objectives import Tokens, build
+from vcore_verl.config.objectives import builtin
+from vcore_verl.objectives import Tokens, build, names
+from vcore_verl.objectives.kinds import KINDS
 
 P = [0.5, 0.9, 0.05, 0.8, 0.2, 0.99, 0.6]
 P_REF = [0.4, 0.95, 0.1, 0.7, 0.25, 0.9, 0.5]
+ENTROPY = [0.9, 0.4, 0.3, 0.7, 1.5, 0.05, 1.0]
 EXPECTED = [
     (
         "p_power",
@@ -34,22 +37,28 @@ EXPECTED = [
         {"beta": 2.0},
         [0.7187552905, 0.8585493473, 0.3898367338, 0.8172627919, 0.6149794590, 0.8518551547, 0.7615941560],
     ),
+    (
+        "eaft",
+        {},
+        [0.3004273806, 0.1335232803, 0.1001424602, 0.2336657405, 0.5007123010, 0.0166904100, 0.3338082007],
+    ),
 ]
 
 
-def tokens(p: list[float], p_ref: list[float] | None = None) -> Tokens:
+def tokens(p: list[float], p_ref: list[float] = P_REF) -> Tokens:
     return Tokens(
         loss_T=-torch.tensor(p).log(),
         cu_seqlens_S1=torch.tensor([0, 4, len(p)]),
         example_S=torch.tensor([0, 1]),
         answer_T=torch.zeros(len(p), dtype=torch.bool),
-        reference_T=None if p_ref is None else torch.tensor(p_ref).log(),
+        reference_T=torch.tensor(p_ref).log(),
+        entropy_T=torch.tensor(ENTROPY),
     )
 
 
-@pytest.mark.parametrize(("name", "settings", "expected"), EXPECTED)
-def test_weights_are_those_of_the_formula(name, settings, expected):
-    weights = build(name, settings).weigh(tokens(P, P_REF)).weights_T
+@pytest.mark.parametrize(("name", "chosen", "expected"), EXPECTED)
+def test_weights_are_those_of_the_formula(name, chosen, expected):
+    weights = build(name, chosen).weigh(tokens(P)).weights_T
     assert weights.dtype == torch.float32
     torch.testing.assert_close(weights, torch.tensor(expected), rtol=1e-5, atol=1e-6)
 
@@ -61,34 +70,41 @@ def test_powers_of_the_probability_lead_from_sft_to_dft():
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "loss"),
+    ("name", "chosen", "loss"),
     [
         ("p_power", {"exponent": 2.0}, lambda p: (1 - p**2) / 2),
         ("luffy", {}, lambda p: -p / (p + 0.1)),
     ],
 )
-def test_the_weighted_loss_has_the_gradient_of_the_released_one(name, settings, loss):
+def test_the_weighted_loss_has_the_gradient_of_the_released_one(name, chosen, loss):
     p = torch.tensor(P, dtype=torch.float64, requires_grad=True)
     (released,) = torch.autograd.grad(loss(p).sum(), p)
-    weights = build(name, settings).weigh(tokens(P)).weights_T
+    weights = build(name, chosen).weigh(tokens(P)).weights_T
     torch.testing.assert_close((-weights / p.detach()).double(), released, rtol=1e-5, atol=1e-6)
 
 
 def test_gift_at_its_default_is_sft_but_for_what_the_initial_model_rules_out():
-    weights = build("gift_weight", {}).weigh(tokens(P, [*P_REF[:-1], 2e-9])).weights_T
+    weights = build("gift_weight", {}).weigh(tokens(P, p_ref=[*P_REF[:-1], 2e-9])).weights_T
     assert weights[:-1].min() > 0.9999
     assert weights[-1] == pytest.approx(1 - 1 / (1 + 2e-9 * math.expm1(20)), rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["p_power", "threshold", "chord_phi", "luffy", "gift_weight"])
+@pytest.mark.parametrize("name", names())
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(0.0, 100.0, width=32), min_size=4, max_size=40))
 def test_weights_are_finite_and_never_negative(name, losses):
+    loss_T = torch.tensor(losses)
     tokens = Tokens(
-        loss_T=torch.tensor(losses),
-        cu_seqlens_S1=torch.tensor([0, len(losses)]),
-        example_S=torch.tensor([0]),
+        loss_T=loss_T,
+        cu_seqlens_S1=torch.tensor([0, 0, 3, len(losses)]),
+        example_S=torch.arange(3),
         answer_T=torch.zeros(len(losses), dtype=torch.bool),
-        reference_T=-torch.tensor(losses).flip(0),
+        reference_T=-loss_T.flip(0),
+        utility_T=loss_T.flip(0) - loss_T,
+        kind_T=torch.arange(len(losses)) % len(KINDS),
+        entropy_T=loss_T % 4,
     )
-    weights = build(name, {}).weigh(tokens).weights_T
+    needed = {"kl_budget": 0.1} if builtin()[name].exactly_one else {}
+    weights = build(name, needed).weigh(tokens).weights_T
+    assert weights.dtype == torch.float32 and weights.shape == loss_T.shape
     assert weights.isfinite().all() and (weights >= 0).all()

@@ -59,6 +59,19 @@ def token_losses(model: Any, item: dict[str, torch.Tensor]) -> torch.Tensor:
     return -log_p[:-1].gather(-1, item["input_ids"][1:, None]).squeeze(-1)[item["loss_mask"][1:].bool()]
 
 
+def top_entropies(start: Path, model: Any, indices: Any) -> list[np.ndarray]:
+    """Entropy of the 20 most probable tokens, renormalised, at an example's supervised tokens, (n,)."""
+    data = SupervisedDataset(str(start / "sft.parquet"), AutoTokenizer.from_pretrained(start / "base"), {})
+    found = []
+    for item in (data[index] for index in indices):
+        with torch.no_grad():
+            p = torch.softmax(model(input_ids=item["input_ids"][None]).logits[0], -1)
+        top = p[:-1][item["loss_mask"][1:].bool()].sort(descending=True).values[:, :20].numpy()
+        top /= top.sum(-1, keepdims=True)
+        found.append(-np.sum(top * np.log(top), -1))
+    return found
+
+
 def flatten(model: Any, tensors: dict[str, torch.Tensor]) -> np.ndarray:
     """Named tensors in the order of the model's trainable parameters."""
     names = [name for name, p in model.named_parameters() if p.requires_grad]

@@ -34,6 +34,7 @@ OBJECTIVES = {
     "oracle": {"name": "oracle"},
     "dft_shuffled": {"name": "dft", "placebo": "shuffled"},
     "iw_sft_token": {"name": "iw_sft", "level": "token"},
+    "eaft": {"name": "eaft"},
     "vcore": VCORE,
     "vcore_temperature": VCORE | {"kl_budget": None, "temperature": 0.05},
     "vcore_variance": VCORE | {"variance_control": "variance"},
@@ -69,9 +70,8 @@ def full(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def loss_and_gradient(subject: ObjectiveTrainer, **meta: Any) -> tuple[float, dict[str, Tensor]]:
     """Loss and gradient of one training step on the batch, without the optimizer step."""
     worker, engine, batch = subject.training_client, subject.engine, mine(subject, **meta)
+    worker.look_ahead(batch, 1)
     with engine.train_mode():
-        if worker.probe is not None:
-            worker.probe.measure(batch, 1)
         engine.optimizer_zero_grad()
         losses = engine.forward_backward_batch(batch, worker.loss_fn)["loss"]
         gradient = full({name: p.grad for name, p in passes.trainable(engine).items() if p.grad is not None})
@@ -169,6 +169,7 @@ def _measured(subject: ObjectiveTrainer) -> dict[str, Tensor]:
         return {
             "utilities": passes.directional_derivatives(engine, batch, direction).values(),
             "log_probs": passes.precise_log_probs(engine, batch).values(),
+            "entropies": passes.top_entropies(engine, batch).values(),
         }
 
 

@@ -30,6 +30,8 @@ def reference(start: Path, laboratory: dict) -> dict[str, tuple[float, np.ndarra
     with torch.no_grad():
         for parameter in moved.parameters():
             parameter.mul_(1.02)
+    certainty = [entropies / math.log(20) for entropies in exact.top_entropies(start, model, exact.BATCH)]
+    found["eaft"] = exact.step(batch, certainty)
     away = exact.examples(start, moved, exact.BATCH)
     ratios = [np.exp(-after.losses + before.losses) for after, before in zip(away, batch, strict=True)]
     found["iw_sft_token"] = exact.step(away, [np.clip(ratio, 0.2, 1.8) for ratio in ratios])
@@ -91,6 +93,7 @@ OBJECTIVES = [
     "sft",
     "dft",
     "dft_shuffled",
+    "eaft",
     "oracle",
     "random",
     "iw_sft",

@@ -152,7 +152,7 @@ class Init:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What the objective reads besides the token losses: "reference", "utility", "kind"."""
+        """What the objective reads besides the token losses, such as "reference"."""
         return self.declaration.needs if self.declaration else ()
 
     @property

@@ -17,6 +17,8 @@ from typing import Any
 
 from torch import Tensor
 
+TOP = 20  # tokens in `Tokens.entropy_T`; all of a smaller vocabulary
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -26,7 +28,9 @@ class Tokens:
     the training set. answer_T: bool, the token is inside the last \\boxed{...}. reference_T: log p_ref(y_t) of the
     initial model, float32, for objectives that need "reference". utility_T: s_t, the decrease of l_t per unit step
     along the probe direction, float32, for objectives that need "utility". kind_T: int64, the token's index in
-    `vcore_verl.objectives.kinds.KINDS`, for objectives that need "kind". seed: the run's seed.
+    `vcore_verl.objectives.kinds.KINDS`, for objectives that need "kind". entropy_T: entropy in nats of the `TOP` most
+    probable tokens at the label's place, renormalised, float32, for objectives that need "entropy". seed: the run's
+    seed.
     """
 
     loss_T: Tensor
@@ -36,10 +40,11 @@ class Tokens:
     reference_T: Tensor | None = None
     utility_T: Tensor | None = None
     kind_T: Tensor | None = None
+    entropy_T: Tensor | None = None
     seed: int = 0
 
     def needed(self, name: str) -> Tensor:
-        """The optional field `name` ("reference", "utility" or "kind"). Raises ValueError if it was not supplied."""
+        """The optional field `name`, such as "reference". Raises ValueError if it was not supplied."""
         field: Tensor | None = getattr(self, f"{name}_T")
         if field is None:
             raise ValueError(f"this objective needs {name}_T")
@@ -78,7 +83,7 @@ def register(
     """Make the decorated `weigh(tokens, *, settings...) -> Weighting` the objective `name`.
 
     Its keyword-only parameters are its settings, each `name: Annotated[type, Setting("effect", ...)] = default`.
-    `needs` names what it reads besides the losses: "reference", "utility", "kind". In each group of settings in
+    `needs` names the optional fields of `Tokens` that it reads, such as "reference". In each group of settings in
     `exactly_one`, exactly one must be set, the others None. `colour` and `marker` are matplotlib's, chosen
     automatically if not given; `compared` objectives are the default arms of a comparison.
 

@@ -9,6 +9,7 @@ from vcore_verl.config.recipe import Recipe, RecipeError
 
 ATTENTION = "model.override_config.attn_implementation"
 WITH_FORWARD_MODE = (NAME, "eager")
+READ_LOGITS = {"utility", "entropy"}  # what objectives need that takes passes over the logits
 # A pass without backward computes logits in blocks of tokens that take up this much memory.
 LOGITS_BYTES = 4 * 2**30
 # Per logit: half precision, float32 and log-probability, each with its tangent.
@@ -40,6 +41,9 @@ def _wrong_for_all(recipe: Recipe, verl: Mapping[str, Any], ranks: int) -> dict[
         "sft.verl.model.use_remove_padding=false is not supported: a probe's passes take packed rows; leave it out": (
             lookup(verl, "model.use_remove_padding") is False
         ),
+        f"sft.verl.model.use_fused_kernels hides the logits that init={recipe.init.name} reads: leave it out": (
+            bool(READ_LOGITS & set(recipe.init.needs)) and bool(lookup(verl, "model.use_fused_kernels"))
+        ),
         f"sft.verl.data.pad_mode={pad_mode} is not supported by verl's engine; leave it out": pad_mode != "no_padding",
         f"sft.max_tokens_per_rank={tokens} cannot hold one example of data.cutoff_tokens={longest} tokens": (
             tokens < longest
@@ -55,9 +59,6 @@ def _wrong_for_probes(recipe: Recipe, verl: Mapping[str, Any], ranks: int) -> di
     return {
         f"init.probe.batch_size={probe.batch_size} must be a multiple of the {ranks} ranks": (
             probe.gradient == "fresh" and probe.batch_size % ranks != 0
-        ),
-        "sft.verl.model.use_fused_kernels hides the logits that a probe reads: leave it out": bool(
-            lookup(verl, "model.use_fused_kernels")
         ),
         "sft.verl.model.use_liger has no forward-mode derivative: leave it out, or set init.probe.derivative=central": (
             probe.derivative == "jvp" and bool(lookup(verl, "model.use_liger"))

@@ -94,6 +94,7 @@ class WeightedLoss:
             reference_T=_field(data, "reference_log_probs", selection),
             utility_T=self._utility(loss_T, selection, data),
             kind_T=_rolled(data["kind"])[selection.supervised_P] if "kind" in data else None,
+            entropy_T=_field(data, "entropy", selection),
             seed=self.seed,
         )
 

@@ -123,9 +123,8 @@ def _measure(trainer: Any, indices: list[int]) -> dict[int, tuple[Tensor, Tensor
         return torch.zeros(()), {}
 
     batch = trainer.batch(indices)
+    worker.look_ahead(batch, 1)
     with trainer.engine.train_mode():
-        if worker.probe is not None:
-            worker.probe.measure(batch, 1)
         trainer.engine.forward_backward_batch(batch, record, forward_only=True)
     return found
 

@@ -1,4 +1,4 @@
-"""verl's training worker with a probe before the training step."""
+"""verl's training worker with an objective's own passes over a batch before the training step."""
 
 import math
 import time
@@ -18,6 +18,7 @@ from vcore_verl.config.schema import Probe as ProbeSettings
 from vcore_verl.objectives import build
 from vcore_verl.sft.loss import NonFiniteLossError, WeightedLoss
 from vcore_verl.sft.metrics import step_metrics
+from vcore_verl.sft.probe import passes
 from vcore_verl.sft.probe.probe import Probe
 
 
@@ -54,10 +55,7 @@ class ObjectiveWorker(TrainingWorker):
         started = time.perf_counter()
         self.step += 1
         self.loss_fn.step = self.step
-        metrics: dict[str, float] = {}
-        if self.probe is not None:
-            with self.engine.train_mode():
-                metrics = self.probe.measure(data, self.step)
+        metrics = self.look_ahead(data, self.step)
         output = super().train_batch(data)
         metrics |= step_metrics(tu.get(output, "metrics"))
         if not math.isfinite(metrics["train/grad_norm"]):
@@ -69,3 +67,16 @@ class ObjectiveWorker(TrainingWorker):
             self.on_step(metrics, self.step)
         tu.assign_non_tensor(output, metrics=metrics)
         return output
+
+    def look_ahead(self, data: TensorDict, step: int) -> dict[str, float]:
+        """Add to `data` what the objective reads besides the training pass's losses. Each takes a pass of its own
+        before it, so that other objectives pay nothing. Returns the probe's metrics.
+        """
+        metrics: dict[str, float] = {}
+        if self.probe is not None:
+            with self.engine.train_mode():
+                metrics = self.probe.measure(data, step)
+        if "entropy" in self.loss_fn.objective.needs:
+            with self.engine.train_mode(), passes.same_randomness():
+                data["entropy"] = passes.top_entropies(self.engine, data)
+        return metrics

@@ -27,7 +27,7 @@ from vcore_verl.sft.probe.forward_mode import (
     without_checkpointing,
     without_rule,
 )
-from vcore_verl.sft.probe.log_probs import packed_log_probs
+from vcore_verl.sft.probe.log_probs import Read, of_labels, packed_values, top_entropy
 
 Direction = dict[str, Tensor]
 # verl's loss does not read its configuration (verl/workers/utils/losses.py:28).
@@ -100,7 +100,14 @@ def log_probs(engine: Any, data: TensorDict) -> Tensor:
 
 def precise_log_probs(engine: Any, data: TensorDict) -> Tensor:
     """Like `log_probs`, but in float32 from the logits onward, for any model dtype; nested (B, L), float32."""
-    return _each_micro_batch(engine, data, lambda log_prob_P: log_prob_P)
+    return _each_micro_batch(engine, data, of_labels)
+
+
+def top_entropies(engine: Any, data: TensorDict) -> Tensor:
+    """Entropy in nats of the distribution of each next token over its `objectives.registry.TOP` most probable values,
+    renormalised; nested (B, L), float32.
+    """
+    return _each_micro_batch(engine, data, top_entropy)
 
 
 def directional_derivatives(engine: Any, data: TensorDict, direction: Direction) -> Tensor:
@@ -112,7 +119,7 @@ def directional_derivatives(engine: Any, data: TensorDict, direction: Direction)
     reshard(engine)
     try:
         with without_checkpointing(engine.module), ForwardMode(engine.module, direction), NoLossOfTangents():
-            return _each_micro_batch(engine, data, lambda log_prob_P: -tangent_of(log_prob_P))
+            return _each_micro_batch(engine, data, lambda *block: -tangent_of(of_labels(*block)))
     except NotImplementedError as error:
         operation = without_rule(error)
         if operation is None:
@@ -120,8 +127,8 @@ def directional_derivatives(engine: Any, data: TensorDict, direction: Direction)
         raise RuntimeError(f"{operation} has no forward-mode derivative: set init.probe.derivative=central") from error
 
 
-def _each_micro_batch(engine: Any, data: TensorDict, read: Any) -> Tensor:
-    """Apply `read` to the packed log-probabilities of each micro-batch; results are in the order of `data`."""
+def _each_micro_batch(engine: Any, data: TensorDict, read: Read) -> Tensor:
+    """`read` of the logits and labels of each micro-batch, without gradients; results are in the order of `data`."""
     tu.assign_non_tensor(data, sp_size=1)
     micro_batches, indices = prepare_micro_batches(
         data=data, dp_group=engine.get_data_parallel_group(), same_micro_num_in_dp=True
@@ -130,7 +137,7 @@ def _each_micro_batch(engine: Any, data: TensorDict, read: Any) -> Tensor:
     for micro_batch in micro_batches:
         micro_batch = micro_batch.to(get_device_id())
         with torch.no_grad(), _autocast(engine):
-            values_P = read(packed_log_probs(engine, micro_batch)).float()
+            values_P = packed_values(engine, micro_batch, read).float()
         nested = torch.nested.nested_tensor_from_jagged(values_P, micro_batch["input_ids"].offsets())
         outputs.append({"model_output": {"values": nested}})
     return postprocess_batch_func(outputs, indices, data)["model_output"]["values"]

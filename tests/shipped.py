@@ -28,6 +28,10 @@ INITS = (
     "sft",
     "threshold",
     "vcore",
+    "vcore_half_cosine",
+    "vcore_loss",
+    "vcore_negated",
+    "vcore_normalised",
     "vcore_paper",
 )
 BUILT_IN = ("lab", "lab_new", "tiny")  # recipes on the tasks that tell of what kind a token is

@@ -105,6 +105,8 @@ def test_the_objectives_have_the_settings_of_their_files():
     placebo = {"init.placebo": None}
     utility = placebo | {"init.file": None, "init.variance_control": "loss_ratio"}
     utility |= {f"init.probe.{key}": value for key, value in probe.items()}
+    budget = placebo | {"init.file": None, "init.kl_budget": 0.1}
+    probing = {f"init.probe.{key}": value for key, value in (probe | {"derivative": "jvp", "epsilon": "auto"}).items()}
     assert found == {
         "chord_phi": placebo | {"init.name": "chord_phi", "init.file": None},
         "dft": placebo | {"init.name": "dft", "init.file": None},
@@ -119,6 +121,10 @@ def test_the_objectives_have_the_settings_of_their_files():
         "vcore": utility
         | {"init.name": "vcore", "init.kl_budget": 0.1, "init.temperature": None}
         | {"init.probe.derivative": "jvp", "init.probe.epsilon": "auto"},
+        "vcore_half_cosine": budget | probing | {"init.name": "vcore_half_cosine"},
+        "vcore_loss": budget | {"init.name": "vcore_loss"},
+        "vcore_negated": budget | probing | {"init.name": "vcore_negated"},
+        "vcore_normalised": budget | probing | {"init.name": "vcore_normalised"},
         "vcore_paper": utility
         | {"init.name": "vcore_paper", "init.kl_budget": None, "init.temperature": 5e3}
         | {"init.probe.derivative": "forward", "init.probe.epsilon": 1e-4},

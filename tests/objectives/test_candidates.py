@@ -103,6 +103,7 @@ def test_weights_are_finite_and_never_negative(name, losses):
         utility_T=loss_T.flip(0) - loss_T,
         kind_T=torch.arange(len(losses)) % len(KINDS),
         entropy_T=loss_T % 4,
+        half_cosine=0.5,
     )
     needed = {"kl_budget": 0.1} if builtin()[name].exactly_one else {}
     weights = build(name, needed).weigh(tokens).weights_T

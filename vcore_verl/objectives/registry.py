@@ -29,8 +29,8 @@ class Tokens:
     initial model, float32, for objectives that need "reference". utility_T: s_t, the decrease of l_t per unit step
     along the probe direction, float32, for objectives that need "utility". kind_T: int64, the token's index in
     `vcore_verl.objectives.kinds.KINDS`, for objectives that need "kind". entropy_T: entropy in nats of the `TOP` most
-    probable tokens at the label's place, renormalised, float32, for objectives that need "entropy". seed: the run's
-    seed.
+    probable tokens at the label's place, renormalised, float32, for objectives that need "entropy". half_cosine:
+    cosine of the gradients of the probe batch's halves, for objectives that need "half_cosine". seed: the run's seed.
     """
 
     loss_T: Tensor
@@ -41,6 +41,7 @@ class Tokens:
     utility_T: Tensor | None = None
     kind_T: Tensor | None = None
     entropy_T: Tensor | None = None
+    half_cosine: float | None = None
     seed: int = 0
 
     def needed(self, name: str) -> Tensor:

@@ -60,6 +60,9 @@ def _wrong_for_probes(recipe: Recipe, verl: Mapping[str, Any], ranks: int) -> di
         f"init.probe.batch_size={probe.batch_size} must be a multiple of the {ranks} ranks": (
             probe.gradient == "fresh" and probe.batch_size % ranks != 0
         ),
+        f"init={recipe.init.name} compares the halves of a probe batch: set init.probe.gradient=fresh, and "
+        f"init.probe.batch_size to a multiple of {2 * ranks}": "half_cosine" in recipe.init.needs
+        and (probe.gradient != "fresh" or probe.batch_size % (2 * ranks) != 0),
         "sft.verl.model.use_liger has no forward-mode derivative: leave it out, or set init.probe.derivative=central": (
             probe.derivative == "jvp" and bool(lookup(verl, "model.use_liger"))
         ),

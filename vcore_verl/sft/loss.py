@@ -55,6 +55,7 @@ class WeightedLoss:
     def __init__(self, objective: Objective, seed: int, placebo: bool = False):
         self.objective, self.seed, self.placebo = objective, seed, placebo
         self.step = 0
+        self.half_cosine: float | None = None  # of this step's probe
 
     def __call__(self, model_output: dict[str, Tensor], data: TensorDict, dp_group: Any = None) -> tuple[Tensor, dict]:
         log_prob_P = model_output["log_probs"].values()
@@ -95,6 +96,7 @@ class WeightedLoss:
             utility_T=self._utility(loss_T, selection, data),
             kind_T=_rolled(data["kind"])[selection.supervised_P] if "kind" in data else None,
             entropy_T=_field(data, "entropy", selection),
+            half_cosine=self.half_cosine,
             seed=self.seed,
         )
 

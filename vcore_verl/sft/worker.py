@@ -76,6 +76,7 @@ class ObjectiveWorker(TrainingWorker):
         if self.probe is not None:
             with self.engine.train_mode():
                 metrics = self.probe.measure(data, step)
+            self.loss_fn.half_cosine = metrics.get("probe/half_cosine")
         if "entropy" in self.loss_fn.objective.needs:
             with self.engine.train_mode(), passes.same_randomness():
                 data["entropy"] = passes.top_entropies(self.engine, data)

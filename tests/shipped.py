@@ -26,6 +26,7 @@ INITS = (
     "p_power",
     "random",
     "sft",
+    "talr",
     "threshold",
     "vcore",
     "vcore_half_cosine",

@@ -117,6 +117,7 @@ def test_the_objectives_have_the_settings_of_their_files():
         "p_power": placebo | {"init.name": "p_power", "init.file": None, "init.exponent": 0.5},
         "random": placebo | {"init.name": "random", "init.file": None, "init.keep": 0.2},
         "sft": {"init.name": "sft", "init.file": None},
+        "talr": placebo | {"init.name": "talr", "init.file": None, "init.median": "sequence", "init.floor": 0.01},
         "threshold": placebo | {"init.name": "threshold", "init.file": None, "init.low": 0.1},
         "vcore": utility
         | {"init.name": "vcore", "init.kl_budget": 0.1, "init.temperature": None}

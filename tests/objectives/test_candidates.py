@@ -4,6 +4,7 @@ Sequence 1 has four tokens, sequence 2 three.
 """
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vcore_verl.config.objectives import builtin
-from vcore_verl.objectives import Tokens, build, names
+from vcore_verl.objectives import Losses, Tokens, build, names
 from vcore_verl.objectives.kinds import KINDS
 
 P = [0.5, 0.9, 0.05, 0.8, 0.2, 0.99, 0.6]
@@ -42,6 +43,16 @@ EXPECTED = [
         {},
         [0.3004273806, 0.1335232803, 0.1001424602, 0.2336657405, 0.5007123010, 0.0166904100, 0.3338082007],
     ),
+    (
+        "talr",
+        {},
+        [0.4454839844, 0.8843443229, 0.0303583083, 0.7708132749, 0.1529725041, 0.9883441966, 0.5510631069],
+    ),
+    (
+        "talr",
+        {"median": "token"},
+        [0.2574536825, 0.8136252940, 0.01, 0.6460817693, 0.0428238494, 0.9805175935, 0.3678794412],
+    ),
 ]
 
 
@@ -53,6 +64,7 @@ def tokens(p: list[float], p_ref: list[float] = P_REF) -> Tokens:
         answer_T=torch.zeros(len(p), dtype=torch.bool),
         reference_T=torch.tensor(p_ref).log(),
         entropy_T=torch.tensor(ENTROPY),
+        batch=Losses(-torch.tensor(P).log(), torch.tensor([0, 4, 7])),
     )
 
 
@@ -89,6 +101,11 @@ def test_gift_at_its_default_is_sft_but_for_what_the_initial_model_rules_out():
     assert weights[-1] == pytest.approx(1 - 1 / (1 + 2e-9 * math.expm1(20)), rel=1e-4)
 
 
+def test_talr_on_a_batch_that_the_model_knows_by_heart_is_sft():
+    known = replace(tokens(P), loss_T=torch.zeros(7), batch=Losses(torch.zeros(7), torch.tensor([0, 4, 7])))
+    assert build("talr", {}).weigh(known).weights_T.tolist() == [1.0] * 7
+
+
 @pytest.mark.parametrize("name", names())
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(0.0, 100.0, width=32), min_size=4, max_size=40))
@@ -104,6 +121,7 @@ def test_weights_are_finite_and_never_negative(name, losses):
         kind_T=torch.arange(len(losses)) % len(KINDS),
         entropy_T=loss_T % 4,
         half_cosine=0.5,
+        batch=Losses(loss_T, torch.tensor([0, 1, len(losses)])),
     )
     needed = {"kl_budget": 0.1} if builtin()[name].exactly_one else {}
     weights = build(name, needed).weigh(tokens).weights_T

@@ -35,6 +35,7 @@ OBJECTIVES = {
     "dft_shuffled": {"name": "dft", "placebo": "shuffled"},
     "iw_sft_token": {"name": "iw_sft", "level": "token"},
     "eaft": {"name": "eaft"},
+    "talr": {"name": "talr"},
     "vcore": VCORE,
     "vcore_temperature": VCORE | {"kl_budget": None, "temperature": 0.05},
     "vcore_variance": VCORE | {"variance_control": "variance"},

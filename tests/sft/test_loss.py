@@ -46,6 +46,7 @@ def _weights(start: Path, batch: list[exact.Example], direction: np.ndarray) -> 
         "iw_sft": [np.ones_like(e.losses) for e in batch],
         "vcore_uniform": [np.ones_like(e.losses) for e in batch],
         "dft": [np.exp(-e.losses) for e in batch],
+        "talr": [np.maximum(np.exp(-e.losses / np.median([e.losses.mean() for e in batch])), 0.01) for e in batch],
         "dft_shuffled": [
             np.exp(-e.losses)[_permutation(len(e.losses), seed=0, step=0, example=index).numpy()]
             for index, e in zip(exact.BATCH, batch, strict=True)
@@ -94,6 +95,7 @@ OBJECTIVES = [
     "dft",
     "dft_shuffled",
     "eaft",
+    "talr",
     "oracle",
     "random",
     "iw_sft",

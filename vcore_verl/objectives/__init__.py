@@ -5,11 +5,12 @@ Each objective is one small file that also declares its settings. To add one, wr
 """
 
 from vcore_verl.objectives.placebo import shuffled
-from vcore_verl.objectives.registry import Objective, Tokens, Weighting, build, names, register
+from vcore_verl.objectives.registry import Losses, Objective, Tokens, Weighting, build, names, register
 from vcore_verl.objectives.vcore import gibbs_weights, variance_scale
 from vcore_verl.setting import Setting
 
 __all__ = [
+    "Losses",
     "Objective",
     "Setting",
     "Tokens",

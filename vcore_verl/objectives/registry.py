@@ -21,6 +21,14 @@ TOP = 20  # tokens in `Tokens.entropy_T`; all of a smaller vocabulary
 
 
 @dataclass(frozen=True)
+class Losses:
+    """Losses l_t in nats of packed sequences, float32, and the sequences' int64 offsets; the order has no meaning."""
+
+    loss_T: Tensor
+    cu_seqlens_S1: Tensor
+
+
+@dataclass(frozen=True)
 class Tokens:
     """Supervised tokens of a micro-batch, packed (legend: `vcore_verl.objectives.packed`); all tensors detached.
 
@@ -30,7 +38,8 @@ class Tokens:
     along the probe direction, float32, for objectives that need "utility". kind_T: int64, the token's index in
     `vcore_verl.objectives.kinds.KINDS`, for objectives that need "kind". entropy_T: entropy in nats of the `TOP` most
     probable tokens at the label's place, renormalised, float32, for objectives that need "entropy". half_cosine:
-    cosine of the gradients of the probe batch's halves, for objectives that need "half_cosine". seed: the run's seed.
+    cosine of the gradients of the probe batch's halves, for objectives that need "half_cosine". batch: the global
+    batch's losses before the step, for objectives that need "batch". seed: the run's seed.
     """
 
     loss_T: Tensor
@@ -42,14 +51,15 @@ class Tokens:
     kind_T: Tensor | None = None
     entropy_T: Tensor | None = None
     half_cosine: float | None = None
+    batch: Losses | None = None
     seed: int = 0
 
-    def needed(self, name: str) -> Tensor:
+    def needed(self, name: str) -> Any:
         """The optional field `name`, such as "reference". Raises ValueError if it was not supplied."""
-        field: Tensor | None = getattr(self, f"{name}_T")
-        if field is None:
-            raise ValueError(f"this objective needs {name}_T")
-        return field
+        field = f"{name}_T" if hasattr(self, f"{name}_T") else name
+        if getattr(self, field) is None:
+            raise ValueError(f"this objective needs {field}")
+        return getattr(self, field)
 
 
 @dataclass(frozen=True)

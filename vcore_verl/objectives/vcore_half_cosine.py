@@ -20,6 +20,4 @@ def weigh(
     ] = 0.1,
 ) -> Weighting:
     """w_it = alpha_i n_i q_it, q the softmax of the utility at the step's budget."""
-    if tokens.half_cosine is None:
-        raise ValueError("this objective needs half_cosine")
-    return at_budget(tokens.needed("utility"), tokens, kl_budget * max(tokens.half_cosine, 0.0))
+    return at_budget(tokens.needed("utility"), tokens, kl_budget * max(tokens.needed("half_cosine"), 0.0))

@@ -16,7 +16,7 @@ from tensordict import TensorDict
 from torch import Tensor
 from verl.utils.torch_functional import masked_sum
 
-from vcore_verl.objectives import Objective, Tokens, Weighting, build, shuffled
+from vcore_verl.objectives import Losses, Objective, Tokens, Weighting, build, shuffled
 from vcore_verl.sft.metrics import batch_metrics
 
 UNIFORM = build("sft", {})
@@ -41,6 +41,17 @@ class Selection:
         return cls(supervised_P, before_P1[offsets_S1])
 
 
+def global_losses(log_probs: Tensor, data: TensorDict, dp_group: Any) -> Losses:
+    """Losses of all ranks' supervised tokens, from this rank's log p of each next token, nested (B, L) like `data`."""
+    selection = Selection.of(data)
+    loss_T = -log_probs.values().cpu()[selection.supervised_P.cpu()].float()
+    mine = (loss_T, selection.cu_seqlens_S1.diff().cpu())
+    parts = [mine] * torch.distributed.get_world_size(dp_group)
+    torch.distributed.all_gather_object(parts, mine, group=dp_group)
+    losses, counts = (torch.cat(column).to(log_probs.device) for column in zip(*parts, strict=True))
+    return Losses(losses, torch.nn.functional.pad(counts.cumsum(0), (1, 0)))
+
+
 def _rolled(field: Tensor) -> Tensor:
     return torch.roll(field.values(), shifts=-1, dims=0)
 
@@ -56,6 +67,7 @@ class WeightedLoss:
         self.objective, self.seed, self.placebo = objective, seed, placebo
         self.step = 0
         self.half_cosine: float | None = None  # of this step's probe
+        self.batch: Losses | None = None  # of this step
 
     def __call__(self, model_output: dict[str, Tensor], data: TensorDict, dp_group: Any = None) -> tuple[Tensor, dict]:
         log_prob_P = model_output["log_probs"].values()
@@ -97,6 +109,7 @@ class WeightedLoss:
             kind_T=_rolled(data["kind"])[selection.supervised_P] if "kind" in data else None,
             entropy_T=_field(data, "entropy", selection),
             half_cosine=self.half_cosine,
+            batch=self.batch,
             seed=self.seed,
         )
 

@@ -16,7 +16,7 @@ from verl.workers.engine_workers import TrainingWorker
 from vcore_verl.config.schema import Init
 from vcore_verl.config.schema import Probe as ProbeSettings
 from vcore_verl.objectives import build
-from vcore_verl.sft.loss import NonFiniteLossError, WeightedLoss
+from vcore_verl.sft.loss import NonFiniteLossError, WeightedLoss, global_losses
 from vcore_verl.sft.metrics import step_metrics
 from vcore_verl.sft.probe import passes
 from vcore_verl.sft.probe.probe import Probe
@@ -80,4 +80,8 @@ class ObjectiveWorker(TrainingWorker):
         if "entropy" in self.loss_fn.objective.needs:
             with self.engine.train_mode(), passes.same_randomness():
                 data["entropy"] = passes.top_entropies(self.engine, data)
+        if "batch" in self.loss_fn.objective.needs:
+            with self.engine.train_mode(), passes.same_randomness():
+                log_probs = passes.precise_log_probs(self.engine, data)
+            self.loss_fn.batch = global_losses(log_probs, data, self.engine.get_data_parallel_group())
         return metrics

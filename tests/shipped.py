@@ -24,6 +24,8 @@ INITS = (
     "none",
     "oracle",
     "p_power",
+    "pear",
+    "pear_wide",
     "random",
     "sft",
     "talr",
@@ -36,10 +38,13 @@ INITS = (
     "vcore_paper",
 )
 BUILT_IN = ("lab", "lab_new", "tiny")  # recipes on the tasks that tell of what kind a token is
+LABORATORIES = ("lab", "lab_new")
 FOR_GPUS = tuple(name for name in RECIPES if name not in BUILT_IN)
 ALGORITHMS = ("dapo", "grpo", "none")
 
 
 def inits(recipe: str) -> tuple[str, ...]:
     """The initializations that a recipe's data allow."""
-    return tuple(init for init in INITS if init != "oracle" or recipe in BUILT_IN)
+    refused = () if recipe in LABORATORIES else ("pear", "pear_wide")
+    refused += () if recipe in BUILT_IN else ("oracle",)
+    return tuple(init for init in INITS if init not in refused)

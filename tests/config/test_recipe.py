@@ -145,6 +145,14 @@ def test_anything_of_verls_own_configuration_can_be_set():
     assert recipe.sft.verl == {"engine": {"y": 2}}
 
 
+def test_what_needs_the_probabilities_of_the_traces_takes_the_laboratory():
+    assert error("init=pear").startswith("init=pear needs the probabilities with which the SFT traces were written, ")
+    assert load("lab", ["init=pear", "init.level=sequence"]).init.level == "sequence"
+    assert error("init=pear", "init.level=sequence", "init.block=2", name="lab").startswith(
+        "init.block would be ignored: init.level=sequence "
+    )
+
+
 def test_what_needs_kinds_of_tokens_takes_data_that_have_them():
     message = error("init=oracle", name="qwen3_4b")
     assert message.startswith(

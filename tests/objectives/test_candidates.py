@@ -17,6 +17,7 @@ from vcore_verl.objectives.kinds import KINDS
 
 P = [0.5, 0.9, 0.05, 0.8, 0.2, 0.99, 0.6]
 P_REF = [0.4, 0.95, 0.1, 0.7, 0.25, 0.9, 0.5]
+P_BEHAVIOUR = [0.6, 0.92, 0.5, 0.75, 0.9, 0.97, 0.4]
 ENTROPY = [0.9, 0.4, 0.3, 0.7, 1.5, 0.05, 1.0]
 EXPECTED = [
     (
@@ -43,6 +44,16 @@ EXPECTED = [
         {},
         [0.3004273806, 0.1335232803, 0.1001424602, 0.2336657405, 0.5007123010, 0.0166904100, 0.3338082007],
     ),
+    ("pear", {}, [0.9603649730, 0.9826891059, 1.0656, 1.0, 1.3749369437, 1.3485089488, 1.0]),
+    ("pear", {"gamma": 0.9}, [0.7022105911, 0.7975725233, 0.96, 1.0, 1.1159296678, 1.2148729268, 1.0]),
+    ("pear", {"block": 2}, [0.9826891059, 0.9826891059, 1.0, 1.0, 1.3485089488, 1.3485089488, 1.0]),
+    ("pear", {"block": 4}, [1.0] * 7),
+    ("pear", {"level": "sequence"}, [0.8891935189] * 4 + [1.2717690343] * 3),
+    (
+        "pear_wide",
+        {"ratio_low": -5.0, "ratio_high": 5.0},
+        [0.1040350955, 0.10645344, 1.0656, 1.0, 1.5278675103, 1.4985, 1.0],
+    ),
     (
         "talr",
         {},
@@ -64,6 +75,7 @@ def tokens(p: list[float], p_ref: list[float] = P_REF) -> Tokens:
         answer_T=torch.zeros(len(p), dtype=torch.bool),
         reference_T=torch.tensor(p_ref).log(),
         entropy_T=torch.tensor(ENTROPY),
+        behaviour_T=torch.tensor(P_BEHAVIOUR).log(),
         batch=Losses(-torch.tensor(P).log(), torch.tensor([0, 4, 7])),
     )
 
@@ -101,6 +113,18 @@ def test_gift_at_its_default_is_sft_but_for_what_the_initial_model_rules_out():
     assert weights[-1] == pytest.approx(1 - 1 / (1 + 2e-9 * math.expm1(20)), rel=1e-4)
 
 
+@pytest.mark.parametrize(("ratio", "expected"), [(-1.0, 4.5399930e-5), (1.0, 148.4131591)])
+def test_the_weights_of_pear_stay_in_their_bounds(ratio, expected):
+    long = Tokens(
+        loss_T=torch.full((125,), 2.0),
+        cu_seqlens_S1=torch.tensor([0, 125]),
+        example_S=torch.tensor([0]),
+        answer_T=torch.zeros(125, dtype=torch.bool),
+        behaviour_T=torch.full((125,), -2.0 - ratio),
+    )
+    assert build("pear", {}).weigh(long).weights_T[0].item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_talr_on_a_batch_that_the_model_knows_by_heart_is_sft():
     known = replace(tokens(P), loss_T=torch.zeros(7), batch=Losses(torch.zeros(7), torch.tensor([0, 4, 7])))
     assert build("talr", {}).weigh(known).weights_T.tolist() == [1.0] * 7
@@ -121,6 +145,7 @@ def test_weights_are_finite_and_never_negative(name, losses):
         kind_T=torch.arange(len(losses)) % len(KINDS),
         entropy_T=loss_T % 4,
         half_cosine=0.5,
+        behaviour_T=-loss_T.flip(0),
         batch=Losses(loss_T, torch.tensor([0, 1, len(losses)])),
     )
     needed = {"kl_budget": 0.1} if builtin()[name].exactly_one else {}

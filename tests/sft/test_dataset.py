@@ -1,3 +1,4 @@
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import torch
 
 from reward.extraction import extract_answer
 from vcore_verl.builtin import tokenizer
+from vcore_verl.builtin.laboratory import FAMILIAR
+from vcore_verl.builtin.likelihood import log_probs
 from vcore_verl.builtin.task import joined
 from vcore_verl.objectives.kinds import KINDS
 from vcore_verl.sft.dataset import SupervisedDataset, beginning
@@ -23,6 +26,17 @@ def write(path: Path, *answers: str, prompt: str = "1+2=?") -> str:
     ]
     pyarrow.parquet.write_table(pa.Table.from_pylist(rows), path)
     return str(path)
+
+
+def test_the_traces_of_a_laboratory_tell_their_probabilities(tmp_path: Path):
+    trace, prompt = "guess 2 5 # 3 = 2 \\boxed{ 2 }", "5 # 3 ?"
+    data = SupervisedDataset(write(tmp_path / "a.parquet", trace, prompt=prompt), tokenizer.build(FAMILIAR.words), {})
+    data.attach_behaviour()
+    item = data[0]
+    assert item["behaviour"][~item["loss_mask"].bool()].unique().tolist() == [0]
+    found = item["behaviour"][item["loss_mask"].bool()].tolist()
+    assert found == pytest.approx(log_probs(prompt, trace))
+    assert found[0] == pytest.approx(math.log(0.3))
 
 
 def test_exactly_the_answer_and_the_end_token_are_supervised(tmp_path: Path):

@@ -19,6 +19,7 @@ BUILTIN_TASKS = {
     "builtin:laboratory": ("in_domain", "out_of_domain", "kept"),
     "builtin:laboratory_new": ("in_domain", "out_of_domain", "kept"),
 }
+LABORATORIES = ("builtin:laboratory", "builtin:laboratory_new")
 READS_ALL = "builtin:arithmetic"  # its tokens are bytes; those of the others are their tasks' words
 SMOLLM2 = "builtin:smollm2"  # a published model, from a package
 REASONING_GYM = "reasoning_gym:"  # data sets that a package generates
@@ -95,6 +96,9 @@ def _ignored(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
             yield f"data.{role}_revision", "data.mirror", "data.mirror holds copies on this machine"
     if recipe.init.shuffled and getattr(recipe.init, "level", None) == "sequence":
         yield "init.placebo", "init.level", "init.level=sequence gives all tokens of a sequence the same weight"
+    if getattr(recipe.init, "level", None) == "sequence":
+        for key in ("init.block", "init.gamma"):
+            yield key, "init.level", "init.level=sequence weights all tokens of a sequence alike"
     if probe and probe.derivative == "jvp":
         yield "init.probe.epsilon", "init.probe.derivative", "init.probe.derivative=jvp takes no step"
     if probe and probe.gradient == "running":
@@ -130,6 +134,11 @@ def _wrong(recipe: Recipe) -> Iterator[str]:
         yield (
             f"init={init.name} needs the kinds of tokens, which only built-in tasks have: "
             f"set data.sft and data.rl to one of {', '.join(BUILTIN_TASKS)}"
+        )
+    if "behaviour" in init.needs and data.sft not in LABORATORIES:
+        yield (
+            f"init={init.name} needs the probabilities with which the SFT traces were written, which only the "
+            f"laboratory knows: set data.sft and data.rl to one of {', '.join(LABORATORIES)}"
         )
     if not recipe.evaluation.datasets:
         yield "evaluation.datasets is empty: name at least one"

@@ -39,7 +39,8 @@ class Tokens:
     `vcore_verl.objectives.kinds.KINDS`, for objectives that need "kind". entropy_T: entropy in nats of the `TOP` most
     probable tokens at the label's place, renormalised, float32, for objectives that need "entropy". half_cosine:
     cosine of the gradients of the probe batch's halves, for objectives that need "half_cosine". batch: the global
-    batch's losses before the step, for objectives that need "batch". seed: the run's seed.
+    batch's losses before the step, for objectives that need "batch". behaviour_T: log p_beta(y_t) of the policy that
+    wrote the traces, float32, for objectives that need "behaviour". seed: the run's seed.
     """
 
     loss_T: Tensor
@@ -52,6 +53,7 @@ class Tokens:
     entropy_T: Tensor | None = None
     half_cosine: float | None = None
     batch: Losses | None = None
+    behaviour_T: Tensor | None = None
     seed: int = 0
 
     def needed(self, name: str) -> Any:

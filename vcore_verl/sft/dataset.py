@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from reward.extraction import answer_span
+from vcore_verl.builtin.likelihood import log_probs
 from vcore_verl.data.rendering import Rendering, RenderingError, render
 from vcore_verl.objectives.kinds import KINDS
 
@@ -20,7 +21,8 @@ class SupervisedDataset(Dataset):
     The tensors of an item have the length L of prompt plus response: int64 `input_ids`, `position_ids`, `loss_mask` and
     `answer_mask` (the tokens that the reward reads as the answer). `index` is int64 of shape (1,). `attach_reference`
     adds `reference_log_probs`, float32: log-probabilities of the NEXT token, like verl's model outputs. `attach_kinds`
-    adds `kind`, int64: the token's index in `KINDS` (0 in the prompt).
+    adds `kind`, int64: the token's index in `KINDS` (0 in the prompt). `attach_behaviour` adds `behaviour`, float32:
+    the token's log-probability under the mixture that wrote a laboratory's traces (0 in the prompt).
 
     Raises `RenderingError` for rows that cannot be rendered, and ValueError for sequences longer than
     `config.max_length` unless `config.truncation` is "right".
@@ -46,6 +48,7 @@ class SupervisedDataset(Dataset):
             self.messages = self.messages[:max_samples]
         self.reference: list[Tensor] | None = None
         self.spans: list[list[dict[str, Any]]] | None = None
+        self.behaviour: list[list[float]] | None = None
 
     def _column(self, name: str) -> list[Any]:
         tables = (pyarrow.parquet.read_table(file, columns=[name]) for file in self.files)
@@ -61,6 +64,10 @@ class SupervisedDataset(Dataset):
     def attach_kinds(self) -> None:
         """Add the kind of each token, from the column `spans` in the rows of built-in tasks."""
         self.spans = self._column("spans")
+
+    def attach_behaviour(self) -> None:
+        """Add the log-probability of each token under the mixture that wrote the traces, which are a laboratory's."""
+        self.behaviour = [log_probs(asked["content"], trace["content"]) for asked, trace in self.messages]
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         messages = self.messages[index]
@@ -96,6 +103,8 @@ class SupervisedDataset(Dataset):
         if self.spans is not None:
             kinds = [KINDS.index(kind) for kind in token_kinds(rendering, self.spans[index])]
             item["kind"] = torch.tensor([*[0] * prompt_length, *kinds])[:length]
+        if self.behaviour is not None:
+            item["behaviour"] = torch.tensor([*[0.0] * prompt_length, *self.behaviour[index]])[:length]
         return item
 
 

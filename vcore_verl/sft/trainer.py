@@ -89,6 +89,8 @@ class ObjectiveTrainer(SFTTrainer):
         super()._init_engine()
         if "kind" in self.init.needs:
             self.train_dataset.attach_kinds()
+        if "behaviour" in self.init.needs:
+            self.train_dataset.attach_behaviour()
         if "reference" in self.init.needs:
             self.train_dataset.attach_reference(reference_log_probs(self))
 

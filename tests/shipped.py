@@ -30,6 +30,7 @@ INITS = (
     "sft",
     "talr",
     "threshold",
+    "ton",
     "vcore",
     "vcore_half_cosine",
     "vcore_loss",

@@ -119,6 +119,7 @@ def test_the_objectives_have_the_settings_of_their_files():
         "sft": {"init.name": "sft", "init.file": None},
         "talr": placebo | {"init.name": "talr", "init.file": None, "init.median": "sequence", "init.floor": 0.01},
         "threshold": placebo | {"init.name": "threshold", "init.file": None, "init.low": 0.1},
+        "ton": {"init.name": "ton", "init.file": None, "init.dropout": 0.5},
         "vcore": utility
         | {"init.name": "vcore", "init.kl_budget": 0.1, "init.temperature": None}
         | {"init.probe.derivative": "jvp", "init.probe.epsilon": "auto"},

@@ -28,6 +28,14 @@ def write(path: Path, *answers: str, prompt: str = "1+2=?") -> str:
     return str(path)
 
 
+def test_a_response_is_rewritten_before_it_is_rendered(tmp_path: Path):
+    data = SupervisedDataset(write(tmp_path / "a.parquet", ANSWER, ANSWER), TOKENIZER, {})
+    data.rewrite(lambda response, index: response if index else "\\boxed{3}")
+    texts = [TOKENIZER.decode(item["input_ids"][item["loss_mask"].bool()].tolist()) for item in (data[0], data[1])]
+    assert texts == ["\\boxed{3}<|im_end|>", ANSWER + "<|im_end|>"]
+    assert TOKENIZER.decode(data[0]["input_ids"][data[0]["answer_mask"].bool()].tolist()) == "3"
+
+
 def test_the_traces_of_a_laboratory_tell_their_probabilities(tmp_path: Path):
     trace, prompt = "guess 2 5 # 3 = 2 \\boxed{ 2 }", "5 # 3 ?"
     data = SupervisedDataset(write(tmp_path / "a.parquet", trace, prompt=prompt), tokenizer.build(FAMILIAR.words), {})

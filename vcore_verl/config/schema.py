@@ -15,7 +15,7 @@ from vcore_verl.config.objectives import Declaration
 from vcore_verl.setting import Setting
 
 NONE = "none"  # init=none: no SFT, rl=none: no RL
-UNIFORM = "sft"  # the objective with uniform weights
+UNIFORM = ("sft", "ton")  # objectives with uniform weights
 
 Count = Annotated[int, Setting(low=1)]
 Positive = Annotated[float, Setting(above=0)]
@@ -168,7 +168,7 @@ def init_section(declaration: Declaration) -> type[Init]:
     """
     own = [(item.name, Annotated[item.kind, item.setting], item.default) for item in declaration.parameters]
     probe = [("probe", Probe, field(default_factory=Probe))] if "utility" in declaration.needs else []
-    placebo = [("placebo", Placebo, None)] if declaration.name != UNIFORM else []
+    placebo = [("placebo", Placebo, None)] if declaration.name not in UNIFORM else []
     made = make_dataclass("Init", [*own, *probe, *placebo], bases=(Init,), namespace={"declaration": declaration})
     return cast(type[Init], made)
 

@@ -5,7 +5,7 @@ Each objective is one small file that also declares its settings. To add one, wr
 """
 
 from vcore_verl.objectives.placebo import shuffled
-from vcore_verl.objectives.registry import Losses, Objective, Tokens, Weighting, build, names, register
+from vcore_verl.objectives.registry import Losses, Objective, Tokens, Weighting, build, names, register, rewrites
 from vcore_verl.objectives.vcore import gibbs_weights, variance_scale
 from vcore_verl.setting import Setting
 
@@ -19,6 +19,7 @@ __all__ = [
     "gibbs_weights",
     "names",
     "register",
+    "rewrites",
     "shuffled",
     "variance_scale",
 ]

@@ -10,7 +10,7 @@ import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,11 +74,15 @@ class Weighting:
 
 @dataclass(frozen=True)
 class Objective:
-    """A registered objective with its settings bound; `needs` names the optional fields of `Tokens` that it reads."""
+    """A registered objective with its settings bound; `needs` names the optional fields of `Tokens` that it reads.
+
+    `rewrite(response, example, seed)` is the response to train on in place of an example's own; None leaves them all.
+    """
 
     name: str
     needs: frozenset[str]
     weigh: Callable[[Tokens], Weighting]
+    rewrite: Callable[[str, int, int], str] | None = None
 
 
 _objectives: dict[str, Objective] = {}
@@ -111,6 +115,23 @@ def register(
     return decorate
 
 
+def rewrites(name: str) -> Callable[[Callable[..., str]], Callable[..., str]]:
+    """Make the decorated `rewrite(response, example, seed, *, settings...) -> response` change the training data of the
+    objective `name`, which is registered above it with the same settings.
+
+    Raises ValueError if the objective needs what belongs to the responses as they were: "reference", "kind",
+    "behaviour".
+    """
+
+    def decorate(rewrite: Callable[..., str]) -> Callable[..., str]:
+        if stale := sorted(_objectives[name].needs & {"reference", "kind", "behaviour"}):
+            raise ValueError(f"{name} rewrites the responses, so it cannot need their {stale[0]}")
+        _objectives[name] = replace(_objectives[name], rewrite=rewrite)
+        return rewrite
+
+    return decorate
+
+
 def names() -> list[str]:
     """Names of all objectives. Imports every module of this package, so that adding an objective takes one file."""
     package = importlib.import_module("vcore_verl.objectives")
@@ -130,10 +151,12 @@ def build(name: str, settings: Mapping[str, Any], file: Path | None = None) -> O
         raise ValueError(f"unknown objective {name!r}: choose one of {', '.join(names())}")
     objective = _objectives[name]
     parameters = inspect.signature(objective.weigh).parameters.values()
-    accepted = [item.name for item in parameters if item.kind is item.KEYWORD_ONLY]
-    if unknown := sorted(set(settings) - set(accepted)):
-        raise ValueError(f"init.{unknown[0]} is not a setting of {name}, which has {', '.join(accepted) or 'none'}")
-    return Objective(name, objective.needs, partial(objective.weigh, **settings))
+    defaults = {item.name: item.default for item in parameters if item.kind is item.KEYWORD_ONLY}
+    if unknown := sorted(set(settings) - set(defaults)):
+        raise ValueError(f"init.{unknown[0]} is not a setting of {name}, which has {', '.join(defaults) or 'none'}")
+    chosen = defaults | dict(settings)
+    rewrite = objective.rewrite and partial(objective.rewrite, **chosen)
+    return Objective(name, objective.needs, partial(objective.weigh, **chosen), rewrite)
 
 
 def _run(file: Path) -> None:

@@ -1,6 +1,6 @@
 """Supervised examples with exact loss masks for verl's SFT trainer; `data.rendering` makes the tokens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow.parquet
@@ -56,6 +56,11 @@ class SupervisedDataset(Dataset):
 
     def __len__(self) -> int:
         return len(self.messages)
+
+    def rewrite(self, change: Callable[[str, int], str]) -> None:
+        """Replace each example's response by `change(response, index)`, before anything is attached."""
+        for index, (*asked, answer) in enumerate(self.messages):
+            self.messages[index] = [*asked, answer | {"content": change(answer["content"], index)}]
 
     def attach_reference(self, log_probs: list[Tensor]) -> None:
         """Add each example's log-probabilities under the initial model, one tensor of length L per example."""

@@ -1,5 +1,6 @@
 """verl's SFT trainer with a token objective."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -87,6 +88,8 @@ class ObjectiveTrainer(SFTTrainer):
 
     def _init_engine(self) -> None:
         super()._init_engine()
+        if rewrite := self.training_client.loss_fn.objective.rewrite:
+            self.train_dataset.rewrite(partial(rewrite, seed=self.config.trainer.seed))
         if "kind" in self.init.needs:
             self.train_dataset.attach_kinds()
         if "behaviour" in self.init.needs:

@@ -91,7 +91,8 @@ def weighted_examples(run: Run, at: str, count: int) -> list[WeightedExample]:
     trainer = _trainer(replace(run.recipe, hardware=hardware), _model(run, at))
     measured = _measure(trainer, list(range(min(count, len(trainer.train_dataset)))))
     table = pyarrow.parquet.read_table(run.data / "sft.parquet")
-    spans = table["spans"].to_pylist() if "spans" in table.column_names else [None] * len(table)
+    known = "spans" in table.column_names and trainer.training_client.loss_fn.objective.rewrite is None
+    spans = table["spans"].to_pylist() if known else [None] * len(table)
     return [_example(trainer, index, *measured[index], spans[index]) for index in sorted(measured)]
 
 

@@ -4,6 +4,7 @@
 - `collect`   which evaluations are comparable, and which are excluded and why
 - `measures`  the primary measure and the secondary ones
 - `curves`    training metrics by step
+- `weights`   whether token weights differed from uniform ones and from noise
 - `numbers`   the contents of a report, as types
 - `compare`   computes all numbers
 - `transitions` prompts gained and lost by training

@@ -25,6 +25,7 @@ from vcore_verl.report.provenance import provenance, rl_steps, setup, total_devi
 from vcore_verl.report.reproduce import commands, trained_differently
 from vcore_verl.report.scores import SAMPLED, DatasetScores, Evaluation, contamination
 from vcore_verl.report.transitions import transitions
+from vcore_verl.report.weights import weights
 
 Sides = dict[tuple[str, str], list[Evaluation]]  # (RL algorithm, init) -> an evaluation of each run
 
@@ -70,6 +71,7 @@ def _arm(runs: list[TrainedRun], base: dict[str, StageNumbers], names: list[str]
         provenance(runs),
         reward_by_part(runs),
         accuracy_by_step(runs),
+        weights(runs),
     )
 
 

@@ -199,7 +199,9 @@ def _delta(changes: dict[str, Change]) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class Arm:
-    """One SFT objective under one RL algorithm, over all seeds; `reward` and `accuracy_by_step` are from `curves`."""
+    """One SFT objective under one RL algorithm, over all seeds; `reward` and `accuracy_by_step` are from `curves`,
+    `weights` from the module of that name.
+    """
 
     init: str
     rl: str
@@ -208,6 +210,7 @@ class Arm:
     provenance: Provenance
     reward: dict[str, float]
     accuracy_by_step: dict[str, float]
+    weights: dict[str, float]
 
     @property
     def name(self) -> str:

@@ -32,6 +32,7 @@ INITS = (
     "threshold",
     "ton",
     "vcore",
+    "vcore_clean",
     "vcore_half_cosine",
     "vcore_loss",
     "vcore_negated",
@@ -47,5 +48,5 @@ ALGORITHMS = ("dapo", "grpo", "none")
 def inits(recipe: str) -> tuple[str, ...]:
     """The initializations that a recipe's data allow."""
     refused = () if recipe in LABORATORIES else ("pear", "pear_wide")
-    refused += () if recipe in BUILT_IN else ("oracle",)
+    refused += () if recipe in BUILT_IN else ("oracle", "vcore_clean")
     return tuple(init for init in INITS if init not in refused)

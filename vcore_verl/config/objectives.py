@@ -15,7 +15,7 @@ from vcore_verl.config.errors import RecipeError
 from vcore_verl.setting import Setting
 
 OBJECTIVES = Path(__file__).resolve().parents[1] / "objectives"
-NEEDS = ("reference", "utility", "kind", "entropy", "half_cosine", "batch", "behaviour")
+NEEDS = ("reference", "utility", "kind", "entropy", "half_cosine", "batch", "behaviour", "clean_probe")
 # Names in the section `init` that are not settings of an objective.
 RESERVED = ("name", "file", "probe", "placebo", "by_model", "declaration", "needs", "probing", "shuffled", "settings")
 TYPES = {"bool": bool, "int": int, "float": float, "str": str}  # or one of int, float, str and None

@@ -100,8 +100,9 @@ def register(
     """Make the decorated `weigh(tokens, *, settings...) -> Weighting` the objective `name`.
 
     Its keyword-only parameters are its settings, each `name: Annotated[type, Setting("effect", ...)] = default`.
-    `needs` names the optional fields of `Tokens` that it reads, such as "reference". In each group of settings in
-    `exactly_one`, exactly one must be set, the others None. `colour` and `marker` are matplotlib's, chosen
+    `needs` names the optional fields of `Tokens` that it reads, such as "reference"; with "clean_probe", the probe's
+    gradient is that of the loss that `oracle` weights. In each group of settings in `exactly_one`, exactly one must be
+    set, the others None. `colour` and `marker` are matplotlib's, chosen
     automatically if not given; `compared` objectives are the default arms of a comparison.
 
     All of these must be literals: the launcher parses them from the source (`vcore_verl.config.objectives`) and checks

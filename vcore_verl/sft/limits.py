@@ -60,6 +60,9 @@ def _wrong_for_probes(recipe: Recipe, verl: Mapping[str, Any], ranks: int) -> di
         f"init.probe.batch_size={probe.batch_size} must be a multiple of the {ranks} ranks": (
             probe.gradient == "fresh" and probe.batch_size % ranks != 0
         ),
+        f"init={recipe.init.name} probes with clean tokens: set init.probe.gradient=fresh": (
+            "clean_probe" in recipe.init.needs and probe.gradient != "fresh"
+        ),
         f"init={recipe.init.name} compares the halves of a probe batch: set init.probe.gradient=fresh, and "
         f"init.probe.batch_size to a multiple of {2 * ranks}": "half_cosine" in recipe.init.needs
         and (probe.gradient != "fresh" or probe.batch_size % (2 * ranks) != 0),

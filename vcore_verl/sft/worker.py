@@ -46,7 +46,9 @@ class ObjectiveWorker(TrainingWorker):
 
     def attach_probe(self, settings: ProbeSettings, draw: Callable[[int], TensorDict]) -> None:
         """Probe before every training step on batches from `draw(step)`."""
-        self.probe = Probe(self.engine, settings, draw, self.optimizer_config.clip_grad, self.seed)
+        clean = "clean_probe" in self.loss_fn.objective.needs
+        loss = WeightedLoss(build("oracle", {}), self.seed) if clean else passes.uniform_loss
+        self.probe = Probe(self.engine, settings, draw, self.optimizer_config.clip_grad, self.seed, loss)
 
     def train_batch(self, data: TensorDict) -> TensorDict:
         """Take one optimizer step. Its metrics, scalars over all ranks and micro-batches, are returned and passed to

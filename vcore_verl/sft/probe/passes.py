@@ -31,7 +31,7 @@ from vcore_verl.sft.probe.log_probs import Read, of_labels, packed_values, top_e
 
 Direction = dict[str, Tensor]
 # verl's loss does not read its configuration (verl/workers/utils/losses.py:28).
-_uniform_loss: Any = partial(sft_loss, config=cast(Any, None))
+uniform_loss: Any = partial(sft_loss, config=cast(Any, None))
 
 
 def trainable(engine: Any) -> dict[str, Tensor]:
@@ -62,13 +62,11 @@ def same_randomness() -> Iterator[None]:
         BaseCheckpointManager.load_rng_state(state)
 
 
-def gradient(engine: Any, data: TensorDict) -> Direction:
-    """Gradient of the uniform loss over `data`, averaged over all ranks' supervised tokens; clears gradients
-    afterwards.
-    """
+def gradient(engine: Any, data: TensorDict, loss: Any = uniform_loss) -> Direction:
+    """Gradient of `loss` over `data`, averaged over all ranks' supervised tokens; clears gradients afterwards."""
     engine.optimizer_zero_grad()
     try:
-        engine.forward_backward_batch(data, _uniform_loss, forward_only=False)
+        engine.forward_backward_batch(data, loss, forward_only=False)
         return {name: p.grad.detach() for name, p in trainable(engine).items() if p.grad is not None}
     finally:
         engine.optimizer_zero_grad()

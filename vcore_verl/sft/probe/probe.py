@@ -35,11 +35,19 @@ class Probe:
     """Measures utilities for `engine` (verl's FSDP engine on FSDP2).
 
     `draw(step)` returns this rank's part of B' for a step, a batch in verl's form. `clip_grad` bounds the norm of the
-    probe gradient unless `settings.clip_grad` overrides it.
+    probe gradient unless `settings.clip_grad` overrides it. A fresh gradient is that of `loss`, by default the uniform.
     """
 
-    def __init__(self, engine: Any, settings: Settings, draw: Callable[[int], TensorDict], clip_grad: float, seed: int):
-        self.engine, self.settings, self.draw, self.seed = engine, settings, draw, seed
+    def __init__(
+        self,
+        engine: Any,
+        settings: Settings,
+        draw: Callable[[int], TensorDict],
+        clip_grad: float,
+        seed: int,
+        loss: Any = passes.uniform_loss,
+    ):
+        self.engine, self.settings, self.draw, self.seed, self.loss = engine, settings, draw, seed, loss
         self.clip_grad = clip_grad if settings.clip_grad is None else settings.clip_grad
         self.step_size = StepSize(None if settings.epsilon == "auto" else float(settings.epsilon))
         self.newest_cosine: float | None = None  # of the running average with the next training gradient
@@ -80,9 +88,9 @@ class Probe:
         gradient.
         """
         if len(batch) % 2:
-            return passes.gradient(self.engine, batch), {}
+            return passes.gradient(self.engine, batch, self.loss), {}
         halves = tu.chunk_tensordict(batch, 2)
-        first, second = (passes.gradient(self.engine, half) for half in halves)
+        first, second = (passes.gradient(self.engine, half, self.loss) for half in halves)
         tokens = [tu.get(half, "batch_num_tokens") for half in halves]
         half_cosine = directions.cosine(first, second)
         return directions.weighted_mean(first, second, tokens[0] / sum(tokens)), {

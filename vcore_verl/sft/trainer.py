@@ -1,6 +1,5 @@
 """verl's SFT trainer with a token objective."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -89,7 +88,8 @@ class ObjectiveTrainer(SFTTrainer):
     def _init_engine(self) -> None:
         super()._init_engine()
         if rewrite := self.training_client.loss_fn.objective.rewrite:
-            self.train_dataset.rewrite(partial(rewrite, seed=self.config.trainer.seed))
+            seed = self.config.trainer.seed
+            self.train_dataset.rewrite(lambda response, example: rewrite(response, example, seed))
         if "kind" in self.init.needs:
             self.train_dataset.attach_kinds()
         if "behaviour" in self.init.needs:

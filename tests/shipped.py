@@ -26,6 +26,7 @@ INITS = (
     "p_power",
     "pear",
     "pear_wide",
+    "psft",
     "random",
     "sft",
     "talr",

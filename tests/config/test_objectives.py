@@ -93,6 +93,7 @@ def test_a_file_of_ones_own_is_declared_like_the_packages(tmp_path: Path):
             'needs=("surprise",)',
             ":9: needs='surprise' is not known; choose among reference, utility, kind",
         ),
+        ("compared=True", 'needs=("old",)', ":9: needs='old' takes a setting refresh"),
         ("compared=True", 'exactly_one=(("a", "exponent"),)', ":9: exactly_one names 'a'"),
         ("compared=True", "color='r'", ":9: Declaration.__init__() got an unexpected keyword argument 'color'"),
     ],

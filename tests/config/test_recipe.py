@@ -115,6 +115,7 @@ def test_the_objectives_have_the_settings_of_their_files():
         "iw_sft": placebo | {"init.name": "iw_sft", "init.file": None, "init.level": "sequence"},
         "luffy": placebo | {"init.name": "luffy", "init.file": None, "init.gamma": 0.1},
         "p_power": placebo | {"init.name": "p_power", "init.file": None, "init.exponent": 0.5},
+        "psft": placebo | {"init.name": "psft", "init.file": None, "init.clip_high": 0.28, "init.refresh": 8},
         "random": placebo | {"init.name": "random", "init.file": None, "init.keep": 0.2},
         "sft": {"init.name": "sft", "init.file": None},
         "talr": placebo | {"init.name": "talr", "init.file": None, "init.median": "sequence", "init.floor": 0.01},

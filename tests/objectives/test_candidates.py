@@ -18,6 +18,7 @@ from vcore_verl.objectives.kinds import KINDS
 P = [0.5, 0.9, 0.05, 0.8, 0.2, 0.99, 0.6]
 P_REF = [0.4, 0.95, 0.1, 0.7, 0.25, 0.9, 0.5]
 P_BEHAVIOUR = [0.6, 0.92, 0.5, 0.75, 0.9, 0.97, 0.4]
+P_OLD = [0.5, 0.7, 0.05, 0.5, 0.15, 0.99, 0.62]
 ENTROPY = [0.9, 0.4, 0.3, 0.7, 1.5, 0.05, 1.0]
 EXPECTED = [
     (
@@ -54,6 +55,8 @@ EXPECTED = [
         {"ratio_low": -5.0, "ratio_high": 5.0},
         [0.1040350955, 0.10645344, 1.0656, 1.0, 1.5278675103, 1.4985, 1.0],
     ),
+    ("psft", {}, [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.9677419355]),
+    ("psft", {"clip_high": 0.5}, [1.0, 1.2857142857, 1.0, 0.0, 1.3333333333, 1.0, 0.9677419355]),
     (
         "talr",
         {},
@@ -76,6 +79,7 @@ def tokens(p: list[float], p_ref: list[float] = P_REF) -> Tokens:
         reference_T=torch.tensor(p_ref).log(),
         entropy_T=torch.tensor(ENTROPY),
         behaviour_T=torch.tensor(P_BEHAVIOUR).log(),
+        old_T=torch.tensor(P_OLD).log(),
         batch=Losses(-torch.tensor(P).log(), torch.tensor([0, 4, 7])),
     )
 
@@ -146,6 +150,7 @@ def test_weights_are_finite_and_never_negative(name, losses):
         entropy_T=loss_T % 4,
         half_cosine=0.5,
         behaviour_T=-loss_T.flip(0),
+        old_T=-loss_T.flip(0),
         batch=Losses(loss_T, torch.tensor([0, 1, len(losses)])),
     )
     needed = {"kl_budget": 0.1} if builtin()[name].exactly_one else {}

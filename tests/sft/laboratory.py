@@ -330,9 +330,29 @@ def running() -> list[dict]:
     return [tu.get(worker.train_batch(with_tokens(mine(subject))), "metrics") for _ in range(3)]
 
 
+def old_policy() -> list[dict]:
+    """Metrics of three steps; the old policy is that before step 1, and before step 3."""
+    subject = trainer({"name": "psft", "refresh": 2, "clip_high": 1e6})
+    worker = subject.training_client
+    return [tu.get(worker.train_batch(with_tokens(mine(subject))), "metrics") for _ in range(3)]
+
+
 def main() -> None:
     distributed.initialize_global_process_group()
-    parts = (objectives, splits, utilities, blocks, traces, same_masks, stock, draws, cut_draws, not_finite, running)
+    parts = (
+        objectives,
+        splits,
+        utilities,
+        blocks,
+        traces,
+        same_masks,
+        stock,
+        draws,
+        cut_draws,
+        not_finite,
+        running,
+        old_policy,
+    )
     results = {part.__name__: part() for part in parts}
     if torch.distributed.get_rank() == 0:
         torch.save(results, OUTPUT / "results.pt")

@@ -12,10 +12,11 @@ PROBING = sorted(name for name, declaration in builtin().items() if "utility" in
     ("overrides", "message"),
     [
         *(
-            ([f"init={init}", f"init.probe.{setting}"], "its weights follow from past gradients too")
+            ([f"init={init}", f"init.probe.{setting}"], "its weights follow from past steps too")
             for init in PROBING
             for setting in ("gradient=running", "update=adam_step")
         ),
+        (["init=psft"], "its weights follow from past steps too"),
         (["init=none"], "has no SFT whose weights could be shown"),
         (["init=dft"], "run the recipe first"),
     ],

@@ -15,7 +15,7 @@ from vcore_verl.config.errors import RecipeError
 from vcore_verl.setting import Setting
 
 OBJECTIVES = Path(__file__).resolve().parents[1] / "objectives"
-NEEDS = ("reference", "utility", "kind", "entropy", "half_cosine", "batch", "behaviour", "clean_probe")
+NEEDS = ("reference", "utility", "kind", "entropy", "half_cosine", "batch", "behaviour", "clean_probe", "old")
 # Names in the section `init` that are not settings of an objective.
 RESERVED = ("name", "file", "probe", "placebo", "by_model", "declaration", "needs", "probing", "shuffled", "settings")
 TYPES = {"bool": bool, "int": int, "float": float, "str": str}  # or one of int, float, str and None
@@ -99,6 +99,8 @@ def _declaration(file: Path, function: ast.FunctionDef, call: ast.Call) -> Decla
     found = _evaluated(file, call, register=partial(Declaration, file=file, parameters=declared))
     if unknown := sorted(set(found.needs) - set(NEEDS)):
         raise _error(file, call, f"needs={unknown[0]!r} is not known; choose among {', '.join(NEEDS)}")
+    if "old" in found.needs and "refresh" not in {item.name for item in declared}:
+        raise _error(file, call, "needs='old' takes a setting refresh: the steps from one old policy to the next")
     if unknown := sorted({name for group in found.exactly_one for name in group} - {item.name for item in declared}):
         raise _error(file, call, f"exactly_one names {unknown[0]!r}, which is not a keyword-only parameter")
     return found

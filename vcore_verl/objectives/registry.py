@@ -40,7 +40,8 @@ class Tokens:
     probable tokens at the label's place, renormalised, float32, for objectives that need "entropy". half_cosine:
     cosine of the gradients of the probe batch's halves, for objectives that need "half_cosine". batch: the global
     batch's losses before the step, for objectives that need "batch". behaviour_T: log p_beta(y_t) of the policy that
-    wrote the traces, float32, for objectives that need "behaviour". seed: the run's seed.
+    wrote the traces, float32, for objectives that need "behaviour". old_T: log p(y_t) of the policy of some
+    steps ago, float32, for objectives that need "old". seed: the run's seed.
     """
 
     loss_T: Tensor
@@ -54,6 +55,7 @@ class Tokens:
     half_cosine: float | None = None
     batch: Losses | None = None
     behaviour_T: Tensor | None = None
+    old_T: Tensor | None = None
     seed: int = 0
 
     def needed(self, name: str) -> Any:
@@ -101,9 +103,9 @@ def register(
 
     Its keyword-only parameters are its settings, each `name: Annotated[type, Setting("effect", ...)] = default`.
     `needs` names the optional fields of `Tokens` that it reads, such as "reference"; with "clean_probe", the probe's
-    gradient is that of the loss that `oracle` weights. In each group of settings in `exactly_one`, exactly one must be
-    set, the others None. `colour` and `marker` are matplotlib's, chosen
-    automatically if not given; `compared` objectives are the default arms of a comparison.
+    gradient is that of the loss that `oracle` weights; "old" takes a setting `refresh`, the old policy's steps. In
+    each group of settings in `exactly_one`, exactly one must be set, the others None. `colour` and `marker` are
+    matplotlib's, chosen automatically if not given; `compared` objectives are the default arms of a comparison.
 
     All of these must be literals: the launcher parses them from the source (`vcore_verl.config.objectives`) and checks
     the settings before anything starts. To make a preset a separate arm, add a second `@register` above the first.

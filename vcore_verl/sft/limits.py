@@ -9,7 +9,7 @@ from vcore_verl.config.recipe import Recipe, RecipeError
 
 ATTENTION = "model.override_config.attn_implementation"
 WITH_FORWARD_MODE = (NAME, "eager")
-READ_LOGITS = {"utility", "entropy", "batch"}  # what objectives need that takes passes over the logits
+READ_LOGITS = {"utility", "entropy", "batch", "old"}  # what objectives need that takes passes over the logits
 # A pass without backward computes logits in blocks of tokens that take up this much memory.
 LOGITS_BYTES = 4 * 2**30
 # Per logit: half precision, float32 and log-probability, each with its tangent.

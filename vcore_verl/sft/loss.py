@@ -110,6 +110,7 @@ class WeightedLoss:
             entropy_T=_field(data, "entropy", selection),
             half_cosine=self.half_cosine,
             batch=self.batch,
+            old_T=_field(data, "old_log_probs", selection),
             behaviour_T=_rolled(data["behaviour"])[selection.supervised_P] if "behaviour" in data else None,
             seed=self.seed,
         )

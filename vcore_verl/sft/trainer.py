@@ -43,6 +43,8 @@ class ObjectiveTrainer(SFTTrainer):
         self.training_client.step = self.resume_global_step
         if (probe := self.init.probing) is not None:
             self.training_client.attach_probe(probe, self._draw)
+        if "old" in self.init.needs:
+            self.training_client.keep_old_policy(self.init.settings["refresh"])
 
     def fit(self) -> None:
         """Train until the last step; do nothing if a killed run had reached it."""

@@ -52,7 +52,7 @@ def _checked(directory: Path, at: str) -> Run:
     if not run.recipe.has_sft:
         raise RecipeError(f"{directory} has no SFT whose weights could be shown")
     if needs_history(run.recipe):
-        raise RecipeError(f"{directory}: its weights follow from past gradients too, which no checkpoint in it holds")
+        raise RecipeError(f"{directory}: its weights follow from past steps too, which no checkpoint in it holds")
     model = _model(run, at)
     if not (model / "config.json").is_file():
         raise RecipeError(f"{model} is not there: run the recipe first, from the directory that holds {run.root}")
@@ -60,9 +60,10 @@ def _checked(directory: Path, at: str) -> Run:
 
 
 def needs_history(recipe: Recipe) -> bool:
-    """Whether the probe depends on past training steps: weights from a checkpoint alone would mislead."""
+    """Whether the weights depend on past training steps: those from a checkpoint alone would mislead."""
     probe = recipe.init.probing
-    return probe is not None and (probe.gradient == "running" or probe.update != "sgd")
+    past = probe is not None and (probe.gradient == "running" or probe.update != "sgd")
+    return past or "old" in recipe.init.needs
 
 
 def _model(run: Run, at: str) -> Path:

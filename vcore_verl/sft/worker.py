@@ -18,6 +18,7 @@ from vcore_verl.config.schema import Probe as ProbeSettings
 from vcore_verl.objectives import build
 from vcore_verl.sft.loss import NonFiniteLossError, WeightedLoss, global_losses
 from vcore_verl.sft.metrics import step_metrics
+from vcore_verl.sft.old_policy import OldPolicy
 from vcore_verl.sft.probe import passes
 from vcore_verl.sft.probe.probe import Probe
 
@@ -32,6 +33,7 @@ class ObjectiveWorker(TrainingWorker):
         super().__init__(config=config)
         self.seed, self.step = seed, 0
         self.probe: Probe | None = None
+        self.old_policy: OldPolicy | None = None
         self.on_step: Callable[[dict[str, float], int], None] | None = None
         objective = build(init.name, init.settings, Path(init.file) if init.file else None)
         self.set_loss_fn(WeightedLoss(objective, seed, init.shuffled))
@@ -49,6 +51,10 @@ class ObjectiveWorker(TrainingWorker):
         clean = "clean_probe" in self.loss_fn.objective.needs
         loss = WeightedLoss(build("oracle", {}), self.seed) if clean else passes.uniform_loss
         self.probe = Probe(self.engine, settings, draw, self.optimizer_config.clip_grad, self.seed, loss)
+
+    def keep_old_policy(self, refresh: int) -> None:
+        """From now on keep the policy of every `refresh` steps."""
+        self.old_policy = OldPolicy(self.engine, refresh)
 
     def train_batch(self, data: TensorDict) -> TensorDict:
         """Take one optimizer step. Its metrics, scalars over all ranks and micro-batches, are returned and passed to
@@ -79,6 +85,9 @@ class ObjectiveWorker(TrainingWorker):
             with self.engine.train_mode():
                 metrics = self.probe.measure(data, step)
             self.loss_fn.half_cosine = metrics.get("probe/half_cosine")
+        if self.old_policy is not None:
+            with self.engine.train_mode():
+                self.old_policy.measure(data, step)
         if "entropy" in self.loss_fn.objective.needs:
             with self.engine.train_mode(), passes.same_randomness():
                 data["entropy"] = passes.top_entropies(self.engine, data)

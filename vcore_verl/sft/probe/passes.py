@@ -5,7 +5,7 @@ train mode; a direction maps parameter names to tensors placed like the paramete
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, cast
 
@@ -75,18 +75,34 @@ def gradient(engine: Any, data: TensorDict, loss: Any = uniform_loss) -> Directi
 @contextlib.contextmanager
 def perturbed(engine: Any, direction: Direction, step: float) -> Iterator[None]:
     """Context with parameters moved by `step * direction`; restored bit for bit on exit, also after an exception."""
-    parameters = trainable(engine)
-    kept = {name: local(parameters[name]).detach().clone() for name in direction}
-    try:
-        with torch.no_grad():
-            for name, tensor in direction.items():
-                local(parameters[name]).add_(local(tensor), alpha=step)
+    with _restored(engine, direction) as parameters:
+        for name, tensor in direction.items():
+            parameters[name].add_(local(tensor), alpha=step)
         yield
+
+
+@contextlib.contextmanager
+def replaced(engine: Any, values: dict[str, Tensor]) -> Iterator[None]:
+    """Context with other parameters; restored as by `perturbed`."""
+    with _restored(engine, values) as parameters:
+        for name, tensor in values.items():
+            parameters[name].copy_(local(tensor))
+        yield
+
+
+@contextlib.contextmanager
+def _restored(engine: Any, names: Iterable[str]) -> Iterator[dict[str, Tensor]]:
+    """The local shards of the named parameters, which the context may change in place."""
+    parameters = trainable(engine)
+    shards = {name: local(parameters[name]).detach() for name in names}
+    kept = {name: shard.clone() for name, shard in shards.items()}
+    try:
+        yield shards
     finally:
         reshard(engine)
         with torch.no_grad():
             for name, tensor in kept.items():
-                local(parameters[name]).copy_(tensor)
+                shards[name].copy_(tensor)
 
 
 def log_probs(engine: Any, data: TensorDict) -> Tensor:

@@ -9,7 +9,8 @@ from vcore_verl.config.recipe import Recipe, RecipeError
 
 ATTENTION = "model.override_config.attn_implementation"
 WITH_FORWARD_MODE = (NAME, "eager")
-READ_LOGITS = {"utility", "entropy", "batch", "old"}  # what objectives need that takes passes over the logits
+LOOK_AHEAD = {"entropy", "batch", "old"}  # what objectives need that takes a forward pass before each step
+READ_LOGITS = {"utility", *LOOK_AHEAD}
 # A pass without backward computes logits in blocks of tokens that take up this much memory.
 LOGITS_BYTES = 4 * 2**30
 # Per logit: half precision, float32 and log-probability, each with its tangent.

@@ -60,6 +60,14 @@ def test_states_are_shared_by_all_ranks():
     assert sixteen.parts["activations"] == eight.parts["activations"]
 
 
+def test_a_pass_before_each_step_and_a_copy_of_the_parameters_are_in_the_plan():
+    planned = [{item.name: item.amount for item in hours(settings(f"init={init}"), A100)} for init in ("sft", "psft")]
+    assert planned[1]["SFT"] == pytest.approx(4 / 3 * planned[0]["SFT"])
+    plain, old = (phase("SFT, training pass", f"init={init}") for init in ("sft", "psft"))
+    copy = sum(old.parts.values()) - sum(plain.parts.values())
+    assert copy == pytest.approx(4 * settings().trained("sft") / 8, rel=1e-3)
+
+
 def test_low_rank_adapters_spare_gradients_and_moments_but_not_weights():
     lora, full = phase("SFT, training pass"), phase("SFT, training pass", "model.lora.rank=0")
     assert lora.parts["states"] == pytest.approx(full.parts["states"] / 4, rel=0.02)

@@ -10,6 +10,7 @@ from vcore_verl.preflight.estimate.memory import EVALUATION_SHARE, GIB, SEQUENCE
 from vcore_verl.preflight.estimate.settings import Settings
 from vcore_verl.rl.command import CHECKPOINTS_KEPT as RL_CHECKPOINTS
 from vcore_verl.sft.command import CHECKPOINTS_KEPT as SFT_CHECKPOINTS
+from vcore_verl.sft.limits import LOOK_AHEAD
 
 MEAN_SHARE = 0.5  # mean length relative to the limit, of traces and responses: actual lengths are not known in advance
 MEAN_PROMPT = 256  # tokens
@@ -159,8 +160,10 @@ def _passes(s: Settings, section: str) -> int:
     """Cost of a training pass in forward passes: forward, gradients of activations, gradients of trained weights.
 
     Gradient checkpointing runs the forward pass twice. With adapters the gradients of the weights are not computed.
+    Some objectives take a forward pass before it.
     """
-    return 2 + s.trains_all(section) + s.checkpoints_activations(section)
+    ahead = len(LOOK_AHEAD & set(s.recipe.init.needs)) if section == "sft" else 0
+    return 2 + s.trains_all(section) + s.checkpoints_activations(section) + ahead
 
 
 def _probe_passes(s: Settings, gpu: Gpu) -> float:

@@ -7,7 +7,7 @@ AdamW's two moments (verl/workers/engine/fsdp/transformer_impl.py:430); `moments
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from vcore_verl.preflight.estimate.moments import Moment, of_halved_probe, of_probe, of_training
+from vcore_verl.preflight.estimate.moments import Moment, of_halved_probe, of_old_policy, of_probe, of_training
 from vcore_verl.preflight.estimate.settings import RL, Settings
 from vcore_verl.rl.limits import gathers_sequences
 
@@ -54,8 +54,8 @@ class Phase:
 def phases(s: Settings, memory: float) -> Iterator[Phase]:
     """The phases of all stages of the recipe on GPUs with `memory` bytes; on a CPU, only those of training."""
     if s.recipe.has_sft:
-        half = of_halved_probe(s)
-        yield _phase("SFT, training pass", s, "sft", [(half + fixed, each) for fixed, each in of_training(s, "sft")])
+        held = of_halved_probe(s) + of_old_policy(s)
+        yield _phase("SFT, training pass", s, "sft", [(held + fixed, each) for fixed, each in of_training(s, "sft")])
     if s.recipe.has_sft and (probe := s.recipe.init.probing):
         faster = ", or init.probe.derivative=forward" if probe.derivative == "jvp" else ""
         yield _phase(f"SFT, probe ({probe.derivative})", s, "sft", of_probe(s, probe), faster)

@@ -87,3 +87,8 @@ def of_halved_probe(s: Settings) -> float:
     """Bytes of the gradient of a probe's first half batch, held during the pass over the second half."""
     probe = s.recipe.init.probing
     return 4 * s.trained("sft") / s.ranks("sft") if probe and probe.gradient == "fresh" else 0.0
+
+
+def of_old_policy(s: Settings) -> float:
+    """Bytes of the copy of the trained parameters that some objectives keep."""
+    return 4 * s.trained("sft") / s.ranks("sft") if "old" in s.recipe.init.needs else 0.0

@@ -51,3 +51,19 @@ def inits(recipe: str) -> tuple[str, ...]:
     refused = () if recipe in LABORATORIES else ("pear", "pear_wide")
     refused += () if recipe in BUILT_IN else ("oracle", "vcore_clean")
     return tuple(init for init in INITS if init not in refused)
+
+
+def trained(recipe: str) -> tuple[str, ...]:
+    """Of these, one for each way in which an objective gets what it reads, and for each look of its settings."""
+    alike = (
+        "chord_phi",
+        "dft",
+        "gift_weight",
+        "luffy",
+        "p_power",
+        "pear_wide",
+        "threshold",
+        "vcore_loss",
+        "vcore_negated",
+    )
+    return tuple(init for init in inits(recipe) if init not in (*alike, "vcore_normalised"))

@@ -8,12 +8,12 @@ from tests import shipped
 from vcore_verl.config.composition import RECIPES, names
 from vcore_verl.config.recipe import Recipe, RecipeError, load, read, save, settings
 
-COMBINATIONS = [
+COMBINATIONS = [(name, init, "grpo") for name in shipped.RECIPES for init in shipped.inits(name)] + [
     (name, init, rl)
     for name in shipped.RECIPES
-    for init in shipped.inits(name)
+    for init in ("sft", "none")
     for rl in shipped.ALGORITHMS
-    if (init, rl) != ("none", "none")
+    if rl != "grpo" and (init, rl) != ("none", "none")
 ]
 
 

@@ -110,7 +110,7 @@ def test_the_objectives_have_the_settings_of_their_files():
     assert found == {
         "chord_phi": placebo | {"init.name": "chord_phi", "init.file": None},
         "dft": placebo | {"init.name": "dft", "init.file": None},
-        "eaft": placebo | {"init.name": "eaft", "init.file": None, "init.power": 1.0},
+        "eaft": placebo | {"init.name": "eaft", "init.file": None, "init.exponent": 1.0},
         "gift_weight": placebo | {"init.name": "gift_weight", "init.file": None, "init.beta": 20.0},
         "iw_sft": placebo | {"init.name": "iw_sft", "init.file": None, "init.level": "sequence"},
         "luffy": placebo | {"init.name": "luffy", "init.file": None, "init.gamma": 0.1},

@@ -1,4 +1,4 @@
-"""Entropy-adaptive fine-tuning (EAFT, arXiv 2601.02151): w_t = (H_t / ln 20)^power.
+"""Entropy-adaptive fine-tuning (EAFT, arXiv 2601.02151): w_t = (H_t / ln 20)^exponent.
 
 H_t is the entropy of the model's 20 most probable tokens at t, renormalised, so a token that contradicts a certain
 model has little weight. Source: hiyouga/LLaMA-Factory, src/llamafactory/train/trainer_utils.py:790-830. That code
@@ -14,7 +14,7 @@ from vcore_verl.setting import Setting
 
 @register("eaft", needs=("entropy",))
 def weigh(
-    tokens: Tokens, *, power: Annotated[float, Setting("power of the relative entropy", above=0.0)] = 1.0
+    tokens: Tokens, *, exponent: Annotated[float, Setting("power of the relative entropy", above=0.0)] = 1.0
 ) -> Weighting:
     """w_t in [0, 1]."""
-    return Weighting((tokens.needed("entropy") / math.log(TOP)).clamp(0, 1) ** power)
+    return Weighting((tokens.needed("entropy") / math.log(TOP)).clamp(0, 1) ** exponent)

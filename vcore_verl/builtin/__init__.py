@@ -3,6 +3,7 @@
 - `task`           the interface of a built-in task; `tasks`: all tasks by name
 - `arithmetic`     the arithmetic task: problems, traces, kinds of token
 - `laboratory`     the laboratory task, in two regimes
+- `likelihood`     the exact probabilities of its traces
 - `tokenizer`      the tasks' tokenizers
 - `base_model`     the tasks' pretrained base models
 - `families`       tokenizers and configurations of published model families

@@ -17,9 +17,10 @@ from rich.console import Console
 from vcore_verl.config.composition import ROOT
 from vcore_verl.config.errors import InputError
 from vcore_verl.config.recipe import Recipe, RecipeError
+from vcore_verl.pipeline.arms import arms
 from vcore_verl.pipeline.pipeline import Pipeline
 from vcore_verl.pipeline.stage import Stage
-from vcore_verl.pipeline.sweep import arms, print_plan, run_all, total_seconds
+from vcore_verl.pipeline.sweep import print_plan, run_all, total_seconds
 from vcore_verl.runs.layout import ArtefactError, Run
 from vcore_verl.runtime.process import Command
 

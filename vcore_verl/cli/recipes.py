@@ -60,7 +60,8 @@ def run(args: argparse.Namespace) -> None:
 def sweep(args: argparse.Namespace) -> None:
     """train several arms (SFT objectives, RL algorithms, seeds, values of a key) and report on all of them"""
     _require_recipe(args)
-    from vcore_verl.pipeline.sweep import arms, print_plan, run_all, total_seconds
+    from vcore_verl.pipeline.arms import arms
+    from vcore_verl.pipeline.sweep import print_plan, run_all, total_seconds
 
     planned = arms(args.recipe, args.overrides, console, args.changed_code)
     if args.dry_run:

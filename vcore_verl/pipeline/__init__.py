@@ -7,5 +7,6 @@
 - `export`     a training checkpoint in Hugging Face format; `export_stage` starts and checks it
 - `proof`      checks that an export is the trained model
 - `tracking`   evaluation results for experiment trackers
+- `arms`       the arms of a comparison, from the words of its command
 - `sweep`      runs the arms of a comparison one after another
 """

@@ -70,6 +70,25 @@ def test_no_problem_occurs_twice(prepared):
     assert len(set(questions)) == len(questions) == 60 + 70 + 40 + 40
 
 
+@pytest.mark.parametrize("name", ["tiny", "lab"])
+def test_no_other_set_has_a_problem_of_the_validation_set(name, tmp_path):
+    recipe = load(name, [f"output_dir={tmp_path}", "data.num_sft=600", "data.num_test=100", "data.num_validation=80"])
+    run = Run(recipe)
+    builtin.prepare(recipe, run)
+    builtin.prepare_tests(recipe, run)
+    builtin.prepare_validation(recipe, run)
+    command.verify_validation(recipe, run)
+    found = {path.stem: _questions(path) for path in run.data.glob("*.parquet")}
+    validation = found.pop("validation")
+    assert len(set(validation)) == 80
+    assert {"sft", "rl", *recipe.evaluation.datasets} == found.keys()
+    assert not any(set(validation) & set(others) for others in found.values())
+
+
+def _questions(path):
+    return [(row.get("prompt") or row["messages"])[0]["content"] for row in pq.read_table(path).to_pylist()]
+
+
 def test_a_missing_or_short_file_does_not_verify(prepared):
     recipe, run = prepared
     summary = json.loads((run.data / "data.json").read_text())

@@ -1,5 +1,5 @@
 """Child process that makes the built-in base model or data:
-`python -m vcore_verl.builtin base|prepare|test_sets RECIPE.yaml`.
+`python -m vcore_verl.builtin base|prepare|test_sets|validation RECIPE.yaml`.
 """
 
 import sys
@@ -38,9 +38,10 @@ def main(what: str, path: Path) -> None:
     recipe = read(path)
     if what == "base":
         return make_base(recipe, Run(recipe))
-    from vcore_verl.builtin.prepare import prepare, prepare_tests
+    from vcore_verl.builtin.prepare import prepare, prepare_tests, prepare_validation
 
-    (prepare if what == "prepare" else prepare_tests)(recipe, Run(recipe))
+    makers = {"prepare": prepare, "test_sets": prepare_tests, "validation": prepare_validation}
+    makers[what](recipe, Run(recipe))
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ from vcore_verl.config.recipe import Recipe
 from vcore_verl.data.rows import rl_row, sft_row, user, write_rows
 from vcore_verl.data.test_sets import prepare_test_sets
 from vcore_verl.runs.hashing import write_whole
-from vcore_verl.runs.layout import Run
+from vcore_verl.runs.layout import VALIDATION, Run
 from vcore_verl.runs.metrics_file import MetricsFile
 
 # Fixed: all seeds of a recipe share the data and differ only in training.
-SEEDS = {"sft": 1, "rl": 3, "in_domain": 4, "out_of_domain": 5, "kept": 6}
+SEEDS = {"sft": 1, "rl": 3, "in_domain": 4, "out_of_domain": 5, "kept": 6, "validation": 7}
 TRACES = 2
 
 
@@ -49,6 +49,16 @@ def prepare_tests(recipe: Recipe, run: Run) -> None:
     prepare_test_sets(recipe, run, {test: _rl_rows(TASKS[name], test, count) for test in BUILTIN_TASKS[name]})
 
 
+def prepare_validation(recipe: Recipe, run: Run) -> None:
+    """Write the validation set: in-domain problems of the test split that are in no evaluation set."""
+    name, data = recipe.data.sft, recipe.data
+    task = TASKS[name]
+    tested = {problem.question for test in BUILTIN_TASKS[name] for problem in _draw(task, test, data.num_test)}
+    drawn = task.draw("in_domain", data.num_validation + len(tested), Random(SEEDS[VALIDATION]))  # distinct problems
+    kept = [problem for problem in drawn if problem.question not in tested][: data.num_validation]
+    write_rows(run.validation_set, _rows_of(task, VALIDATION, kept))
+
+
 def _draw(task: Task, name: str, count: int) -> Sequence[Problem]:
     return task.draw(name, count, Random(SEEDS[name]))
 
@@ -58,7 +68,11 @@ def _sft_row(problem: Problem, trace: Trace) -> dict[str, Any]:
 
 
 def _rl_rows(task: Task, name: str, count: int) -> list[dict[str, Any]]:
+    return _rows_of(task, name, _draw(task, name, count))
+
+
+def _rows_of(task: Task, name: str, problems: Sequence[Problem]) -> list[dict[str, Any]]:
     return [
         rl_row(task.data_source, user(problem.question), str(problem.answer), name, index, f"{name}-{index}")
-        for index, problem in enumerate(_draw(task, name, count))
+        for index, problem in enumerate(problems)
     ]

@@ -17,6 +17,7 @@ from vcore_verl.runtime.process import StageFailed
 
 if TYPE_CHECKING:
     from vcore_verl.pipeline.pipeline import Step
+    from vcore_verl.pipeline.sweep import Failure
 
 
 def add_verbs(verbs: Any) -> None:
@@ -25,8 +26,15 @@ def add_verbs(verbs: Any) -> None:
     verb.add_argument("--dry-run", action="store_true", help="print needs, stages and recipe, start nothing")
     verb.add_argument("--fresh", action="store_true", help="rerun every stage; previous results are kept in stale/")
     verb.add_argument("--no-report", action="store_true", help="skip the report on all runs of the recipe")
+    help_ = "evaluate the last checkpoint on the validation set, and nothing on test sets, as tuning does"
+    verb.add_argument("--validate", action="store_true", help=help_)
     _add_changed_code(verb)
-    verb = _add_verb(verbs, "sweep", sweep, "inits=vcore,dft rls=grpo seeds=0,1, and keys with one or more values")
+    words = (
+        "inits=vcore,dft rls=grpo seeds=0,1, and keys with one or more values; tune=sft.learning_rate:5e-4,1e-3 lets"
+        " each arm choose its value on the validation set at tune_seeds= (default: the first of seeds): keys of init"
+        " and sft after SFT (after RL: tune_after=rl), keys of rl after RL"
+    )
+    verb = _add_verb(verbs, "sweep", sweep, words)
     verb.add_argument(
         "--dry-run", action="store_true", help="print the arms and their unfinished stages, start nothing"
     )
@@ -43,14 +51,19 @@ def run(args: argparse.Namespace) -> None:
     """run a recipe: base, data, SFT, RL, evaluations, report"""
     recipe = _recipe(args)
     from vcore_verl.pipeline.pipeline import Pipeline
+    from vcore_verl.pipeline.validation import validation_stages
+    from vcore_verl.runs.layout import Run
 
-    pipeline = Pipeline(recipe, console, report=not args.no_report)
+    chosen = validation_stages(recipe, Run(recipe)) if args.validate else None
+    pipeline = Pipeline(recipe, console, chosen, report=not args.no_report)
     if args.dry_run:
         _print_dry_run(recipe, pipeline.plan(args.fresh, args.changed_code))
         return
     _check(recipe)
     pipeline.execute(args.fresh, args.changed_code)
-    if not args.no_report:
+    if args.validate:
+        say(f"evaluated on the validation set: {pipeline.run_dir.validation}")
+    elif not args.no_report:
         from vcore_verl.report import terminal_summary
 
         console.print(terminal_summary(pipeline.run_dir.root))
@@ -60,16 +73,32 @@ def run(args: argparse.Namespace) -> None:
 def sweep(args: argparse.Namespace) -> None:
     """train several arms (SFT objectives, RL algorithms, seeds, values of a key) and report on all of them"""
     _require_recipe(args)
-    from vcore_verl.pipeline.arms import arms
+    from vcore_verl.pipeline import tune
+    from vcore_verl.pipeline.arms import arms, asked_for
     from vcore_verl.pipeline.sweep import print_plan, run_all, total_seconds
 
-    planned = arms(args.recipe, args.overrides, console, args.changed_code)
+    tuning, words = tune.split(args.overrides)
+    searches = tune.searches(args.recipe, tuning, words, console, args.changed_code) if tuning else []
+    tuning_runs = tune.unique(searches)
+    to_tune = [arm for arm in tuning_runs if arm.missing()]
+    tuned = tune.first_points(searches) if to_tune else tune.choose(searches)
+    planned = arms(args.recipe, words, console, args.changed_code, tuned)
+    every = [*tuning_runs, *planned]
+    for line in tune.remarks(searches, asked_for(args.recipe, words).kinds) if tuning else ():
+        say(line)
     if args.dry_run:
-        print_plan(planned, console)
-        _print_obstacles(planned[0].recipe, [step for arm in planned for step in arm.plan()])
+        print_plan(every, console)
+        if to_tune:
+            say("arms after those that validate are planned with the first value; they run with the best one")
+        _print_obstacles(planned[0].recipe, [step for arm in every for step in arm.plan()])
         return
-    for arm in planned:
+    for arm in every:
         _check(arm.recipe)
+    if to_tune:
+        _require_success(run_all(tuning_runs, console), "tuning runs")
+        planned = arms(args.recipe, words, console, args.changed_code, tune.choose(searches))
+    if searches:
+        tune.record(args.recipe, searches)
     failures = run_all(planned, console)
     from vcore_verl.report import ReportError, terminal_summary, write_report
 
@@ -81,11 +110,16 @@ def sweep(args: argparse.Namespace) -> None:
     except ReportError:
         if not failures:
             raise
-    hours = total_seconds(planned) / 3600
+    hours = total_seconds([*tuning_runs, *planned]) / 3600
     say(f"{len(planned) - len(failures)} of {len(planned)} arms done, {hours:.2f} hours in total")
+    _require_success(failures, "arms")
+
+
+def _require_success(failures: "list[Failure]", what: str) -> None:
+    """Raise `StageFailed` with the reason of each failure, if any."""
     if failures:
         reasons = (f"{failure.arm.name}: {failure.reason}" for failure in failures)
-        raise StageFailed("\n".join(["some arms failed; run the same command again to retry them", *reasons]))
+        raise StageFailed("\n".join([f"some {what} failed; run the same command again to retry them", *reasons]))
 
 
 def data(args: argparse.Namespace) -> None:

@@ -18,7 +18,9 @@ def add_verbs(verbs: Any) -> None:
     """Add the verbs of this module to the parser."""
     verb = add_verb(verbs, "report", report)
     verb.add_argument("recipe", metavar="RECIPE", help="a recipe, or its directory of runs")
-    verb.add_argument("--against", metavar="INIT", help="SFT objective to compare the others with (default: sft)")
+    verb.add_argument(
+        "--against", metavar="INIT", help="SFT objective to compare the others with (default: sft, tuned if it was)"
+    )
 
     verb = add_verb(verbs, "compare", compare)
     help_ = "a folder with results.json, or a run (its last evaluation); the first is the reference"
@@ -70,11 +72,10 @@ def report(args: argparse.Namespace) -> None:
     root = place if place.is_dir() else Run(load(args.recipe, [])).root
     if not root.is_dir():
         raise RecipeError(f"{root} does not exist: run the recipe first")
-    from vcore_verl.report import REFERENCE, terminal_summary, write_report
+    from vcore_verl.report import terminal_summary, write_report
 
-    against = args.against or REFERENCE
-    write_report(root, against)
-    console.print(terminal_summary(root, against))
+    write_report(root, args.against)
+    console.print(terminal_summary(root, args.against))
     say(f"report: {root / 'report'}")
 
 

@@ -89,6 +89,7 @@ class Data:
     num_sft: Count = MISSING
     num_rl: Count = MISSING
     num_test: Count = MISSING
+    num_validation: Annotated[int, Setting(low=2)] = 200  # problems for choosing settings; in no other set
     max_prompt_tokens: Count = MISSING
     cutoff_tokens: Count = MISSING  # prompt and trace of an SFT example
     overlong: Overlong = "drop"  # or truncate: longer SFT examples

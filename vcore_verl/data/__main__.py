@@ -1,5 +1,5 @@
 """Child process that fetches the base model or prepares published data:
-`python -m vcore_verl.data base|prepare|test_sets RECIPE.yaml`.
+`python -m vcore_verl.data base|prepare|test_sets|validation RECIPE.yaml`.
 """
 
 import sys
@@ -11,6 +11,7 @@ from vcore_verl.data import generated
 from vcore_verl.data.fetch import fetch
 from vcore_verl.data.prepare import prepare
 from vcore_verl.data.test_sets import prepare_test_sets
+from vcore_verl.data.validation import prepare_validation
 from vcore_verl.runs.layout import Run
 
 
@@ -22,6 +23,8 @@ def main(what: str, path: Path) -> None:
         fetch(recipe.model.path, run.base_hf, run.base / "metrics.jsonl")
     elif what == "prepare":
         prepare(recipe, run)
+    elif what == "validation":
+        prepare_validation(recipe, run)
     else:
         made = generated.evaluation_sets(recipe.data.sft, recipe.data.rl)
         count, asked = recipe.data.num_test, recipe.evaluation.datasets

@@ -65,6 +65,20 @@ def test_sets_command(recipe: Recipe, run: Run) -> Command:
     )
 
 
+def validation_command(recipe: Recipe, run: Run) -> Command:
+    """Write the validation set."""
+    package, progress = "builtin" if is_builtin(recipe) else "data", run.validation_set.with_suffix(".jsonl")
+    return _command(package, "validation", run, progress, total=1, unit="row")
+
+
+def verify_validation(recipe: Recipe, run: Run) -> None:
+    """Raise `ArtefactError` unless the validation set has `data.num_validation` rows."""
+    path, expected = run.validation_set, recipe.data.num_validation
+    found = pq.read_metadata(path).num_rows if path.is_file() else 0
+    if found != expected:
+        raise ArtefactError(f"{path} holds {found} rows, expected {expected}")
+
+
 def is_builtin(recipe: Recipe) -> bool:
     """Whether the training data are a built-in task. Raises `RecipeError` if `data.sft` and `data.rl` do not agree."""
     chosen = sources.named(recipe)

@@ -30,9 +30,11 @@ def chosen(recipe: Recipe) -> list[str]:
     return recipe.data.decontaminate
 
 
-def problems(recipe: Recipe) -> Iterator[list[str]]:
-    """The bare questions of each chosen benchmark. Raises `DataError` if one is unavailable."""
-    names = chosen(recipe)
+def problems(recipe: Recipe, names: list[str] | None = None) -> Iterator[list[str]]:
+    """The bare questions of each benchmark in `names`, by default the chosen ones. Raises `DataError` if one is
+    unavailable.
+    """
+    names = chosen(recipe) if names is None else names
     for name in names:
         try:
             found = every_problem(BENCHMARKS[name], mirror_folder(recipe.data.mirror))

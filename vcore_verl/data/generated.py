@@ -20,6 +20,7 @@ from vcore_verl.data.hub import DataError
 from vcore_verl.data.published import Opened, Row
 from vcore_verl.data.rows import Messages, rl_row, user
 from vcore_verl.data.splits import bucket
+from vcore_verl.runs.layout import VALIDATION
 
 PACKAGE = "reasoning-gym"
 SEED = 0  # for the problems: all seeds of a recipe share the data and vary only the training
@@ -166,18 +167,34 @@ def evaluation_sets(sft: str, rl: str) -> dict[str, Problems]:
 
 def evaluation_rows(problems: Problems, split: str, count: int) -> list[dict[str, Any]]:
     """`count` distinct problems of an evaluation set, as verl's RL rows. Raises `DataError` if there are fewer."""
+    return _rows(problems, split, _distinct(problems, split, count, "data.num_test"))
+
+
+def validation_rows(name: str, num_test: int, count: int) -> list[dict[str, Any]]:
+    """`count` problems of `data.rl=name` for choosing settings: those that follow the `num_test` of the in-domain
+    evaluation set.
+
+    Raises `DataError` if there are fewer.
+    """
+    problems = evaluation_sets("", name)["in_domain"]
+    found = _distinct(problems, "in_domain", num_test + count, "data.num_test + data.num_validation")
+    return _rows(problems, VALIDATION, found[num_test:])
+
+
+def _distinct(problems: Problems, split: str, count: int, key: str) -> list[tuple[str, str]]:
+    """Question and answer of the first `count` distinct problems."""
     answers: dict[str, str] = {}
     for row in problems:
         answers.setdefault(row["question"], row["answer"])
         if len(answers) == count:
-            break
-    else:
-        raise DataError(
-            f"data.num_test={count}, and {problems.source} has {len(answers)} for {split}: set data.num_test to less"
-        )
+            return list(answers.items())
+    raise DataError(f"{key}={count}, and {problems.source} has {len(answers)} for {split}: set {key} to less")
+
+
+def _rows(problems: Problems, split: str, found: list[tuple[str, str]]) -> list[dict[str, Any]]:
     return [
         rl_row(problems.source, prompt(question), answer, split, index, f"{split}-{index}")
-        for index, (question, answer) in enumerate(answers.items())
+        for index, (question, answer) in enumerate(found)
     ]
 
 

@@ -55,7 +55,7 @@ def prepare(recipe: Recipe, run: Run) -> None:
     supervised: set[str] = set()  # problems chosen for SFT, excluded from RL
     for role, (source, stream) in opened.items():
         count, solve_rate = (data.num_sft, None) if role == "sft" else (data.num_rl, data.solve_rate)
-        checks = partial(_checks, role, source, data, tokenizer, evaluation, supervised)
+        checks = partial(row_checks, role, source, data, tokenizer, evaluation, supervised)
         examples, funnel = select(source, stream, count, checks, solve_rate, progress.row)
         made = {"source": stream.origin, "form": source.name, "revision": stream.revision, "seed": SEED}
         made |= {"rows_read": funnel.read, "funnel": funnel.steps()}
@@ -100,7 +100,7 @@ class Progress:
         self.file.log({}, self.rows)
 
 
-def _checks(
+def row_checks(
     role: str, source: Source, data: Data, tokenizer: Any, evaluation: EvaluationProblems, supervised: set[str]
 ) -> list[Check]:
     """The expensive checks for one pass over the examples of "sft" or "rl"; `supervised` are SFT's chosen problems."""

@@ -55,7 +55,13 @@ def command_for(recipe: Recipe, checkpoint: Path, folder: Path, files: dict[str,
 
 def verify_evaluation(recipe: Recipe, run: Run, stage: Stage) -> None:
     """Raise `ArtefactError` unless the stage's evaluation is complete, unmodified, and has this recipe's settings."""
-    folder = _folder(run, stage)
+    verify_results(recipe, _folder(run, stage), dataset_files(recipe, run))
+
+
+def verify_results(recipe: Recipe, folder: Path, files: dict[str, Path]) -> None:
+    """Raise `ArtefactError` unless `folder` has a complete, unmodified evaluation on `files` with this recipe's
+    settings.
+    """
     path, samples = folder / RESULTS, folder / SAMPLES
     if not path.is_file():
         raise ArtefactError(f"{path} is missing: the evaluation did not finish")
@@ -68,7 +74,7 @@ def verify_evaluation(recipe: Recipe, run: Run, stage: Stage) -> None:
         raise ArtefactError(f"{path} was graded by another version of reward/ or another reward_file")
     if results["sampling"] != asdict(sampling_of(recipe)):
         raise ArtefactError(f"{path} was made with other sampling settings than the recipe's")
-    for name, file in dataset_files(recipe, run).items():
+    for name, file in files.items():
         found = results["datasets"].get(name, {}).get("num_prompts", 0)
         if found != (expected := pq.read_metadata(file).num_rows):
             raise ArtefactError(f"{path} covers {found} of {expected} prompts of '{name}'")

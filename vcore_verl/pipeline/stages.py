@@ -79,7 +79,10 @@ def _shared(recipe: Recipe, run: Run) -> Iterator[Stage]:
         verify=partial(verify_data, recipe, run),
         warnings=partial(data_warnings, recipe, run),
         # Lengths are counted with the model's tokenizer.
-        keys=("model.path", *(f"data.{key.name}" for key in fields(Data) if key.name != "num_test")),
+        keys=(
+            "model.path",
+            *(f"data.{key.name}" for key in fields(Data) if key.name not in ("num_test", "num_validation")),
+        ),
         packages=generated_by,
         code=partial(code_of, "vcore_verl.builtin.prepare" if is_builtin(recipe) else "vcore_verl.data.prepare"),
         inputs=tuple(local_sources(recipe)),

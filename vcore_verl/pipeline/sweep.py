@@ -80,15 +80,15 @@ def run_all(planned: Sequence[Arm], console: Console) -> list[Failure]:
         else:
             failures.append(failure)
             say(f"[red]failed[/red] after {duration(time.monotonic() - start)}", failure.reason.splitlines()[0])
-        if number < len(planned) and planned[number].recipe.seed != arm.recipe.seed:
+        if not arm.validate and number < len(planned) and planned[number].recipe.seed != arm.recipe.seed:
             _report_so_far(arm, console)
     return failures
 
 
 def total_seconds(planned: Sequence[Arm]) -> float:
     """The total time of all arms; shared stages count once."""
-    seconds = {stage.folder: arm.pipeline.seconds(stage) for arm in planned for stage in arm.pipeline.stages}
-    return sum(seconds.values())
+    stages = {(stage.folder, stage.name): (arm, stage) for arm in planned for stage in arm.pipeline.stages}
+    return sum(arm.pipeline.seconds(stage) for arm, stage in stages.values())
 
 
 def _say(console: Console, title: str, markup: str, detail: str = "") -> None:

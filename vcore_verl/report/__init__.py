@@ -7,9 +7,10 @@
 - `weights`   whether token weights differed from uniform ones and from noise
 - `numbers`   the contents of a report, as types
 - `compare`   computes all numbers
+- `tuning`    what tuning chose for each arm
 - `transitions` prompts gained and lost by training
 - `provenance`, `reproduce`  training setup and cost of the runs, and the commands that reproduce them
-- `tables`, `wording`   the tables; numbers as text, the summary
+- `table`, `tables`, `wording`   the tables; numbers as text, the summary
 - `terminal`, `markdown`, `plots`   the output formats; `page`: the Markdown as HTML
 - `view`      one prompt before and after RL, across SFT objectives
 - `versus`    compares evaluations given by path
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from vcore_verl.report.collect import REFERENCE, collect
+from vcore_verl.report.collect import collect
 from vcore_verl.report.compare import compare
 from vcore_verl.report.markdown import markdown
 from vcore_verl.report.page import page
@@ -31,12 +32,13 @@ from vcore_verl.report.scores import ReportError
 from vcore_verl.report.terminal import terminal_report
 from vcore_verl.runs.model_card import write_card
 
-__all__ = ["REFERENCE", "ReportError", "terminal_summary", "write_report"]
+__all__ = ["ReportError", "terminal_summary", "write_report"]
 
 
-def write_report(root: Path, against: str = REFERENCE) -> None:
+def write_report(root: Path, against: str | None = None) -> None:
     """Write a report on all runs below `root` = runs/<recipe> to root/report (report.md, report.html, comparison.json,
-    plots), and the results to the model cards of the runs' checkpoints. The SFT objectives are compared with `against`.
+    plots), and the results to the model cards of the runs' checkpoints. The SFT objectives are compared with `against`,
+    by default sft.
 
     Raises `ReportError` if the base model's evaluation has not finished, or `against` has not been run; runs that
     cannot be compared are excluded and named.
@@ -56,6 +58,6 @@ def write_report(root: Path, against: str = REFERENCE) -> None:
             write_card(checkpoint, *commands(collection.name, [run]))
 
 
-def terminal_summary(root: Path, against: str = REFERENCE) -> RenderableType:
+def terminal_summary(root: Path, against: str | None = None) -> RenderableType:
     """The summary and tables for the runs below `root`, for a terminal."""
     return terminal_report(compare(collect(root, against)))

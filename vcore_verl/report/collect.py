@@ -8,6 +8,7 @@ from typing import Any
 
 from vcore_verl.config.recipe import Recipe, RecipeError, read
 from vcore_verl.report.scores import Evaluation, ReportError, read_evaluation
+from vcore_verl.report.tuning import TUNED, Tuned, only_validates, read_tuning, renamed
 from vcore_verl.runs.layout import MANIFEST, RECIPE, Place, places
 from vcore_verl.runs.manifest import Manifest
 from vcore_verl.runs.migrate import former_runs_line
@@ -26,10 +27,14 @@ REFERENCE = "sft"  # the SFT objective that the others are compared with by defa
 
 @dataclass(frozen=True)
 class TrainedRun(Place):
-    """One training run, evaluated before RL (`pre`; base model if init=none) and after (`post`; None if rl=none)."""
+    """One training run, evaluated before RL (`pre`; base model if init=none) and after (`post`; None if rl=none).
+
+    `tuned`: keys whose values were chosen by tuning.
+    """
 
     pre: Evaluation
     post: Evaluation | None
+    tuned: tuple[str, ...] = ()
 
     @property
     def arm(self) -> str:
@@ -37,7 +42,7 @@ class TrainedRun(Place):
 
     @property
     def name(self) -> str:
-        """`vcore/seed0/grpo`, like its folder below runs/<recipe>."""
+        """`vcore/seed0/grpo`, like its folder below runs/<recipe>; `vcore+tuned/seed0/grpo` with tuned settings."""
         return f"{self.init}/seed{self.seed}" + ("" if self.rl == "none" else f"/{self.rl}")
 
     @property
@@ -71,6 +76,7 @@ class Collection:
     name: str
     base: Evaluation
     against: str = REFERENCE
+    tuning: list[Tuned] = field(default_factory=list)
     runs: list[TrainedRun] = field(default_factory=list)
     excluded: dict[str, str] = field(default_factory=dict)
 
@@ -88,18 +94,22 @@ class Collection:
         return dict(arms)
 
 
-def collect(root: Path, against: str = REFERENCE) -> Collection:
+def collect(root: Path, against: str | None = None) -> Collection:
     """The evaluations below `root` = runs/<recipe> that share prompts, decoding and grader with the base model's.
 
-    Raises `ReportError` if the base model has not been evaluated, or an `against` other than the default has no
-    comparable run. Any other problem excludes the run concerned, by name.
+    The other SFT objectives are compared with `against`, by default tuned sft, or sft where that has not been run. Runs
+    made for tuning alone are left out, since no test set was used for them. Raises `ReportError` if the base model has
+    not been evaluated, or an `against` other than the default has no comparable run. Any other problem excludes the run
+    concerned, by name.
     """
-    collection = Collection(root.name, read_evaluation(root / "base" / "eval"), against)
+    collection = Collection(root.name, read_evaluation(root / "base" / "eval"), against or REFERENCE)
+    outcomes = read_tuning(root)
     if line := former_runs_line(root):
         collection.excluded[root.name] = line
-    for place in _arms(places(root)):
+    for found in _arms([place for place in places(root) if not only_validates(place)]):
+        place = renamed(found, outcomes)
         try:
-            run = _read_run(place, collection.base)
+            run = _read_run(place, collection.base, outcomes)
             reason = mismatch(run.pre, collection.base)
             if run.post:
                 reason = reason or mismatch(run.post, collection.base)
@@ -109,9 +119,12 @@ def collect(root: Path, against: str = REFERENCE) -> Collection:
             collection.runs.append(run)
         else:
             collection.excluded[str(place.folder.relative_to(root))] = reason
-    found = dict.fromkeys(init for _, init in collection.arms)
-    if against != REFERENCE and against not in found:
-        raise ReportError(f"no run below {root} starts from {against}; there are {', '.join(found)}")
+    inits = dict.fromkeys(init for _, init in collection.arms)
+    if against is None and (tuned := f"{REFERENCE}+{TUNED}") in inits:
+        collection.against = tuned
+    elif against not in (None, REFERENCE) and against not in inits:
+        raise ReportError(f"no run below {root} starts from {against}; there are {', '.join(inits)}")
+    collection.tuning = [item for item in outcomes if (item.rl, item.init) in collection.arms]
     return collection
 
 
@@ -123,11 +136,12 @@ def _arms(found: list[Place]) -> list[Place]:
     return trained + (alone if any(place.folder not in started for place in alone) else [])
 
 
-def _read_run(place: Place, base: Evaluation) -> TrainedRun:
+def _read_run(place: Place, base: Evaluation, outcomes: list[Tuned]) -> TrainedRun:
+    tuned = {key for item in outcomes if place.init == item.init and place.rl in (item.rl, "none") for key in item.keys}
     sft = place.folder if place.rl == "none" else place.folder.parent
     pre = base if place.init == "none" else read_evaluation(sft / "eval")
     post = None if place.rl == "none" else read_evaluation(place.folder / "eval")
-    return TrainedRun(**vars(place), pre=pre, post=post)
+    return TrainedRun(**vars(place), pre=pre, post=post, tuned=tuple(sorted(tuned)))
 
 
 def mismatch(evaluation: Evaluation, reference: Evaluation) -> str | None:

@@ -54,6 +54,7 @@ def compare(collection: Collection) -> Comparison:
         ],
         transitions=transitions(collection),
         excluded=collection.excluded,
+        tuning=collection.tuning,
         trained_differently=named_differently(collection) + trained_differently(collection.runs),
         contamination=contamination(item for run in collection.runs for item in (run.pre, run.post) if item),
         device_hours=total_device_hours(collection.runs),

@@ -16,6 +16,7 @@ from vcore_verl.report.tables import (
     secondary_table,
     stages_table,
 )
+from vcore_verl.report.tuning import tuning_table
 from vcore_verl.report.weights import weights_table
 from vcore_verl.report.wording import answer, reading_notes, titles
 
@@ -34,6 +35,7 @@ def markdown(comparison: Comparison, plots: Sequence[Path]) -> str:
     sections = {title: _table(main_table(comparison, name)) for name, title in titles(comparison).items()} | {
         "Token weights": _table(weights_table({arm.name: arm.weights for arm in comparison.arms})),
         "Over the steps of RL": _table(budget_table(comparison)),
+        "Tuned settings": _table(tuning_table(comparison.tuning)),
         "Reading the tables": "\n\n".join([reading_notes(comparison), *pictures]),
         "Excluded": _items(f"`{name}`: {reason}" for name, reason in comparison.excluded.items()),
         "Trained with other settings": _items(comparison.trained_differently),

@@ -21,6 +21,7 @@ from vcore_verl.report.measures import Measure
 from vcore_verl.report.provenance import Provenance
 from vcore_verl.report.scores import SAMPLED
 from vcore_verl.report.transitions import Transition
+from vcore_verl.report.tuning import Tuned
 
 SCHEMA_VERSION = 4
 MIN_RUNS = 3  # fewest training runs on each side of a significant difference
@@ -231,6 +232,7 @@ class Comparison:
     pairwise: list[Pair]
     transitions: list[Transition]
     excluded: dict[str, str]
+    tuning: list[Tuned]
     trained_differently: list[str]
     contamination: list[str]
     device_hours: float

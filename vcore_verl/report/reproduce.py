@@ -99,7 +99,7 @@ def _depends(run: TrainedRun) -> dict[tuple[str, str], str]:
         made_by = record.get("made_by") or record.get("code", {})
         found |= {(CODE, f"{stage} {file}"): digest for file, digest in made_by.items()}
         for name, value in record.get("depends", {}).items():
-            if name != "seed" and not name.startswith("sft/"):
+            if name != "seed" and not name.startswith("sft/") and name not in run.tuned:
                 peers = {"init": run.init, "rl": run.rl}.get(name.partition(".")[0], "all")
                 found[peers, name] = str(value)
     return found

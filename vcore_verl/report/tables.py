@@ -2,23 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from vcore_verl.evaluation.grading import OTHER_GRADERS
 from vcore_verl.evaluation.statistics import standard_deviation
 from vcore_verl.report.measures import Measure
 from vcore_verl.report.numbers import MIN_RUNS, Accuracy, Arm, Change, Comparison, Difference, Pair, StageNumbers
+from vcore_verl.report.table import Table
 from vcore_verl.report.transitions import Transition
 from vcore_verl.report.wording import RULE, accuracy, interval, over, p_value, percent, points, signed_interval
-
-
-class Table(NamedTuple):
-    """`note` explains what the header cannot; `groups` are the indices of lines that begin a group."""
-
-    header: Sequence[str]
-    lines: Sequence[Sequence[str]]
-    note: str = ""
-    groups: Sequence[int] = ()
 
 
 def main_table(comparison: Comparison, dataset: str) -> Table:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from vcore_verl.report.numbers import Comparison
 from vcore_verl.report.tables import Table, main_table
+from vcore_verl.report.tuning import tuning_table
 from vcore_verl.report.weights import weights_table
 from vcore_verl.report.wording import answer, reading_notes, titles
 
@@ -17,6 +18,8 @@ def terminal_report(comparison: Comparison) -> RenderableType:
     tables = [rich_table(title, main_table(comparison, name)) for name, title in titles(comparison).items()]
     if (found := weights_table({arm.name: arm.weights for arm in comparison.arms})).lines:
         tables.append(rich_table("token weights", found))
+    if comparison.tuning:
+        tables.append(rich_table("Tuned settings", tuning_table(comparison.tuning)))
     remarks = [f"excluded: {name}: {reason}" for name, reason in comparison.excluded.items()]
     remarks += [f"trained with other settings: {line}" for line in comparison.trained_differently]
     return Group(

@@ -8,7 +8,8 @@ from omegaconf import OmegaConf
 from vcore_verl.config.recipe import Recipe
 
 RECIPE, MANIFEST = "recipe.yaml", "manifest.json"  # at each of the three levels
-SFT_FOLDERS = ("sft", "eval", "logs", "stale")  # of an SFT run; any other folder there is an RL run
+VALIDATION = "validation"  # the set of problems for choosing settings, and the folder of its evaluation
+SFT_FOLDERS = ("sft", "eval", VALIDATION, "logs", "stale")  # of an SFT run; any other folder there is an RL run
 
 
 class ArtefactError(RuntimeError):
@@ -28,6 +29,7 @@ class Run:
         self.root = Path(recipe.output_dir) / recipe.name
         self.base = self.root / "base"
         self.data = self.root / "data"
+        self.validation_set = self.data / f"{VALIDATION}.parquet"
         self.report = self.root / "report"
         self.eval_base = self.base / "eval"
         # The base checkpoint: `model.path` if that is a directory, else the output of the base stage.
@@ -54,6 +56,7 @@ class Run:
 
         # The folder of the recipe's last training.
         self.dir = self.rl_home if recipe.has_rl else self.sft_home
+        self.validation = self.dir / VALIDATION
 
 
 def _with_variant(name: str, variant: str) -> str:

@@ -6,6 +6,7 @@
 #   bash scripts/compare.sh qwen3_4b inits=vcore,sft rls=grpo,dapo      two objectives, under two RL algorithms
 #   bash scripts/compare.sh tiny sft.steps=50                           any key, for every run
 #   bash scripts/compare.sh tiny inits=vcore sft.learning_rate=1e-3,2e-3   one run per value of a key
+#   bash scripts/compare.sh tiny tune=sft.learning_rate:5e-4,1e-3,2e-3     each arm at its own best value, by validation
 #   bash scripts/compare.sh tiny --dry-run                              print the runs, start nothing
 #
 # Sets itself up on the first call. Run the same command again to resume; finished runs are skipped, and a failed one

@@ -54,6 +54,7 @@ def add_verbs(verbs: Any) -> None:
     verb = add_verb(verbs, "migrate", migrate)
     verb.add_argument("runs", type=Path, metavar="RUNS", help="runs/<recipe>, or runs for all recipes")
 
+    _add_readiness(verbs)
     verb = add_verb(verbs, "eval", evaluate)
     help_ = "a directory in Hugging Face format, a hub id, or the folder of a finished evaluation"
     verb.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=help_)
@@ -64,6 +65,17 @@ def add_verbs(verbs: Any) -> None:
         "--output", type=Path, metavar="FOLDER", help="folder for the results (default: one in runs/evaluations)"
     )
     verb.add_argument("--export", metavar="LAYOUT", help="also write the results in this layout (lm_eval)")
+
+
+def _add_readiness(verbs: Any) -> None:
+    verb = add_verb(verbs, "readiness", readiness)
+    help_ = "a checkpoint in Hugging Face format, an SFT run, an RL run (its start), or runs/<recipe> (all its RL runs)"
+    verb.add_argument("places", nargs="+", type=Path, metavar="CHECKPOINT_OR_RUN", help=help_)
+    verb.add_argument("--prompts", type=int, default=64, metavar="N", help="RL prompts answered (default: 64)")
+    verb.add_argument("--samples", type=int, default=16, metavar="N", help="answers per prompt (default: 16)")
+    verb.add_argument(
+        "--recipe", help="recipe that sets RL prompts and decoding (default: that of the checkpoint's run)"
+    )
 
 
 def report(args: argparse.Namespace) -> None:
@@ -135,3 +147,27 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.export:
         export(folder, args.export, folder / args.export)
         say(f"{args.export} layout: {folder / args.export}")
+
+
+def readiness(args: argparse.Namespace) -> None:
+    """measure before RL what checkpoints give it; over finished RL runs, what goes with their accuracy after RL"""
+    from vcore_verl.evaluation.job import EvaluationError
+    from vcore_verl.evaluation.pool import pool_command, read_pool
+    from vcore_verl.evaluation.readiness import figures
+    from vcore_verl.report.readiness import FILE, readiness_tables, starts, write_figures
+
+    if min(args.prompts, args.samples) < 2:
+        raise EvaluationError("--prompts and --samples must be at least 2")
+    found = starts(args.places)
+    pools = {start: pool_command(start.checkpoint, args.prompts, args.samples, args.recipe) for start in found}
+    measured, drawn = {}, set[Path]()
+    for number, (start, (folder, command)) in enumerate(pools.items(), 1):
+        if command and folder not in drawn:
+            with shown(console, f"[{number}/{len(pools)}] readiness", command) as on_progress:
+                process.run(command, folder / "evaluation.log", EVALUATION_STALL_SECONDS, on_progress)
+        drawn.add(folder)
+        measured[start] = figures(read_pool(folder))
+        write_figures(folder, start, measured[start])
+    console.print(readiness_tables(measured))
+    for folder in dict.fromkeys(folder for folder, _ in pools.values()):
+        say(f"written: {folder / FILE}")

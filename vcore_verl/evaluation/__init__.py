@@ -11,6 +11,7 @@
 - `grading`     scores by the training reward, and its version
 - `reuse`       reuses responses when data sets are added to a finished evaluation
 - `results`     samples.parquet and results.json
+- `pool`        the answers that readiness is computed from; `readiness`: its figures, and rank correlations
 - `statistics`  intervals, tests, pass@k
 - `export`      the layout of lm-evaluation-harness
 

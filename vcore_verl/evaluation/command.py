@@ -28,18 +28,27 @@ def evaluate_command(recipe: Recipe, run: Run, stage: Stage) -> Command:
     return command_for(recipe, checkpoint, _folder(run, stage), dataset_files(recipe, run), stage)
 
 
-def command_for(recipe: Recipe, checkpoint: Path, folder: Path, files: dict[str, Path], stage: str) -> Command:
-    """`python -m vcore_verl.evaluation` with the recipe's decoding; the results go to `folder`."""
+def command_for(
+    recipe: Recipe,
+    checkpoint: Path,
+    folder: Path,
+    files: dict[str, Path],
+    stage: str,
+    sampling: Sampling | None = None,
+    log_probs: bool = False,
+) -> Command:
+    """`python -m vcore_verl.evaluation` with `sampling`, by default the recipe's; the results go to `folder`."""
     job = Job(
         stage=stage,
         checkpoint=str(checkpoint),
         datasets={name: str(path.resolve()) for name, path in files.items()},
-        sampling=sampling_of(recipe),
+        sampling=sampling or sampling_of(recipe),
         dtype=recipe.model.dtype,
         device=recipe.hardware.device,
         workers=num_workers(recipe),
         tensor_parallel=recipe.hardware.tensor_parallel if recipe.hardware.device == "cuda" else 1,
         reward_file=recipe.reward_file,
+        log_probs=log_probs,
     )
     # A data set that has not been prepared yet counts as `data.num_test` rows.
     rows = [pq.read_metadata(path).num_rows if path.is_file() else recipe.data.num_test for path in files.values()]

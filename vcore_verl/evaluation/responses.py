@@ -32,7 +32,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One generated response, with the column names of samples.parquet; `prompt` is the rendered text."""
+    """One generated response, with the column names of samples.parquet; `prompt` is the rendered text.
+
+    With log-probabilities: `nll` is the negative one of the response, in nats, before temperature and top_p;
+    `logit_norm` is sqrt(sum (1 - p)^2) over the probabilities p of its tokens.
+    """
 
     dataset: str
     prompt_id: str
@@ -43,6 +47,8 @@ class Response:
     response: str
     finish_reason: str
     num_tokens: int
+    nll: float | None = None
+    logit_norm: float | None = None
 
     @property
     def key(self) -> Key:
@@ -54,7 +60,7 @@ class Response:
     @classmethod
     def of(cls, row: dict[str, Any]) -> "Response":
         """From a line of a worker's file, or a row of samples.parquet, which has more columns."""
-        return cls(**{field.name: row[field.name] for field in fields(cls)})
+        return cls(**{field.name: row[field.name] for field in fields(cls) if field.name in row})
 
 
 def requests(prompts: list[Prompt], sampling: Sampling) -> list[Request]:

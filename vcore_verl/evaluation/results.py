@@ -28,7 +28,7 @@ RESULTS, SAMPLES = "results.json", "samples.parquet"
 TRUNCATED = "length"  # vLLM's finish_reason of a response that reached max_tokens
 _NUMBERS = {
     **{"sample_idx": pa.int32(), "seed": pa.int64(), "num_tokens": pa.int32()},
-    **dict.fromkeys(("score", *OTHER_GRADERS), pa.float64()),
+    **dict.fromkeys(("score", "nll", "logit_norm", *OTHER_GRADERS), pa.float64()),
 }
 
 
@@ -71,7 +71,8 @@ def made_by(job: Job, checkpoint_sha: str) -> dict[str, Any]:
 def _row(item: Graded) -> dict[str, Any]:
     verdict = {"score": item.score, "status": item.status, "extracted": item.extracted}
     verdict |= {name: getattr(item, name) for name in OTHER_GRADERS}
-    return asdict(item.response) | {"gold": item.prompt.gold} | verdict
+    response = {name: value for name, value in asdict(item.response).items() if value is not None}
+    return response | {"gold": item.prompt.gold} | verdict
 
 
 def _prompts_sha(graded: list[Graded]) -> str:

@@ -5,6 +5,7 @@ is, when the evaluation that started it has ended.
 """
 
 import json
+import math
 import os
 import sys
 import threading
@@ -12,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
-from vllm import LLM, RequestOutput, SamplingParams
+from vllm import LLM, CompletionOutput, RequestOutput, SamplingParams
 from vllm.inputs import TokensPrompt
 
 from vcore_verl.config.errors import InputError
 from vcore_verl.data.rendering import render_prompt
-from vcore_verl.evaluation.job import JOB, Job, Sampling
+from vcore_verl.evaluation.job import JOB, Job
 from vcore_verl.evaluation.prompts import read_prompts
 from vcore_verl.evaluation.responses import (
     GREEDY,
@@ -49,7 +50,7 @@ def main(folder: Path, index: int) -> None:
         token_ids = {key: tokenizer.encode(text, add_special_tokens=False) for key, text in rendered.items()}
         longest = max(map(len, token_ids.values())) + job.sampling.max_tokens
         engine = LLM(job.checkpoint, max_model_len=longest, **engine_options(job, longest))
-        generate(engine, job.sampling, open_requests, rendered, token_ids, file_of(folder, index))
+        generate(engine, job, open_requests, rendered, token_ids, file_of(folder, index))
 
 
 def engine_options(job: Job, longest: int) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def engine_options(job: Job, longest: int) -> dict[str, Any]:
 
 def generate(
     engine: LLM,
-    sampling: Sampling,
+    job: Job,
     open_requests: list[Request],
     rendered: dict[tuple[str, str], str],
     token_ids: dict[tuple[str, str], list[int]],
@@ -95,7 +96,7 @@ def generate(
             chosen = {str(index): item for index, item in enumerate(open_requests) if item.decoding == decoding}
             for name, request in chosen.items():
                 prompt = TokensPrompt(prompt_token_ids=token_ids[request.prompt.key])
-                core.add_request(name, prompt, _params(sampling, request))
+                core.add_request(name, prompt, _params(job, request))
             while core.has_unfinished_requests():
                 finished = [output for output in core.step() if isinstance(output, RequestOutput) and output.finished]
                 for output in finished:
@@ -107,17 +108,25 @@ def generate(
                         response=completion.text,
                         finish_reason=str(completion.finish_reason),
                         num_tokens=len(completion.token_ids),
+                        **(_log_probs(completion) if job.log_probs else {}),
                     )
                     file.write(response.to_line())
                     file.flush()
 
 
-def _params(sampling: Sampling, request: Request) -> SamplingParams:
+def _params(job: Job, request: Request) -> SamplingParams:
+    sampling = job.sampling
+    common = {"max_tokens": sampling.max_tokens, "logprobs": 0 if job.log_probs else None}  # 0: of the token alone
     if request.decoding == GREEDY:
-        return SamplingParams(temperature=0.0, max_tokens=sampling.max_tokens)
-    return SamplingParams(
-        temperature=sampling.temperature, top_p=sampling.top_p, max_tokens=sampling.max_tokens, seed=request.seed
-    )
+        return SamplingParams(temperature=0.0, **common)
+    return SamplingParams(temperature=sampling.temperature, top_p=sampling.top_p, seed=request.seed, **common)
+
+
+def _log_probs(completion: CompletionOutput) -> dict[str, float]:
+    """`nll` and `logit_norm` of a response."""
+    found = [step[token].logprob for token, step in zip(completion.token_ids, completion.logprobs or [], strict=True)]
+    squares = (math.expm1(min(0.0, value)) ** 2 for value in found)
+    return {"nll": -sum(found), "logit_norm": math.sqrt(sum(squares))}
 
 
 def _end_with_parent() -> None:

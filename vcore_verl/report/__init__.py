@@ -13,6 +13,7 @@
 - `table`, `tables`, `wording`   the tables; numbers as text, the summary
 - `terminal`, `markdown`, `plots`   the output formats; `page`: the Markdown as HTML
 - `view`      one prompt before and after RL, across SFT objectives
+- `readiness` figures of starts for RL, and their correlation with what RL made of them
 - `versus`    compares evaluations given by path
 
 Imports no torch.

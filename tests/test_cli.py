@@ -42,6 +42,9 @@ def vcore(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess:
         (["sweep", "tiny", "inits=vcore,dtf"], "error: init=dtf is not known; choose one of"),
         (["sweep", "qwen3_4b"], "error: recipe qwen3_4b needs 8 NVIDIA GPUs; this machine has none."),
         (["eval", "elsewhere"], "say with --recipe which recipe's decoding to use"),
+        (["readiness", "elsewhere"], "elsewhere is no checkpoint in Hugging Face format, no run with one"),
+        (["readiness", "elsewhere", "--samples", "1"], "--prompts and --samples must be at least 2"),
+        (["sweep", "tiny", "tune=sft.steps:5"], "has one value, which leaves nothing to choose"),
     ],
 )
 def test_bad_input_is_one_line_and_starts_nothing(words, message, tmp_path):
@@ -111,7 +114,7 @@ def test_show_prints_the_command_of_every_stage(tmp_path):
 def test_help_shows_every_verb_with_its_options(tmp_path):
     shown = vcore("--help", cwd=tmp_path).stdout
     verbs = re.findall(r"^  ([a-z]+(?: weights)?) ", shown, re.MULTILINE)
-    assert " ".join(verbs) == "run sweep data show plan doctor report compare view view weights migrate eval"
+    assert " ".join(verbs) == "run sweep data show plan doctor report compare view view weights migrate readiness eval"
     for option in ("--dry-run", "--all", "--output FILE", "--against INIT", "--prompt ID", "--at {start,end}"):
         assert f"[{option}]" in shown
 

@@ -1,6 +1,7 @@
 """One whole run of the tiny recipe, shortened, on the real stack: killed in SFT, killed in RL, finished, run again."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -203,3 +204,18 @@ def test_a_run_that_differs_in_rl_alone_starts_from_the_same_sft(finished):
 def test_a_finished_run_leaves_no_process_behind(finished):
     run, _ = finished
     assert descendants_of_the_run(run.root.parent) == []
+
+
+def test_readiness_of_the_start_is_measured_from_a_pool_of_its_answers(finished):
+    run, _ = finished
+    argv = [sys.executable, "-m", "vcore_verl", "readiness", str(run.dir), "--prompts", "8", "--samples", "4"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=5 * MINUTES)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Rank correlation with RL over 1 runs: too few runs" in done.stdout
+    found = json.loads((run.sft / "readiness" / "readiness.json").read_text())
+    figures = {name: item["mean"] for name, item in found["figures"].items()}
+    assert sum(found["rates"].values()) == 8
+    assert 0 <= figures["pass@1"] <= figures["pass@4"] <= 1
+    vocabulary = AutoModelForCausalLM.from_pretrained(run.sft_hf).config.vocab_size
+    assert 0 < figures["token entropy"] < math.log(vocabulary)
+    assert 0 <= figures["answer entropy"] <= math.log(4)

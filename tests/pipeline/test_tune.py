@@ -46,7 +46,7 @@ def here(tmp_path, monkeypatch):
         (["tune=sft.steps:5,6", "sft.steps=7"], "sft.steps is tuned and given a value as well"),
         (["tune=sft.steps:5,6", "tune=sft.steps:7,8"], "tune has sft.steps twice"),
         ([RATES, "tune_seeds=one"], "tune_seeds=one: 'one' is not a number"),
-        ([RATES, "tune_after=eval"], "tune_after=eval is not known; choose sft or rl"),
+        ([RATES, "tune_after=sft,rl"], "tune_after=sft,rl is not known; choose sft or rl"),
         ([RATES, "tune_after=rl", "rls=none"], "tune_after=rl needs RL"),
         ([RATES, "tune_after=rl", "rls=grpo,dapo"], "with one algorithm at a time"),
         (["tune=rl.steps:5,6", "tune_after=sft"], "rl.steps has no effect before RL"),

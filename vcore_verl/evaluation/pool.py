@@ -7,9 +7,11 @@ import json
 from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 import reward
 from vcore_verl.config.recipe import Recipe, load
@@ -55,21 +57,26 @@ def read_pool(folder: Path) -> Pool:
     sources = {item.prompt_id: item.data_source for item in read_prompts({DATASET: str(_prompts_file(folder))})}
     rows = sorted(pq.read_table(folder / SAMPLES).to_pylist(), key=lambda row: (row["prompt_id"], row["sample_idx"]))
     prompts = [list(found) for _, found in groupby(rows, key=lambda row: row["prompt_id"])]
-    numbers = {
-        name: np.array([[row[name] for row in found] for found in prompts], dtype=np.float64)
-        for name in ("score", "num_tokens", "nll", "logit_norm")
-    }
-    cluster_PS = np.array(
-        [_clusters(sources[found[0]["prompt_id"]], [row["extracted"] for row in found]) for found in prompts]
+
+    def matrix(name: str) -> NDArray[np.float64]:
+        return np.array([[row[name] for row in found] for found in prompts], dtype=np.float64)
+
+    return Pool(
+        correct_PS=matrix("score"),
+        num_tokens_PS=matrix("num_tokens"),
+        nll_PS=matrix("nll"),
+        logit_norm_PS=matrix("logit_norm"),
+        cluster_PS=np.array([_clusters(sources[found[0]["prompt_id"]], found) for found in prompts]),
     )
-    return Pool(*numbers.values(), cluster_PS)
 
 
-def _clusters(data_source: str, answers: list[str]) -> list[int]:
+def _clusters(data_source: str, rows: list[dict[str, Any]]) -> list[int]:
+    """The clusters of the answers of one prompt."""
+
     def equal(left: str, right: str) -> bool:
         return reward.compute_score(data_source, f"\\boxed{{{right}}}", left)["acc"] == 1.0
 
-    return clusters(answers, equal)
+    return clusters([row["extracted"] for row in rows], equal)
 
 
 def _folder(checkpoint: Path, recipe: Recipe) -> Path:

@@ -116,15 +116,19 @@ def generate(
 
 def _params(job: Job, request: Request) -> SamplingParams:
     sampling = job.sampling
-    common = {"max_tokens": sampling.max_tokens, "logprobs": 0 if job.log_probs else None}  # 0: of the token alone
+    common: dict[str, Any] = {
+        "max_tokens": sampling.max_tokens,
+        "logprobs": 0 if job.log_probs else None,
+    }  # 0: of the token alone
     if request.decoding == GREEDY:
         return SamplingParams(temperature=0.0, **common)
     return SamplingParams(temperature=sampling.temperature, top_p=sampling.top_p, seed=request.seed, **common)
 
 
-def _log_probs(completion: CompletionOutput) -> dict[str, float]:
+def _log_probs(completion: CompletionOutput) -> dict[str, Any]:
     """`nll` and `logit_norm` of a response."""
-    found = [step[token].logprob for token, step in zip(completion.token_ids, completion.logprobs or [], strict=True)]
+    by_token: list[Any] = list(completion.logprobs or [])  # token -> log-probability, at each position
+    found = [step[token].logprob for token, step in zip(completion.token_ids, by_token, strict=True)]
     squares = (math.expm1(min(0.0, value)) ** 2 for value in found)
     return {"nll": -sum(found), "logit_norm": math.sqrt(sum(squares))}
 

@@ -16,6 +16,7 @@ from vcore_verl.config.errors import suggestion
 from vcore_verl.config.recipe import RecipeError, load, settings
 from vcore_verl.config.schema import NONE
 from vcore_verl.pipeline.arms import (
+    DEFAULTS,
     Arm,
     Choice,
     Kind,
@@ -32,6 +33,7 @@ from vcore_verl.report.tuning import TUNED, Point, Tuned, points, write_tuning
 from vcore_verl.runs.layout import VALIDATION, Run
 
 _TUNE, _SEEDS, _AFTER = "tune", "tune_seeds", "tune_after"
+_DEFAULT = "default"
 _EXAMPLE = "tune=sft.learning_rate:5e-4,1e-3,2e-3"
 _OF_SFT = ("init.", "sft.")
 
@@ -72,9 +74,9 @@ def split(words: Sequence[str]) -> tuple[Tuning | None, list[str]]:
         if any(word.partition("=")[0] == key for word in rest):
             raise RecipeError(f"{key} is tuned and given a value as well: leave one of them out")
         grid[key] = found
-    seeds = values(_SEEDS, options, values("seeds", rest, "0")[0])
+    seeds = values(_SEEDS, options, values("seeds", rest, DEFAULTS["seeds"])[0])
     check_seeds(_SEEDS, seeds)
-    (after,) = values(_AFTER, options, "default")[:1]
+    after = ",".join(values(_AFTER, options, _DEFAULT))
     return Tuning(grid, seeds, _checked_after(after, grid)), rest
 
 
@@ -94,7 +96,7 @@ def _axis(text: str) -> tuple[str, list[str]]:
 
 
 def _checked_after(after: str, grid: dict[str, list[str]]) -> str:
-    if after == "default":
+    if after == _DEFAULT:
         return ""
     if after not in ("sft", "rl"):
         raise RecipeError(f"{_AFTER}={after} is not known; choose sft or rl")

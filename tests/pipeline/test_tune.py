@@ -49,6 +49,7 @@ def here(tmp_path, monkeypatch):
         ([RATES, "tune_after=sft,rl"], "tune_after=sft,rl is not known; choose sft or rl"),
         ([RATES, "tune_after=rl", "rls=none"], "tune_after=rl needs RL"),
         ([RATES, "tune_after=rl", "rls=grpo,dapo"], "with one algorithm at a time"),
+        ([RATES, "tune=rl.steps:5,6", "rls=grpo,none"], "one algorithm at a time: name one of grpo, none in rls="),
         (["tune=rl.steps:5,6", "tune_after=sft"], "rl.steps has no effect before RL"),
         (["tune_seeds=3"], "tune_seeds=3 would be ignored: nothing is tuned"),
     ],

@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -95,24 +96,30 @@ def sweep(args: argparse.Namespace) -> None:
     for arm in every:
         _check(arm.recipe)
     if to_tune:
+        say(f"tuning: {len(tuning_runs)} runs, evaluated on the validation set", style="bold")
         _require_success(run_all(tuning_runs, console), "tuning runs")
         planned = arms(args.recipe, words, console, args.changed_code, tune.choose(searches))
     if searches:
-        tune.record(args.recipe, searches)
+        console.print(tune.record(args.recipe, searches))
+        say(f"comparison: {len(planned)} arms", style="bold")
     failures = run_all(planned, console)
+    _report_on(planned[0].root, complete=not failures)
+    hours = total_seconds([*tuning_runs, *planned]) / 3600
+    say(f"{len(planned) - len(failures)} of {len(planned)} arms done, {hours:.2f} hours in total")
+    _require_success(failures, "arms")
+
+
+def _report_on(root: Path, complete: bool) -> None:
+    """Write the report on all runs below `root` and print its summary; unless `complete`, only where it can."""
     from vcore_verl.report import ReportError, terminal_summary, write_report
 
-    root = planned[0].pipeline.run_dir.root
     try:
         write_report(root)
         console.print(terminal_summary(root))
         say(f"report: {root / 'report'}")
     except ReportError:
-        if not failures:
+        if complete:
             raise
-    hours = total_seconds([*tuning_runs, *planned]) / 3600
-    say(f"{len(planned) - len(failures)} of {len(planned)} arms done, {hours:.2f} hours in total")
-    _require_success(failures, "arms")
 
 
 def _require_success(failures: "list[Failure]", what: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from vcore_verl.config.errors import suggestion
 from vcore_verl.config.recipe import RecipeError, load, settings
@@ -29,7 +29,8 @@ from vcore_verl.pipeline.arms import (
     variant,
 )
 from vcore_verl.report.scores import read_evaluation
-from vcore_verl.report.tuning import TUNED, Point, Tuned, points, write_tuning
+from vcore_verl.report.terminal import rich_table
+from vcore_verl.report.tuning import TUNED, Point, Tuned, points, tuning_table, write_tuning
 from vcore_verl.runs.layout import VALIDATION, Run
 
 _TUNE, _SEEDS, _AFTER = "tune", "tune_seeds", "tune_after"
@@ -84,7 +85,7 @@ def _axis(text: str) -> tuple[str, list[str]]:
     """Key and values of `sft.learning_rate:5e-4,1e-3`."""
     key, _, listed = text.partition(":")
     found = list(dict.fromkeys(listed.split(",")))
-    if not key.startswith((*_OF_SFT, "rl.")) or not all(found):
+    if not key.startswith((*_OF_SFT, "rl.")) or key == "rl.variant" or not all(found):
         raise RecipeError(f"cannot read '{_TUNE}={text}': write a key of init, sft or rl and its values, {_EXAMPLE}")
     if set(listed) & set("[]{}()'\""):
         raise RecipeError(f"'{_TUNE}={text}': only numbers and words can be tuned, no lists")
@@ -121,10 +122,11 @@ def searches(
     if tuning.after == "rl" and all(kind.rl == NONE for kind in kinds):
         raise RecipeError(f"{_AFTER}=rl needs RL: name an algorithm, rls=grpo")
     stages = {kind: _decided_after(kind, keys, tuning) for kind, keys in has.items()}
-    late = {kind.rl for kind in kinds if stages[kind] == "rl" and any(key.startswith(_OF_SFT) for key in has[kind])}
-    if len(late) > 1:
+    tune_sft = [kind for kind in kinds if any(key.startswith(_OF_SFT) for key in has[kind])]
+    algorithms = dict.fromkeys(kind.rl for kind in tune_sft)
+    if len(algorithms) > 1 and any(stages[kind] == "rl" for kind in tune_sft):
         raise RecipeError(
-            f"keys of SFT are tuned after RL with one algorithm at a time: name one in rls={'|'.join(late)}"
+            f"keys of SFT are tuned after RL with one algorithm at a time: name one of {', '.join(algorithms)} in rls="
         )
     made: dict[tuple[Kind, str], Arm] = {}
 
@@ -201,14 +203,15 @@ def choose(found: Iterable[Search]) -> dict[Kind, tuple[Choice, ...]]:
     return {search.kind: _best(search, _points(search)) for search in found}
 
 
-def record(recipe_name: str, found: Sequence[Search]) -> None:
-    """Write the outcomes of finished searches to runs/<recipe>/tuning.json, for the report."""
+def record(recipe_name: str, found: Sequence[Search]) -> RenderableType:
+    """Write the outcomes of finished searches to runs/<recipe>/tuning.json, for the report; they as a table."""
     outcomes = []
     for search in found:
         made = _points(search)
         best = _best(search, made)
         outcomes.append(_outcome(search, best, made, Run(recipe_of(recipe_name, search.kind.choosing(best)))))
     write_tuning(unique(found)[0].root, outcomes)
+    return rich_table("Tuned settings", tuning_table(outcomes))
 
 
 def _points(search: Search) -> tuple[Point, ...]:

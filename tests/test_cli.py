@@ -42,7 +42,7 @@ def vcore(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess:
         (["sweep", "tiny", "inits=vcore,dtf"], "error: init=dtf is not known; choose one of"),
         (["sweep", "qwen3_4b"], "error: recipe qwen3_4b needs 8 NVIDIA GPUs; this machine has none."),
         (["eval", "elsewhere"], "say with --recipe which recipe's decoding to use"),
-        (["readiness", "elsewhere"], "elsewhere is no checkpoint in Hugging Face format, no run with one"),
+        (["readiness", "elsewhere"], "elsewhere is not a checkpoint in Hugging Face format, nor a run with one"),
         (["readiness", "elsewhere", "--samples", "1"], "--prompts and --samples must be at least 2"),
         (["sweep", "tiny", "tune=sft.steps:5"], "has one value, which leaves nothing to choose"),
     ],

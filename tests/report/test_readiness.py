@@ -44,7 +44,7 @@ def test_a_place_is_a_checkpoint_a_run_or_all_rl_runs_of_a_recipe(base, trained)
     assert starts([start]) == starts([run.parent]) == [Start(start)]
     assert starts([run]) == [Start(start, run)]
     assert {item.run for item in starts([base])} == set(trained)
-    with pytest.raises(ReportError, match="is no checkpoint in Hugging Face format, no run with one"):
+    with pytest.raises(ReportError, match="is not a checkpoint in Hugging Face format, nor a run with one"):
         starts([base / "report"])
 
 

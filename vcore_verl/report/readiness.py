@@ -46,7 +46,7 @@ def _starts(place: Path) -> list[Start]:
         return [Start(of_sft if of_sft.is_dir() else base, place)]
     if found := [item.folder for item in places(place) if item.rl != "none"]:
         return [start for folder in found for start in _starts(folder)]
-    raise ReportError(f"{place} is no checkpoint in Hugging Face format, no run with one, and has no RL runs")
+    raise ReportError(f"{place} is not a checkpoint in Hugging Face format, nor a run with one, and has no RL runs")
 
 
 def write_figures(folder: Path, start: Start, found: Figures) -> None:

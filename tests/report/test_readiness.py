@@ -68,3 +68,8 @@ def test_checkpoints_alone_have_no_correlations(trained):
     text = shown({Start(run.parent / "sft" / "hf"): figures(0.25) for run in trained[:2]})
     assert "Rank correlation" not in text
     assert "25.0" in text and "0.250" in text
+    assert "p_power+1/seed0 " in text and "/hf" not in text
+
+
+def test_a_single_checkpoint_is_named_by_its_run(trained):
+    assert "\np_power+0/seed0 " in shown({Start(trained[0].parent / "sft" / "hf"): figures(0.25)})

@@ -1,6 +1,7 @@
 """Readiness of checkpoints for RL, and of finished runs: which of its figures goes with what RL made of them?"""
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ def write_figures(folder: Path, start: Start, found: Figures) -> None:
 def readiness_tables(found: dict[Start, Figures]) -> RenderableType:
     """The figures of each checkpoint once, and for runs with RL the rank correlations."""
     by_checkpoint = {start.checkpoint: item for start, item in found.items()}
-    labels = [str(path) for path in by_checkpoint]
+    labels = _labels(list(by_checkpoint))
     parts = [
         rich_table("Readiness for RL", _figures_table(labels, list(by_checkpoint.values()))),
         rich_table("Prompts by success rate", _rates_table(labels, list(by_checkpoint.values()))),
@@ -64,6 +65,16 @@ def readiness_tables(found: dict[Start, Figures]) -> RenderableType:
     if finished := {start.run: item for start, item in found.items() if start.run}:
         parts.append(_correlations(finished))
     return Group(*parts)
+
+
+def _labels(checkpoints: Sequence[Path]) -> list[str]:
+    """The folders of the checkpoints' runs, relative to their common parent; `sft/seed0` for a single one."""
+    folders = [path.resolve() for path in checkpoints]
+    runs = [path.parents[1] if path.parts[-2:] == ("sft", "hf") else path for path in folders]
+    if len(runs) == 1:
+        return ["/".join(runs[0].parts[-2:])]
+    common = os.path.commonpath(runs)
+    return [os.path.relpath(path, common) for path in runs]
 
 
 def _figures_table(labels: Sequence[str], found: Sequence[Figures]) -> Table:

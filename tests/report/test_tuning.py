@@ -81,7 +81,8 @@ def test_the_report_holds_values_and_validation_scores(compared):
     assert "## Tuned settings" in text
     (line,) = [line for line in text.splitlines() if line.startswith("| vcore+tuned-grpo | sft.learning_rate=")]
     assert "| sft.learning_rate=1e-3 | after SFT | 1e-3: 75.0; 5e-4: 0.0 |" in line
-    assert "at the edge of the grid: extend it" in line and "has no init.level" in line
+    edge = "sft.learning_rate=1e-3 is at the edge of the grid: extend it"
+    assert re.search(rf"vcore.tuned-grpo: {edge}; .*has no init.level\. Each arm has", text)
     assert re.search("vcore.tuned .* have too few training runs for a test against sft.tuned", text)
 
 

@@ -128,25 +128,25 @@ def only_validates(place: Place) -> bool:
 
 
 def tuning_table(outcomes: Sequence[Tuned]) -> Table:
-    """One line per tuned arm: the chosen values, and the validation accuracy of each point."""
+    """One line per tuned arm: the chosen values, and the validation accuracy of each point; remarks in the note."""
     lines = [
         [
             f"{item.init}-{item.rl}",
             ", ".join(f"{key}={value}" for key, value in zip(item.keys, item.best.values, strict=True)),
             f"after {item.after.upper()}",
             "; ".join(f"{point.label}: {100 * point.accuracy:.1f}" for point in item.points),
-            "; ".join(item.remarks),
         ]
         for item in outcomes
     ]
-    return Table(("arm", "chosen", "measured", "accuracy on validation (%)", "remarks"), lines, _note(outcomes))
+    return Table(("arm", "chosen", "measured", "accuracy on validation (%)"), lines, _note(outcomes))
 
 
 def _note(outcomes: Sequence[Tuned]) -> str:
     measured = {
         f"{item.decoding}, {item.num_prompts} problems, seed {', '.join(map(str, item.seeds))}" for item in outcomes
     }
-    return (
+    remarks = (f"{item.init}-{item.rl}: {'; '.join(item.remarks)}. " for item in outcomes if item.remarks)
+    return "".join(remarks) + (
         f"Each arm has its own best values by the validation set, which shares no problem with training or tests"
         f" ({'; '.join(sorted(measured))}). 'Not significantly better': paired interval over prompts."
     )

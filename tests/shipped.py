@@ -43,7 +43,19 @@ INITS = (
 BUILT_IN = ("lab", "lab_new", "tiny")  # recipes on the tasks that tell of what kind a token is
 LABORATORIES = ("lab", "lab_new")
 FOR_GPUS = tuple(name for name in RECIPES if name not in BUILT_IN)
-ALGORITHMS = ("dapo", "grpo", "none")
+ALGORITHMS = (
+    "dapo",
+    "dr_grpo",
+    "grpo",
+    "nft",
+    "none",
+    "raft",
+    "raft_pp",
+    "reinforce_rej",
+    "rloo",
+    "seed_grpo",
+    "spo_mask",
+)
 
 
 def inits(recipe: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 torchrun until_weights.py RECIPE INIT,INIT,... RL,RL,... OVERRIDE ...      base model and data are made
 """
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -61,7 +62,9 @@ def rl(recipe: Recipe, run: Run) -> None:
     if recipe.has_sft and not run.sft_hf.exists():
         run.sft.mkdir(parents=True)
         run.sft_hf.symlink_to(run.base_hf.resolve())
-    config = configured(rl_command(recipe, run).argv, rl_main)
+    command = rl_command(recipe, run)
+    os.environ.update(command.env)
+    config = configured(command.argv, rl_main)
     for role in ("ref", "actor"):
         reach(Policy(config.actor_rollout_ref, role).init_model)
     omega_conf_to_dataclass(config.actor_rollout_ref.rollout)

@@ -1,7 +1,9 @@
 """The recipe: typed, composed, checked and compared with its base. Imports no torch.
 
 - `schema`      every key with its type, range and meaning
-- `objectives`  what the SFT objectives declare, parsed from their source
+- `declarations` what a file registers, parsed from its source
+- `objectives`  what the SFT objectives declare
+- `algorithms`  what the RL algorithms declare
 - `recipe`      loading a recipe with overrides, reading and writing it
 - `composition` where a recipe's files are, and what Hydra composes from them
 - `checks`      what types cannot express: ranges, inconsistent values, settings without effect

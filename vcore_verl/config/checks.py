@@ -64,6 +64,7 @@ def _ignored(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
         yield from ((key, "init", "init=none runs no SFT") for key in ("init", "sft", "model.lora"))
     if not recipe.has_rl:
         yield "rl", "rl", "rl=none runs no RL"
+    yield from ((f"rl.{key}", "rl", f"rl={recipe.rl.name} does not read it") for key in recipe.rl.method.ignores)
     if model.lora.rank == 0:
         for key in ("model.lora.alpha", "model.lora.dropout"):
             yield key, "model.lora.rank", "model.lora.rank=0 trains all parameters"
@@ -157,6 +158,8 @@ def _wrong(recipe: Recipe) -> Iterator[str]:
         yield (
             f"rl.overlong_buffer={rl.overlong_buffer} must not exceed rl.max_response_tokens={rl.max_response_tokens}"
         )
+    if recipe.has_rl and rl.overlong_buffer and rl.method.binary:
+        yield f"rl.overlong_buffer={rl.overlong_buffer} shapes rewards, and rl={rl.name} needs 0 and 1: set it to 0"
 
 
 def _check_reward(file: Path) -> None:

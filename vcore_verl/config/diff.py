@@ -5,6 +5,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from vcore_verl.config.algorithms import DEFAULT
 from vcore_verl.config.composition import RECIPES, options
 from vcore_verl.config.recipe import Recipe, flat_values, init_settings, settings, typed
 
@@ -22,12 +23,12 @@ def difference(recipe: Recipe) -> str:
 def _reference(recipe: Recipe) -> DictConfig:
     """base.yaml and the files of `init` and `rl`, over the schema's defaults.
 
-    An `rl` given by path is compared with grpo's file.
+    An `rl` given by path is compared with the default's file.
     """
     beside = Path(recipe.file or RECIPES / recipe.name)
-    config = typed(recipe.init.name, recipe.init.file)
+    config = typed(vars(recipe.init), vars(recipe.rl))
     with initialize_config_dir(str(RECIPES), version_base="1.3"):
-        rl = "grpo" if recipe.rl_file else recipe.rl.name
+        rl = DEFAULT if recipe.rl_file else recipe.rl.name
         place = f"hydra.searchpath=['file://{beside.parent}']"
         config.merge_with(compose("base", overrides=[place, f"+rl={rl}"]))
     init = Path(recipe.init_file) if recipe.init_file else options("init", beside)[recipe.init.name]

@@ -5,6 +5,7 @@ Imports no torch.
 """
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,21 +15,21 @@ from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
-from vcore_verl.config import checks, objectives
+from vcore_verl.config import algorithms, checks, objectives
 from vcore_verl.config.composition import FULL, GROUPS, RECIPES, composed, content, find, label, options
 from vcore_verl.config.errors import RecipeError, suggestion
 from vcore_verl.config.overrides import leaves
-from vcore_verl.config.schema import NONE, Init, Recipe, init_section
+from vcore_verl.config.schema import NONE, Init, Recipe, Rl, init_section, rl_section
 
 SHORT = {"gpus": "hardware.gpus", "nodes": "hardware.nodes"}  # short forms of the keys that depend on the machine
 # Keys that cannot be set because a choice determines them -> the choice.
 CHOSEN = {
     **dict.fromkeys(("init.name", "init.file", "init.by_model", "init_file"), "init="),
-    **dict.fromkeys(("rl.name", "rl_file"), "rl="),
+    **dict.fromkeys(("rl.name", "rl.algorithm", "rl.file", "rl_file"), "rl="),
     "file": "the recipe",
 }
 NAMES = ("variant", "rl.variant")  # strings even if they look like numbers: 1e-6
-NOT_OFFERED = ("verl", "file", "init_file", "rl_file")  # as suggestions for an unknown key
+NOT_OFFERED = ("verl", "file", "algorithm", "init_file", "rl_file")  # as suggestions for an unknown key
 
 
 def load(name: str, overrides: list[str]) -> Recipe:
@@ -46,7 +47,9 @@ def load(name: str, overrides: list[str]) -> Recipe:
     models = [item.value() for item in changes if item.key_or_group == "model.path"]
     init, rl = layers.files["init"], layers.files["rl"]
     own = init_settings(init, models[-1] if models else layers.config.get("model", {}).get("path"))
-    config = typed(own.name, own.file)
+    if file_of_algorithm := layers.config.rl.get("file"):
+        layers.config.rl.file = str((rl.parent / file_of_algorithm).resolve())
+    config = typed(own, layers.config.rl)
     _merge(config, OmegaConf.create({"init": own}), label(init))
     _merge(config, OmegaConf.create({"rl": _without_defaults(rl)}), label(rl))
     _merge(config, layers.config, label(file))
@@ -84,7 +87,7 @@ def compared_inits(name: str) -> list[str]:
 
 def init_of(values: DictConfig) -> Init:
     """The complete section `init` from some of its `values`. Raises `RecipeError` as `load` does."""
-    config = typed(values.name, values.get("file"))
+    config = typed(values, {})
     _merge(config, OmegaConf.create({"init": values}), "init")
     return cast(Init, OmegaConf.to_object(config.init))
 
@@ -106,7 +109,7 @@ def init_settings(path: Path, model: Any) -> DictConfig:
     if not isinstance(rows, DictConfig):
         raise RecipeError(f"{label(path)}: by_model must hold one section of settings for each model, and a default")
     for row in rows.values():
-        _merge(typed(own.name, own.file), OmegaConf.create({"init": row}), label(path))
+        _merge(typed(own, {}), OmegaConf.create({"init": row}), label(path))
     return cast(DictConfig, OmegaConf.merge(own, rows.get(str(model), rows.get("default", {}))))
 
 
@@ -143,8 +146,7 @@ def save(recipe: Recipe, path: Path) -> None:
 def read(path: Path) -> Recipe:
     """Read a resolved recipe written by `save`."""
     found = content(path)
-    init = found.get("init", {})
-    config = typed(init.get("name", NONE), init.get("file"))
+    config = typed(found.get("init", {}), found.get("rl", {}))
     _merge(config, found, str(path))
     return _to_recipe(config)
 
@@ -180,13 +182,20 @@ def _parse(overrides: list[str]) -> list[Override]:
     return parsed
 
 
-def typed(objective: str, file: str | None) -> DictConfig:
-    """An empty recipe with typed keys; those of `init` as the objective declares them."""
+def typed(init: Mapping[str, Any], rl: Mapping[str, Any]) -> DictConfig:
+    """An empty recipe with typed keys: those of the objective and the algorithm that the sections `init` and `rl` name.
+
+    Without a name, `init` has no settings of its own; without an algorithm, `rl` has those of a user's file of its
+    name, or of GRPO.
+    """
     config = OmegaConf.structured(Recipe)
+    file = rl.get("file")
+    algorithm = rl.get("algorithm") or (rl["name"] if file else algorithms.DEFAULT)
+    config.rl = OmegaConf.structured(rl_section(algorithms.find(algorithm, file)))
+    if (objective := init.get("name", NONE)) != NONE:
+        config.init = OmegaConf.structured(init_section(objectives.find(objective, init.get("file"))))
     for part in (config.sft, config.rl):  # verl's own keys: checked against verl, not here
         OmegaConf.set_struct(part.verl, False)
-    if objective != NONE:
-        config.init = OmegaConf.structured(init_section(objectives.find(objective, file)))
     return config
 
 
@@ -214,12 +223,19 @@ def _to_recipe(config: DictConfig) -> Recipe:
 def _unknown(config: DictConfig, key: str) -> str:
     """The message about the unknown `key`, with the known ones."""
     section, _, rest = key.partition(".")
+    if section == "rl" and (having := [item.name for item in algorithms.builtin().values() if _has(item, rest)]):
+        own = cast(type[Rl], OmegaConf.get_type(config.rl)).declaration
+        return f"{key} is no setting of {own.name if own else algorithms.DEFAULT}; it is one of {', '.join(having)}"
     if section != "init" or not rest:
         return f"unknown key '{key}'{_nearest(config, key)}"
     declaration = cast(type[Init], OmegaConf.get_type(config.init)).declaration
     has = [name for name in _keys(config.init) if name not in ("name", "file")]
     objective, known = declaration.name if declaration else NONE, f": {', '.join(has)}" if has else " none"
     return f"{key} is not a setting of {objective}, which has{known}{suggestion(rest, has, section)}"
+
+
+def _has(algorithm: algorithms.Declaration, name: str) -> bool:
+    return name in [item.name for item in algorithm.parameters]
 
 
 def _nearest(config: DictConfig, key: str) -> str:

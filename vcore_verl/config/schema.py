@@ -1,7 +1,8 @@
 """The recipe as types: every key, with its meaning and range. Imports no torch.
 
 `MISSING` values are set in `recipes/base.yaml` or in the recipe itself. The settings of the section `init` are those
-that the chosen objective's file declares; `init_section` makes its type.
+that the chosen objective's file declares, and `rl` has those of the chosen algorithm besides the common ones;
+`init_section` and `rl_section` make the types.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from typing import Annotated, Any, ClassVar, cast, get_type_hints
 
 from omegaconf import MISSING
 
+from vcore_verl.config import algorithms
+from vcore_verl.config.errors import RecipeError
 from vcore_verl.config.objectives import Declaration
 from vcore_verl.setting import Setting
 
@@ -203,9 +206,17 @@ class RlLora:
 
 @dataclass
 class Rl:
-    """Reinforcement learning; batch sizes are global. `verl` is merged into verl's PPO configuration."""
+    """Reinforcement learning; batch sizes are global. `verl` is merged into verl's PPO configuration.
+
+    `file` defines the algorithm if the package does not. These are the keys of all algorithms; `rl_section` derives the
+    types with an algorithm's own.
+    """
+
+    declaration: ClassVar[algorithms.Declaration | None] = None
 
     name: str = MISSING
+    algorithm: str | None = None  # as registered; null: the name if there is a file, else grpo
+    file: str | None = None
     variant: str = ""  # name for other settings of RL; their runs are stored in <rl>+<variant>
     steps: Count = MISSING
     prompts_per_step: Count = MISSING
@@ -228,6 +239,33 @@ class Rl:
     save_every: Count = MISSING
     test_every: Annotated[int | None, Setting(low=1)] = None  # steps from one test to the next; null: no tests
     verl: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def method(self) -> algorithms.Declaration:
+        """The algorithm as declared."""
+        return self.declaration or algorithms.builtin()[algorithms.DEFAULT]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The algorithm's own settings, as its class takes them."""
+        return {item.name: getattr(self, item.name) for item in self.method.parameters}
+
+
+@cache
+def rl_section(declaration: algorithms.Declaration) -> type[Rl]:
+    """The type of `rl` for an algorithm. Raises `RecipeError` if it declares a common key as its own, or ignores one
+    that does not exist.
+    """
+    common = [item.name for item in fields(Rl)]
+    for item in declaration.parameters:
+        if item.name in common:
+            raise RecipeError(f"{declaration.file}: {declaration.name}: rl.{item.name} is a key of all algorithms")
+    for name in declaration.ignores:
+        if name not in common:
+            raise RecipeError(f"{declaration.file}: {declaration.name} ignores {name}, which is no key of rl")
+    own = [(item.name, Annotated[item.kind, item.setting], item.default) for item in declaration.parameters]
+    made = make_dataclass("Rl", own, bases=(Rl,), namespace={"declaration": declaration})
+    return cast(type[Rl], made)
 
 
 @dataclass

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 from vcore_verl.config import verl_keys
+from vcore_verl.config.algorithms import DEFAULT
 from vcore_verl.config.recipe import Recipe, RecipeError, compared_inits, load
 from vcore_verl.config.schema import NONE
 from vcore_verl.pipeline.pipeline import Pipeline, Step
@@ -20,7 +21,7 @@ from vcore_verl.runs import tracking
 from vcore_verl.runs.layout import Run
 from vcore_verl.runtime import hardware
 
-DEFAULTS = {"rls": "grpo", "seeds": "0"}  # and the inits whose objectives are `compared`
+DEFAULTS = {"rls": DEFAULT, "seeds": "0"}  # and the inits whose objectives are `compared`
 _VARIANTS = {"variant": False, "rl.variant": True}  # of SFT and of RL
 # Group -> the choice that skips its stage, and the settings that are then dropped from an arm.
 _IGNORED = {"init": (NONE, ("init.", "sft.", "model.lora.")), "rl": (NONE, ("rl.",))}

@@ -12,31 +12,36 @@ import re
 from functools import cache
 from pathlib import Path
 
-from vcore_verl.config import objectives
+from vcore_verl.config import algorithms, objectives
 from vcore_verl.config.composition import ROOT
 
 PROJECT = ("vcore_verl", "reward")
 LEFT_OUT = ("vcore_verl.config", "vcore_verl.runs", "vcore_verl.runtime")
 COUNTED = "vcore_verl.config.overrides"  # the exception: it merges verl's settings
-OBJECTIVES = "vcore_verl.objectives"
+OBJECTIVES, ALGORITHMS = "vcore_verl.objectives", "vcore_verl.rl.algorithms"
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def code_of(*modules: str, objective: str | None = None) -> dict[str, str]:
+def code_of(*modules: str, objective: str | None = None, algorithm: str | None = None) -> dict[str, str]:
     """File -> hash of its syntax tree without docstrings, for `modules` and everything they import.
 
-    Of the objectives' files, only the one that registers `objective` and its imports are included.
+    Of the files of objectives and RL algorithms, only those that register `objective` and `algorithm` and their imports
+    are included.
     """
-    files = {item.name: item.file for item in objectives.builtin().values()}
-    own = files.get(objective or "")
+    declared = [
+        *((OBJECTIVES, item.file, name == objective) for name, item in objectives.builtin().items()),
+        *((ALGORITHMS, item.file, name == algorithm) for name, item in algorithms.builtin().items()),
+    ]
+    rooms = {file: room for room, file, _ in declared}
+    own = {file for _, file, is_chosen in declared if is_chosen}
     found: dict[str, str] = {}
-    waiting = [(name, "") for name in (*modules, *([f"{OBJECTIVES}.{own.stem}"] if own else []))]
+    waiting = [(name, "") for name in (*modules, *(f"{rooms[file]}.{file.stem}" for file in own))]
     while waiting:
         name, importer = waiting.pop()
         path = _file(name)
         if path is None or _label(path) in found or (name.startswith(LEFT_OUT) and name != COUNTED):
             continue
-        if path in files.values() and path != own and not importer.startswith(f"{OBJECTIVES}."):
+        if path in rooms and path not in own and not importer.startswith(f"{rooms[path]}."):
             continue
         found[_label(path)], names = _parsed(path, path.stat().st_mtime_ns)
         waiting += [(other, name) for other in names]

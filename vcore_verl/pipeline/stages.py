@@ -9,7 +9,7 @@ from typing import Any
 
 from vcore_verl.config.checks import BUILTIN, BUILTIN_TASKS, SMOLLM2
 from vcore_verl.config.recipe import Recipe
-from vcore_verl.config.schema import Data
+from vcore_verl.config.schema import Data, Init, Rl
 from vcore_verl.data import generated
 from vcore_verl.data.command import (
     SMOLLM2_PACKAGES,
@@ -137,7 +137,7 @@ def _sft(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
         keys=(*TRAINING, "init", "sft", "data.cutoff_tokens"),
         packages=("verl", "torch", "transformers"),
         code=partial(code_of, "vcore_verl.sft.command", *_plugin(recipe), objective=recipe.init.name),
-        inputs=(run.sft_start, run.data / "sft.parquet", *([Path(recipe.init.file)] if recipe.init.file else [])),
+        inputs=(run.sft_start, run.data / "sft.parquet", *_own_file(recipe.init)),
         after=("base", "data"),
     )
     yield _export(recipe, run, "sft", digests)
@@ -165,12 +165,18 @@ def _rl(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
             "vcore_verl.rl.command",
             "reward.own" if recipe.reward_file else "reward.custom_reward_function",
             *_plugin(recipe),
+            algorithm=recipe.rl.method.name,
         ),
-        inputs=(run.rl_start, run.data / "rl.parquet", *tested, *_own_reward(recipe)),
+        inputs=(run.rl_start, run.data / "rl.parquet", *tested, *_own_file(recipe.rl), *_own_reward(recipe)),
         after=("base", "data", "test_sets", "export_sft"),
     )
     yield _export(recipe, run, "rl", digests)
     yield _evaluation(recipe, run, "post_rl")
+
+
+def _own_file(section: Init | Rl) -> list[Path]:
+    """The file of an objective or algorithm outside the package."""
+    return [Path(section.file)] if section.file else []
 
 
 def _plugin(recipe: Recipe) -> tuple[str, ...]:

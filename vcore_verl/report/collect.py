@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from vcore_verl.config.algorithms import DEFAULT
 from vcore_verl.config.recipe import Recipe, RecipeError, read
 from vcore_verl.report.scores import Evaluation, ReportError, read_evaluation
 from vcore_verl.report.tuning import TUNED, Tuned, only_validates, read_tuning, renamed
@@ -86,7 +87,7 @@ class Collection:
 
         def order(run: TrainedRun) -> tuple[object, ...]:
             init = run.init != self.against, run.init != REFERENCE, run.init == "none", run.init
-            return run.rl != "grpo", run.rl, *init, run.seed
+            return run.rl != DEFAULT, run.rl, *init, run.seed
 
         arms: dict[tuple[str, str], list[TrainedRun]] = defaultdict(list)
         for run in sorted(self.runs, key=order):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from typing import Any
 
+from vcore_verl.config.algorithms import DEFAULT
 from vcore_verl.config.errors import RecipeError
 from vcore_verl.config.objectives import find
 from vcore_verl.config.schema import NONE
@@ -43,11 +44,12 @@ ORIGINAL = Style(GREY, "*", ":")
 _COLOURS = ("#56B4E9", "#882255", "#117733", "#332288", "#AA4499", "#999933", "#88CCEE")
 _MARKERS = ("X", "<", ">", "p", "h", "d", "8", "H")
 _NONE = Style("#404040", "P", (0, (3, 1, 1, 1)))
+_RL_LINES = ((0, (1, 1)), (0, (4, 1, 1, 1)), (0, (6, 2)), (0, (2, 2, 6, 2)), (0, (1, 3)), (0, (8, 1, 2, 1)))
 _LINES = {"o": "-", "s": "--", "^": "-.", "D": ":", "v": (0, (5, 1))}  # others alternate
 
 
 def styles(arms: Iterable[tuple[str, str]], files: Mapping[str, str]) -> dict[tuple[str, str], Style]:
-    """A style for each (init, rl) of one plot; paler for RL algorithms other than GRPO.
+    """A style for each (init, rl) of one plot; paler for RL algorithms other than the default, each with its line.
 
     Each init has the colour and marker that its objective declares, or a unique pair; a variant (`init+variant`) is an
     init. `files` maps inits to the files of objectives outside the package.
@@ -63,7 +65,14 @@ def styles(arms: Iterable[tuple[str, str]], files: Mapping[str, str]) -> dict[tu
             style = Style(*next(pairs))
         found[style.colour, style.marker] = init, style
     chosen = dict(found.values())
-    return {(init, rl): chosen[init] if rl == "grpo" else replace(chosen[init], alpha=0.5) for init, rl in arms}
+    others = sorted({rl for _, rl in arms} - {DEFAULT})
+    lines = dict(zip(others, cycle((None, *_RL_LINES)), strict=False))  # one other algorithm needs no line of its own
+    return {
+        (init, rl): chosen[init]
+        if rl == DEFAULT
+        else replace(chosen[init], alpha=0.5, line=lines[rl] or chosen[init].line)
+        for init, rl in arms
+    }
 
 
 def _declared(init: str, file: str | None) -> Style | None:

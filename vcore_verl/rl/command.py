@@ -1,5 +1,6 @@
 """Recipe -> the command line of verl's PPO trainer. Imports neither torch nor verl."""
 
+import json
 import math
 import sys
 from statistics import fmean
@@ -11,7 +12,7 @@ from vcore_verl.config.composition import ROOT
 from vcore_verl.config.overrides import lookup, merge, to_overrides
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.config.verl_keys import check_set_once
-from vcore_verl.cpu import device_environment, external_library
+from vcore_verl.cpu import device_environment
 from vcore_verl.rl.limits import check, check_fused_kernels
 from vcore_verl.runs import tracking
 from vcore_verl.runs.layout import ArtefactError, Run
@@ -23,6 +24,9 @@ from vcore_verl.runtime.process import Command
 KV_CACHE_BYTES_ON_CPU = 2**28
 REWARDS = ROOT / "reward"
 CHECKPOINTS_KEPT = 2
+ALGORITHM = "VCORE_ALGORITHM"  # environment variable that gives every process the algorithm, in JSON
+WORKER = "vcore_verl.rl.worker"
+BY_CONSTANT = "seq-mean-token-sum-norm"  # the aggregation that divides by a constant
 
 
 def rl_command(recipe: Recipe, run: Run) -> Command:
@@ -34,7 +38,7 @@ def rl_command(recipe: Recipe, run: Run) -> Command:
     check_fused_kernels(settings, run)
     # RL may run on fewer ranks than SFT, or with other engines than evaluation.
     check_set_once(recipe, "rl", lambda changed: verl_settings(changed, run), free="hardware.")
-    env = {"VCORE_METRICS": str((run.rl / "metrics.jsonl").resolve())}
+    env = {"VCORE_METRICS": str((run.rl / "metrics.jsonl").resolve()), ALGORITHM: _algorithm(recipe)}
     env |= device_environment(recipe.hardware.device) | tracking.environment(recipe, run, run.rl)
     offloaded = lookup(settings, "actor_rollout_ref.actor.fsdp_config.offload_policy")
     if recipe.hardware.device == "cuda" and offloaded:
@@ -81,7 +85,7 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
         "actor_rollout_ref": {
             "model": {
                 "path": str(run.rl_start.resolve() if run.rl_start.exists() else run.rl_start),
-                "external_lib": external_library(recipe.hardware.device),
+                "external_lib": WORKER,
                 "+override_config": {"attn_implementation": NAME},
                 # Adapters stay separate from the weights in rollouts, too: verl would merge them in bfloat16
                 # (lora.merge; workers/engine/fsdp/transformer_impl.py:1082), which loses most of a small update.
@@ -101,7 +105,12 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
         kwargs = {"overlong_buffer_cfg": buffer, "max_resp_len": recipe.rl.max_response_tokens}
         settings["reward"]["+reward_kwargs"] = kwargs
     on_device = _on_cpu(recipe) if recipe.hardware.device == "cpu" else {}
-    return merge(merge(settings, on_device), recipe.rl.verl)
+    return merge(merge(merge(settings, recipe.rl.method.settings), on_device), recipe.rl.verl)
+
+
+def _algorithm(recipe: Recipe) -> str:
+    rl = recipe.rl
+    return json.dumps({"name": rl.method.name, "file": rl.file, "settings": rl.settings})
 
 
 def _reward_function(recipe: Recipe) -> dict[str, Any]:
@@ -142,6 +151,8 @@ def _actor(recipe: Recipe) -> dict[str, Any]:
         "entropy_coeff": rl.entropy_coef,
         "calculate_entropy": True,
         "loss_agg_mode": rl.loss_aggregation,
+        # verl's default is the width to which a micro-batch is padded (trainer/ppo/core_algos.py:1184), which differs.
+        "loss_scale_factor": rl.max_response_tokens if rl.loss_aggregation == BY_CONSTANT else None,
         "data_loader_seed": recipe.seed,
         "optim": {
             "lr": rl.learning_rate,

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from vcore_verl.config.overrides import lookup
+from vcore_verl.config.overrides import flat, lookup
 from vcore_verl.config.recipe import Recipe, RecipeError
 from vcore_verl.runs.layout import Run
 
@@ -19,6 +19,7 @@ SEQUENCE_PARALLEL = tuple(
     for place in ("actor", "actor.fsdp_config", "ref", "ref.fsdp_config")
 )
 ATTENTION = "actor_rollout_ref.model.override_config.attn_implementation"
+REWARD_OPTIONS = "reward.custom_reward_function.reward_kwargs"
 # verl's advantage estimators that do not compare the responses to a prompt (trainer/ppo/core_algos.py).
 WITHOUT_GROUPS = ("gae", "reinforce_plus_plus", "remax")
 
@@ -33,13 +34,14 @@ def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
                 "slice of a sequence and train on wrong log-probabilities; set it to 1, or install flash-attn and set "
                 f"rl.verl.{ATTENTION}=flash_attention_2"
             )
+    _check_algorithm(recipe)
     rl, trainer, rollout = recipe.rl, verl["trainer"], verl["actor_rollout_ref"]["rollout"]
     gpus, nodes, engine = trainer["n_gpus_per_node"], trainer["nnodes"], rollout["tensor_model_parallel_size"]
     estimator = verl["algorithm"]["adv_estimator"]
     longest, sharing = recipe.data.max_prompt_tokens + rl.max_response_tokens, _sequence_parallel(verl)
     for message, applies in {
         f"rl.samples_per_prompt={rl.samples_per_prompt} leaves {estimator} nothing to compare a response with: "
-        "use at least 2": rl.samples_per_prompt < 2 and estimator not in WITHOUT_GROUPS,
+        "use at least 2": rl.samples_per_prompt < 2 and rl.method.groups and estimator not in WITHOUT_GROUPS,
         f"{gpus} GPUs a node must be a multiple of the {engine} that share a vLLM engine (hardware.tensor_parallel)": (
             gpus % engine != 0
         ),
@@ -52,6 +54,17 @@ def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
     }.items():
         if applies:
             raise RecipeError(message)
+
+
+def _check_algorithm(recipe: Recipe) -> None:
+    """Raise `RecipeError` if `rl.verl` replaces a part of the algorithm, or shapes rewards that have to be binary."""
+    rl = recipe.rl
+    own, given = flat(rl.method.settings), flat(rl.verl)
+    if replaced := [key for key in given if any(f"{key}.".startswith(f"{name}.") for name in own)]:
+        raise RecipeError(f"rl.verl.{replaced[0]} is what rl={rl.name} sets; leave it out, or choose another rl")
+    shaped = [key for key in given if key.startswith(REWARD_OPTIONS)]
+    if shaped and rl.method.binary:
+        raise RecipeError(f"rl.verl.{shaped[0]} may shape rewards, and rl={rl.name} needs 0 and 1: leave it out")
 
 
 def _sequence_parallel(verl: Mapping[str, Any]) -> int:

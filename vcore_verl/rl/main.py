@@ -18,11 +18,13 @@ _TaskRunner: Any = TaskRunnerV1.__ray_metadata__.modified_class  # type: ignore[
 
 
 class TaskRunner(_TaskRunner):
-    """verl's task runner; the trainer must be registered in its process."""
+    """verl's task runner; the trainer and the algorithm's estimator must be registered in its process."""
 
     def run(self, config: DictConfig) -> None:
         import vcore_verl.rl.trainer  # noqa: F401  registers the trainer
+        from vcore_verl.rl import hooks
 
+        hooks.install()
         super().run(config)
 
 

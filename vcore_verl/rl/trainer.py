@@ -1,4 +1,6 @@
-"""verl's synchronous PPO trainer with a metrics file, a faster poll on the CPU, and bounded dynamic sampling."""
+"""verl's synchronous PPO trainer with the run's algorithm, a metrics file, a faster poll on the CPU, and bounded
+dynamic sampling.
+"""
 
 import logging
 import os
@@ -11,7 +13,9 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from reward import status_rates, warnings_for
+from vcore_verl.rl import hooks
 from vcore_verl.rl.dynamic_sampling import GenerationBound
+from vcore_verl.rl.step import real_rows, reward_row, scale_advantages
 from vcore_verl.runs.metrics_file import MetricsFile
 from vcore_verl.runs.tracking import add_metrics_file
 
@@ -55,6 +59,11 @@ class Trainer(PPOTrainerSync):
         self.generation_bound.add(num_prompts, self.global_steps)
         return super()._add_prompts_to_generate(num_prompts)
 
+    def _compute_advantage(self, batch, metrics):
+        batch = super()._compute_advantage(batch, metrics)
+        metrics |= scale_advantages(batch, hooks.chosen(), hooks.declared())
+        return batch
+
     def _compute_metrics(self, batch, metrics, timing_raw, global_steps, epoch) -> None:
         super()._compute_metrics(batch, metrics, timing_raw, global_steps=global_steps, epoch=epoch)
         rewards = self._reward_rows(batch)
@@ -71,6 +80,6 @@ class Trainer(PPOTrainerSync):
 
         verl averages it only in validation (trainer_base.py:1128); this reads it as the replay buffer does there.
         """
-        keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
+        keys = real_rows(batch)
         fields = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
-        return [getattr(row, "data", row)["reward_extra_info"] for row in fields["extra_fields"]]
+        return [reward_row(row) for row in fields["extra_fields"]]

@@ -98,7 +98,7 @@ def register(
         inherited = [hook for hook in hooks(algorithm) if hook not in vars(algorithm)]
         if inherited:
             raise TypeError(f"{algorithm.__name__} must define {inherited[0]} itself: only its own body is read")
-        _algorithms[name] = dataclass(frozen=True)(algorithm)
+        _algorithms[name] = dataclass(algorithm)
         return algorithm
 
     return decorate

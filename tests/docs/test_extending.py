@@ -22,6 +22,7 @@ from reward import own
 from vcore_verl.config.composition import ROOT
 from vcore_verl.config.recipe import load
 from vcore_verl.objectives import Tokens, build
+from vcore_verl.rl.algorithms import build as build_algorithm
 
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n((?:# (\S+/\S+\.\w+)\n)?.*?)^```$", re.DOTALL | re.MULTILINE)
 VERBS = {"scripts/sft_then_grpo.sh": "run", "scripts/compare.sh": "sweep"}
@@ -66,8 +67,8 @@ def imported(path: Path) -> ModuleType:
 def test_every_file_and_command_is_found(folder):
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*.*") if path.is_file()}
     assert names >= {"mine/power.py", "mine/power.yaml", "mine/my_recipe.yaml", "mine/sft.jsonl", "mine/rl.jsonl"}
-    assert names >= {"mine/my_reward.py", "mine/my_benchmark.py", "mine/benchmark.jsonl", "mine/dr_grpo.yaml"}
-    assert len(COMMANDS) == 7
+    assert names >= {"mine/my_reward.py", "mine/my_benchmark.py", "mine/benchmark.jsonl", "mine/sign.yaml"}
+    assert len(COMMANDS) == 9
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -114,8 +115,14 @@ def test_the_benchmark_is_written_in_the_form_that_evaluation_reads(folder):
     assert all(r"\boxed{}" in row["prompt"][0]["content"] for row in rows)
 
 
-def test_the_rl_variant_reaches_verl(folder, monkeypatch):
+def test_the_algorithm_gives_signs(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    rl = load("tiny", ["rl=./mine/dr_grpo.yaml", "rl.kl_coef=0"]).rl
-    assert (rl.name, rl.loss_aggregation, rl.kl_coef) == ("dr_grpo", "seq-mean-token-sum-norm", 0.0)
-    assert rl.verl["algorithm"]["norm_adv_by_std_in_grpo"] is False
+    rl = load("tiny", ["rl=./mine/sign.yaml", "rl.step=0.25"]).rl
+    sign = build_algorithm(rl.method.name, rl.settings, Path(rl.file))
+    assert sign.advantages(torch.tensor([1.0, 0.0, 1.0, 0.0]), "baaa").tolist() == [0.0, -0.25, 0.25, -0.25]
+
+
+def test_other_settings_keep_their_algorithm(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    rl = load("tiny", ["rl=./mine/raft_higher.yaml", "rl.kl_coef=0"]).rl
+    assert (rl.name, rl.method.name, rl.clip_high, rl.kl_coef) == ("raft_higher", "raft_pp", 0.4, 0.0)

@@ -39,7 +39,6 @@ OF_THE_MACHINE = {
     ),
     "rl": (
         "actor_rollout_ref.model.path",
-        "actor_rollout_ref.model.external_lib",
         "actor_rollout_ref.actor.use_torch_compile",
         "actor_rollout_ref.actor.fsdp_config.use_torch_compile",
         "actor_rollout_ref.actor.ppo_mini_batch_size",

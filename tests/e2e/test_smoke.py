@@ -19,7 +19,7 @@ from vcore_verl.runs.metrics_file import read
 
 pytestmark = pytest.mark.e2e
 
-ARMS = {"qwen3_4b": ["scale=smoke", "tracking=[tensorboard]"], "llama31_8b": ["scale=smoke", "rl=dapo", "init=dft"]}
+ARMS = {"qwen3_4b": ["scale=smoke", "tracking=[tensorboard]"], "llama31_8b": ["scale=smoke", "rl=nft", "init=dft"]}
 ENDS = {"qwen3_4b": "<|im_end|>", "llama31_8b": "<|eot_id|>"}
 OPENINGS = {
     "qwen3_4b": "<|im_start|>user\nYou are a helpful and accurate assistant",
@@ -109,5 +109,5 @@ def test_tensorboard_has_every_step_and_every_evaluation_where_it_is_asked_for(a
 def test_the_algorithm_is_the_recipes(arm):
     name, run = arm
     rl = run.recipe.rl
-    assert (rl.name, rl.clip_high) == {"qwen3_4b": ("grpo", 0.2), "llama31_8b": ("dapo", 0.28)}[name]
+    assert (rl.name, rl.clip_high) == {"qwen3_4b": ("grpo", 0.2), "llama31_8b": ("nft", 0.2)}[name]
     assert run.recipe.init.name == {"qwen3_4b": "vcore", "llama31_8b": "dft"}[name]

@@ -50,3 +50,9 @@ def test_another_algorithm_is_paler():
     found = styles([("sft", "grpo"), ("sft", "dapo")], {})
     assert (found["sft", "grpo"].alpha, found["sft", "dapo"].alpha) == (1.0, 0.5)
     assert found["sft", "grpo"].colour == found["sft", "dapo"].colour
+
+
+def test_several_other_algorithms_have_a_line_each():
+    rls = ("grpo", "dapo", "nft", "raft_pp", "rloo", "spo_mask")
+    found = styles([("sft", rl) for rl in rls], {})
+    assert len({str(found["sft", rl].line) for rl in rls if rl != "dapo"}) == len(rls) - 1

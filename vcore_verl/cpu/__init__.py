@@ -5,7 +5,8 @@ process detects the device itself: a Ray actor without GPUs on a GPU machine see
 
 - `plugin`   the `verl.plugins` entry point, loaded by `import verl` in every process (verl/__init__.py:56)
 - `platform` the platform class behind verl's device layer
-- `model`    setup before a process builds a model, on any device; imported through `model.external_lib`
+- `model`    setup before a process builds a model, on any device; imported through `model.external_lib`, in RL by
+  `vcore_verl.rl.worker`
 - `engine`   FSDP2 engines and the vLLM replica for device "cpu"; imported the same way there
 - `log_probs` log-probabilities from logits
 - `rollout`  verl's own vLLM server, with a worker that keeps weights loadable for weight synchronisation

@@ -15,6 +15,7 @@ Private parts of verl 0.9.1 that are called, wrapped, replaced or overridden, on
 - trainer/ppo/v1/trainer_base.py:139 `_build_replay_buffer` (rl/trainer.py)
 - trainer/ppo/v1/trainer_base.py:153 `trainer_mode`, compared with "sync" (rl/trainer.py)
 - trainer/ppo/v1/trainer_base.py:1514 `_add_prompts_to_generate` (rl/trainer.py)
+- trainer/ppo/v1/trainer_base.py:1743 `_compute_advantage` (rl/trainer.py)
 - trainer/ppo/v1/trainer_base.py:1868 `_compute_metrics` (rl/trainer.py)
 - trainer/ppo/v1/replay_buffer.py:345 `_evict_terminal_groups` (rl/dynamic_sampling.py)
 - trainer/ppo/v1/replay_buffer.py:352 `eviction_reasons`, a tuple whose fourth item counts (rl/dynamic_sampling.py)

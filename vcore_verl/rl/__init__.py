@@ -1,1 +1,3 @@
-"""Reinforcement learning: verl's own `main_ppo`, configured by a recipe, with math_verify rewards."""
+"""Reinforcement learning: verl's own `main_ppo`, configured by a recipe and one of `algorithms`, with this
+project's rewards.
+"""

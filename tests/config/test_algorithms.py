@@ -125,7 +125,7 @@ def test_a_variant_keeps_the_algorithm_that_it_starts_from(place):
 
 
 def test_what_an_algorithm_does_not_have_or_read_is_refused(place):
-    assert error("rl=grpo", "rl.epsilon=1") == "'rl.epsilon=1': rl.epsilon is no setting of grpo; it is one of nft"
+    assert error("rl=grpo", "rl.epsilon=1") == "'rl.epsilon=1': rl.epsilon is not a setting of grpo; it is one of nft"
     assert error("rl=nft", "rl.epsilon=2") == "rl.epsilon=2.0 must be above 0 and at most 1"
     ignored = "rl.clip_high would be ignored: rl=raft does not read it; leave it out"
     assert error("rl=raft", "rl.clip_high=0.3") == ignored

@@ -225,7 +225,7 @@ def _unknown(config: DictConfig, key: str) -> str:
     section, _, rest = key.partition(".")
     if section == "rl" and (having := [item.name for item in algorithms.builtin().values() if _has(item, rest)]):
         own = cast(type[Rl], OmegaConf.get_type(config.rl)).declaration
-        return f"{key} is no setting of {own.name if own else algorithms.DEFAULT}; it is one of {', '.join(having)}"
+        return f"{key} is not a setting of {own.name if own else algorithms.DEFAULT}; it is one of {', '.join(having)}"
     if section != "init" or not rest:
         return f"unknown key '{key}'{_nearest(config, key)}"
     declaration = cast(type[Init], OmegaConf.get_type(config.init)).declaration

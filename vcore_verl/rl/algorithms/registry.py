@@ -129,7 +129,7 @@ def build(name: str, settings: Mapping[str, Any], file: Path | None = None) -> A
     algorithm: Any = _algorithms[name]
     accepted = [item.name for item in fields(algorithm)]
     if unknown := sorted(set(settings) - set(accepted)):
-        raise ValueError(f"rl.{unknown[0]} is no setting of {name}, which has {', '.join(accepted) or 'none'}")
+        raise ValueError(f"rl.{unknown[0]} is not a setting of {name}, which has {', '.join(accepted) or 'none'}")
     return algorithm(**settings)
 
 

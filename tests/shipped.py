@@ -47,6 +47,8 @@ ALGORITHMS = (
     "dapo",
     "dr_grpo",
     "grpo",
+    "gvm_grpo",
+    "gvm_raft",
     "nft",
     "none",
     "raft",

@@ -143,6 +143,27 @@ def test_shaped_rewards_are_refused_where_they_have_to_be_binary(name):
     assert f"may shape rewards, and rl={name} needs 0 and 1" in error(f"rl={name}", option)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["rl.dynamic_sampling=true"], "rl.dynamic_sampling=true replaces prompts that rl=gvm_grpo gives few"),
+        (["rl.pilot=3"], "rl.lowest=2 is below rl.pilot=3, which every prompt has: set it to 3"),
+        (["rl.lowest=1", "rl.pilot=1"], "rl.lowest=1 leaves nothing to compare a response with: use at least 2"),
+        (["rl.lowest=4"], "rl.samples_per_prompt=4, the mean number of responses, must be between rl.lowest=4 and"),
+        (["rl.highest=4"], "rl.samples_per_prompt=4, the mean number of responses, must be between rl.lowest=2 and"),
+        (["rl.alpha=0.1"], "rl.alpha would be ignored: rl.rule=neyman is not regularized; leave it out"),
+    ],
+)
+def test_an_allocation_that_cannot_be_is_refused(overrides, message):
+    assert error("rl=gvm_grpo", *overrides).startswith(message)
+
+
+def test_without_its_pilots_or_a_group_a_prompt_may_have_no_responses():
+    for name, overrides in {"gvm_raft": ["rl.lowest=0", "rl.discard_pilot=true"], "gvm_grpo": ["rl.rule=gvm"]}.items():
+        recipe = load("tiny", [f"rl={name}", *overrides])
+        rl_command(recipe, Run(recipe))
+
+
 def test_verls_key_for_a_part_that_the_algorithm_sets_is_refused():
     message = "rl.verl.algorithm.adv_estimator is what rl=raft sets; leave it out, or choose another rl"
     assert error("rl=raft", "rl.verl.algorithm.adv_estimator=rloo") == message

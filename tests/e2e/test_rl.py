@@ -1,5 +1,5 @@
-"""Forms of RL that no recipe chooses, on the real stack: adapters, and two ranks with dynamic sampling and an overlong
-buffer.
+"""Forms of RL that no recipe chooses, on the real stack: adapters with an allocation of the responses, and two ranks
+with dynamic sampling and an overlong buffer.
 """
 
 import shutil
@@ -29,13 +29,13 @@ SHORTER = [
     "rl.save_every=1",
     "rl.warmup_ratio=0",
     f"rl.max_response_tokens={RESPONSE_TOKENS}",
-    "rl.verl.actor_rollout_ref.rollout.calculate_log_probs=true",
 ]
 RANK, ALPHA = 8, 16
 # This base model solves a few percent of the problems. The whole of a response is overlong, so that all tokens cost the
 # same, and rewards differ within groups in which no response is right.
 EVERY_TOKEN_COSTS = f"rl.overlong_buffer={RESPONSE_TOKENS}"
 ADAPTERS = [
+    "rl=gvm_grpo",
     "rl.steps=4",
     "rl.prompts_per_step=8",
     "rl.mini_batch_prompts=8",
@@ -53,6 +53,7 @@ TWO_RANKS = [
     "rl.dynamic_sampling=true",
     EVERY_TOKEN_COSTS,
     "rl.verl.trainer.n_gpus_per_node=2",
+    "rl.verl.actor_rollout_ref.rollout.calculate_log_probs=true",
 ]
 
 
@@ -115,6 +116,16 @@ def test_rollouts_come_from_the_policy_that_is_trained(name, request):
     steps = read(run.rl / "metrics.jsonl")
     assert [line["step"] for line in steps] == list(range(1, run.recipe.rl.steps + 1))
     assert max(line["training/rollout_probs_diff_max"] for line in steps) < 1e-4
+
+
+def test_an_allocation_draws_as_many_responses_as_grpo_and_no_prompt_has_too_few_or_too_many(adapted):
+    rl = adapted.recipe.rl
+    for line in read(adapted.rl / "metrics.jsonl"):
+        assert line["allocation/responses"] == rl.prompts_per_step * rl.samples_per_prompt
+        means = [value for name, value in line.items() if name.startswith("allocation/responses_with_")]
+        assert all(rl.lowest <= mean <= rl.highest for mean in means)
+        assert max(means) <= line["allocation/most"] <= rl.highest
+        assert line["allocation/prompts"] == rl.prompts_per_step
 
 
 def test_adapters_start_at_the_reference_policy_and_a_resumed_run_goes_on_from_where_they_were(adapted):

@@ -8,13 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from vcore_verl.config.declarations import Library, Parameter, evaluated, parameter, parsed, registrations
+from vcore_verl.config.declarations import Library, Parameter, error_at, evaluated, parameter, parsed, registrations
 from vcore_verl.config.overrides import merge
 
 ALGORITHMS = Path(__file__).resolve().parents[1] / "rl" / "algorithms"
 DEFAULT = "grpo"  # of an RL file that names none, and of a comparison
 # Methods of `vcore_verl.rl.algorithms.Algorithm` that a class may define.
-ADVANTAGES, TOKEN_LOSS, SCALE = HOOKS = ("advantages", "token_loss", "scale")
+ADVANTAGES, TOKEN_LOSS, SCALE, ALLOCATE = HOOKS = ("advantages", "token_loss", "scale", "allocate")
+# What the trainer and the checks read of an algorithm that allocates.
+ALLOCATION = ("pilot", "discard_pilot", "lowest", "highest")
 RESERVED = (*HOOKS, "declaration", "settings")  # besides the common keys of the section `rl`
 
 
@@ -67,6 +69,9 @@ def _declaration(file: Path, node: ast.ClassDef, call: ast.Call) -> Declaration:
     ]
     declared = tuple(parameter(file, item, name, item.annotation, item.value, RESERVED) for item, name in attributes)
     hooks = tuple(item.name for item in node.body if isinstance(item, ast.FunctionDef) and item.name in HOOKS)
+    lacking = set(ALLOCATION) - {item.name for item in declared}
+    if ALLOCATE in hooks and lacking:
+        raise error_at(file, node, f"{ALLOCATE} takes the settings {', '.join(ALLOCATION)}")
     return cast(
         Declaration,
         evaluated(file, call, register=partial(Declaration, file=file, parameters=declared, hooks=hooks)),

@@ -97,6 +97,9 @@ def _ignored(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
             yield f"data.{role}_revision", "data.mirror", "data.mirror holds copies on this machine"
     if recipe.init.shuffled and getattr(recipe.init, "level", None) == "sequence":
         yield "init.placebo", "init.level", "init.level=sequence gives all tokens of a sequence the same weight"
+    if getattr(recipe.rl, "rule", "gvm") != "gvm":
+        for key in ("rl.alpha", "rl.beta"):
+            yield key, "rl.rule", f"rl.rule={recipe.rl.rule} is not regularized"  # type: ignore[attr-defined]
     if getattr(recipe.init, "level", None) == "sequence":
         for key in ("init.block", "init.gamma"):
             yield key, "init.level", "init.level=sequence weights all tokens of a sequence alike"

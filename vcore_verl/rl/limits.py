@@ -5,9 +5,10 @@ Global batch sizes do not depend on the hardware, so they must be divisible by i
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vcore_verl.config.algorithms import ALLOCATE
 from vcore_verl.config.overrides import flat, lookup
 from vcore_verl.config.recipe import Recipe, RecipeError
 from vcore_verl.runs.layout import Run
@@ -62,9 +63,27 @@ def _check_algorithm(recipe: Recipe) -> None:
     own, given = flat(rl.method.settings), flat(rl.verl)
     if replaced := [key for key in given if any(f"{key}.".startswith(f"{name}.") for name in own)]:
         raise RecipeError(f"rl.verl.{replaced[0]} is what rl={rl.name} sets; leave it out, or choose another rl")
+    for message in _impossible_allocation(rl) if ALLOCATE in rl.method.hooks else ():
+        raise RecipeError(message)
     shaped = [key for key in given if key.startswith(REWARD_OPTIONS)]
     if shaped and rl.method.binary:
         raise RecipeError(f"rl.verl.{shaped[0]} may shape rewards, and rl={rl.name} needs 0 and 1: leave it out")
+
+
+def _impossible_allocation(rl: Any) -> Iterator[str]:
+    """Messages about the settings of an algorithm that allocates responses."""
+    least = max(rl.lowest, 0 if rl.discard_pilot else rl.pilot)
+    if rl.dynamic_sampling:
+        yield f"rl.dynamic_sampling=true replaces prompts that rl={rl.name} gives few responses: set it to false"
+    if rl.lowest < least:
+        yield f"rl.lowest={rl.lowest} is below rl.pilot={rl.pilot}, which every prompt has: set it to {least}"
+    if rl.method.groups and rl.lowest < 2:
+        yield f"rl.lowest={rl.lowest} leaves nothing to compare a response with: use at least 2"
+    if not rl.lowest < rl.samples_per_prompt < rl.highest:
+        yield (
+            f"rl.samples_per_prompt={rl.samples_per_prompt}, the mean number of responses, must be between "
+            f"rl.lowest={rl.lowest} and rl.highest={rl.highest}"
+        )
 
 
 def _sequence_parallel(verl: Mapping[str, Any]) -> int:

@@ -13,9 +13,11 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from reward import status_rates, warnings_for
+from vcore_verl.config.algorithms import ALLOCATE
 from vcore_verl.rl import hooks
 from vcore_verl.rl.dynamic_sampling import GenerationBound
 from vcore_verl.rl.step import real_rows, reward_row, scale_advantages
+from vcore_verl.rl.two_phases import TwoPhases
 from vcore_verl.runs.metrics_file import MetricsFile
 from vcore_verl.runs.tracking import add_metrics_file
 
@@ -39,7 +41,14 @@ class Trainer(PPOTrainerSync):
         if self.config.trainer.device == "cpu":
             buffer.poll_interval = CPU_POLL_INTERVAL
         self.generation_bound = GenerationBound(buffer, self.config.data.train_batch_size)
+        self.two_phases = None
+        if ALLOCATE in hooks.declared().hooks:
+            submit, per_prompt = super()._submit_batch_to_rollout, self.config.actor_rollout_ref.rollout.n
+            self.two_phases = TwoPhases(hooks.chosen(), buffer, submit, per_prompt)
         return buffer
+
+    def _submit_batch_to_rollout(self, batch) -> int:
+        return self.two_phases.start(batch) if self.two_phases else super()._submit_batch_to_rollout(batch)
 
     def fit(self, agent_loop_manager: Any) -> None:
         super().fit(agent_loop_manager)

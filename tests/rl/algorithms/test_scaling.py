@@ -1,6 +1,7 @@
 """Algorithms that change advantages after verl's estimator: SPO's mask and SEED-GRPO."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -79,3 +80,29 @@ def test_equation_5_counts_a_nearly_sure_prompt_as_more_uncertain_than_an_even_o
     assert factor("paper", nearly) < factor("paper", even)
     assert factor("shannon", nearly) == pytest.approx(1 - 0.1811881477)
     assert factor("shannon", nearly) > factor("shannon", even) == pytest.approx(2 / 3)
+
+
+# Twelve, three and one response to three prompts, of which two, two and one are correct.
+ALLOCATED = "p" * 12 + "qqq" + "r"
+REWARDS = [1, 1, *[0] * 10, 1, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "weight", "factor"),
+    [
+        ("gvm_raft", "accepted", {"p": 8 / 3, "q": 8 / 3, "r": 16 / 3}),
+        ("gvm_grpo", "prompts", {"p": 4 / 9, "q": 16 / 9, "r": 16 / 3}),
+        ("gvm_raft", "rows", {"p": 1, "q": 1, "r": 1}),
+        ("gvm_grpo", "rows", {"p": 1, "q": 1, "r": 1}),
+    ],
+)
+def test_prompts_with_more_responses_do_not_weigh_more(name, weight, factor):
+    given = replace(responses([0] * 16, PROBABILITIES, ALLOCATED), reward_B=torch.tensor(REWARDS).float())
+    scaling = build(name, {"weight": weight}).scale(given)
+    assert scaling.factor_BL.flatten().tolist() == pytest.approx([factor[prompt] for prompt in ALLOCATED])
+
+
+@pytest.mark.parametrize("weight", ["prompts", "rows"])
+def test_a_uniform_allocation_is_grpo_bit_for_bit(weight):
+    scaling = build("gvm_grpo", {"weight": weight}).scale(responses([0] * 12, PROBABILITIES, "pqr" * 4))
+    assert torch.equal(scaling.factor_BL, torch.ones(12, 1))

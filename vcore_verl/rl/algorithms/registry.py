@@ -1,6 +1,6 @@
 """The type of an RL algorithm, and the registry of algorithms by name.
 
-An algorithm is what it sets in verl's configuration and up to three hooks, methods that replace a part of GRPO. The
+An algorithm is what it sets in verl's configuration and up to four hooks, methods that replace a part of GRPO. The
 hooks know tensors and nothing of verl; `vcore_verl.rl.hooks` connects them to it.
 
 Legend: B = the responses of a step, or of a micro-batch in a loss; L = response positions, padded on the right.
@@ -14,9 +14,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from torch import Tensor
 
 from vcore_verl.config.algorithms import HOOKS
+from vcore_verl.rl.allocation import Pilots
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,14 @@ class Algorithm:
 
     def scale(self, responses: Responses) -> Scaling:
         """What the step's advantages are multiplied by, after the estimator."""
+        raise NotImplementedError
+
+    def allocate(self, pilots: Pilots, total: int) -> np.ndarray:
+        """The number of responses to each prompt that the step trains on, (P,) integers with sum `total`, from `pilot`
+        responses to each. They are among them unless `discard_pilot`.
+
+        The class then has the settings `pilot`, `discard_pilot`, and `lowest` and `highest`, the bounds of the numbers.
+        """
         raise NotImplementedError
 
 

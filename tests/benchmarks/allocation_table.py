@@ -5,10 +5,10 @@
 
 The gradient of every answer's log-likelihood with respect to the output layer is computed first. Then each rule is
 replayed: pilots and allocated answers are drawn from the pool without replacement, a step's gradient is estimated from
-them, and its squared distance to the gradient of the whole pool is averaged over 200 replays. There are two estimators:
-EM, the mean over a prompt's correct answers, which is RAFT's; and the group baseline, Dr. GRPO's times n / (n - 1). All
-rules have the same number of answers per step, pilots included. Errors are relative to those of the same number for each
-prompt; beside them is what the rule's formula expects from the pool's success rates and norms. Also printed is the rank
+them, and its squared distance to the gradient of the whole pool is averaged over 200 replays. The two estimators are
+EM, the mean over a prompt's correct answers, which is RAFT's, and the group baseline, Dr. GRPO's times n / (n - 1). All
+rules have as many answers per step, pilots included. Errors are relative to those of the same number for each prompt;
+beside them is what the rule's formula expects from the pool's success rates and norms. Also printed is the rank
 correlation of the norm that the trainer uses with the exact one.
 """
 
@@ -159,7 +159,7 @@ def main() -> None:
         rank = spearmanr(pool.proxy_PS.ravel(), pool.exact_PS.ravel()).statistic
         console.print(
             f"\n[bold]{checkpoint}[/bold]: {len(rate)} prompts x {pool.correct_PS.shape[1]} answers, accuracy "
-            f"{rate.mean():.1%}, 0 < p < 1 for {((rate > 0) & (rate < 1)).mean():.0%}; rank correlation of norms {rank:.2f}",
+            f"{rate.mean():.1%}, 0 < p < 1 for {((rate > 0) & (rate < 1)).mean():.0%}, norms agree to {rank:.2f}",
             highlight=False,
         )
         found = measured(pool, args)

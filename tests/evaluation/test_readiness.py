@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vcore_verl.evaluation.readiness import Pool, clusters, entropy, figures, gradient_signal, rank_correlation
+from vcore_verl.evaluation.readiness import Pool, figures, gradient_signal, rank_correlation
 
 
 def pool(correct, **more) -> Pool:
@@ -36,19 +36,6 @@ def test_token_entropy_weighs_tokens_not_responses():
 
 def test_a_prompt_that_is_always_or_never_solved_gives_no_signal():
     assert gradient_signal([0, 1, 0.5, 0.125], [3, 3, 3, 2]) == pytest.approx([0, 0, 1.5, 2 * math.sqrt(7 / 64)])
-
-
-def test_entropy_of_clusters():
-    assert entropy([0, 0, 0, 0]) == 0
-    assert entropy([0, 1, 2, 3]) == pytest.approx(math.log(4))
-    assert entropy([0, 0, 0, 1]) == pytest.approx(0.5623351446)
-
-
-def test_answers_are_clustered_by_value_and_missing_ones_together():
-    def equal(left: str, right: str) -> bool:
-        return float(left) == float(right)
-
-    assert clusters(["1", "", "2", "1.0", "", "2", "3"], equal) == [0, 1, 2, 0, 1, 2, 3]
 
 
 def test_the_rank_correlation_is_spearmans():

@@ -13,14 +13,13 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-import reward
+from reward.answers import clusters
 from vcore_verl.config.recipe import Recipe, load
 from vcore_verl.data.rows import write_rows
 from vcore_verl.evaluation.command import command_for, sampling_of
 from vcore_verl.evaluation.evaluate import checkpoint_hash
 from vcore_verl.evaluation.job import EvaluationError, Sampling
-from vcore_verl.evaluation.prompts import read_prompts
-from vcore_verl.evaluation.readiness import Pool, clusters
+from vcore_verl.evaluation.readiness import Pool
 from vcore_verl.evaluation.results import RESULTS, SAMPLES
 from vcore_verl.evaluation.standalone import output_of, recipe_of
 from vcore_verl.runs.hashing import file_sha
@@ -53,8 +52,7 @@ def pool_command(
 
 
 def read_pool(folder: Path) -> Pool:
-    """The pool in `folder`; answers are equal where the reward says so."""
-    sources = {item.prompt_id: item.data_source for item in read_prompts({DATASET: str(_prompts_file(folder))})}
+    """The pool in `folder`; answers are equal as `reward.answers` says."""
     rows = sorted(pq.read_table(folder / SAMPLES).to_pylist(), key=lambda row: (row["prompt_id"], row["sample_idx"]))
     prompts = [list(found) for _, found in groupby(rows, key=lambda row: row["prompt_id"])]
 
@@ -66,17 +64,12 @@ def read_pool(folder: Path) -> Pool:
         num_tokens_PS=matrix("num_tokens"),
         nll_PS=matrix("nll"),
         logit_norm_PS=matrix("logit_norm"),
-        cluster_PS=np.array([_clusters(sources[found[0]["prompt_id"]], found) for found in prompts]),
+        cluster_PS=np.array([_clusters(found) for found in prompts]),
     )
 
 
-def _clusters(data_source: str, rows: list[dict[str, Any]]) -> list[int]:
-    """The clusters of the answers of one prompt."""
-
-    def equal(left: str, right: str) -> bool:
-        return reward.compute_score(data_source, f"\\boxed{{{right}}}", left)["acc"] == 1.0
-
-    return clusters([row["extracted"] for row in rows], equal)
+def _clusters(rows: list[dict[str, Any]]) -> list[int]:
+    return clusters([row["extracted"] for row in rows], [row["score"] == 1 for row in rows])
 
 
 def _folder(checkpoint: Path, recipe: Recipe) -> Path:

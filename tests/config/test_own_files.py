@@ -48,7 +48,7 @@ def test_what_lies_beside_a_recipe_goes_before_what_the_repository_has(place):
     assert error("mine.yaml", "init=dft") == "init/dft.yaml: init.nothing is not a setting of dft, which has: placebo"
     assert load("mine.yaml", ["init=sft"]).init.name == "sft"
     assert load("tiny", ["init=dft"]).init.name == "dft"
-    assert ", p_power, power, random, " in error("mine.yaml", "init=cubic")
+    assert ", power, psft, " in error("mine.yaml", "init=cubic")
 
 
 def test_a_choice_can_be_a_path_with_any_recipe(place):

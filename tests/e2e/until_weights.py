@@ -1,6 +1,8 @@
 """Run by `test_every_recipe`: every training of a recipe up to the point where verl would load weights.
 
-torchrun until_weights.py RECIPE INIT,INIT,... RL,RL,... OVERRIDE ...      base model and data are made
+torchrun until_weights.py RECIPE INIT,INIT,... RL,RL,... OVERRIDE ...
+
+Base model and data are made. RL starts from the base and from the first SFT objective.
 """
 
 import os
@@ -77,9 +79,11 @@ def rl(recipe: Recipe, run: Run) -> None:
 if __name__ == "__main__":
     name, inits, algorithms, *changes = sys.argv[1:]
     distributed.initialize_global_process_group()
+    objectives = [init for init in inits.split(",") if init != "none"]
+    # RL knows of SFT only where its checkpoint is.
     trainings: list[tuple[str, str, Callable[[Recipe, Run], None]]] = [
-        *((init, "none", sft) for init in inits.split(",") if init != "none"),
-        *((init, algorithm, rl) for init in inits.split(",") for algorithm in algorithms.split(",")),
+        *((init, "none", sft) for init in objectives),
+        *((init, algorithm, rl) for init in (objectives[0], "none") for algorithm in algorithms.split(",")),
     ]
     for init, algorithm, training in trainings:
         recipe = load(name, [f"init={init}", f"rl={algorithm}", *changes])

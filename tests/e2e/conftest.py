@@ -20,6 +20,7 @@ def tiny_base(tmp_path_factory) -> Path:
     return output / "tiny"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Run the tests of a file, which share its runs, on one worker; those of test_every_recipe share nothing."""
     for item in items:

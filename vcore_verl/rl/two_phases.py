@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import transfer_queue as tq
 from tensordict import TensorDict
+from transfer_queue import KVBatchMeta
 from verl.utils import tensordict_utils as tu
 
 from vcore_verl.rl.allocation import Pilots
@@ -55,8 +56,10 @@ class TwoPhases:
             tq.kv_batch_put(keys=second.keys, partition_id=partition_id, fields=ids)
             if self.algorithm.discard_pilot:
                 tq.kv_clear(keys=batch.keys, partition_id=partition_id)
-                batch.keys, batch.tags = [], []
-            batch.keys, batch.tags = [*batch.keys, *second.keys], [*batch.tags, *second.tags]
+                batch = second
+            else:
+                keys, tags = [*batch.keys, *second.keys], [*batch.tags, *second.tags]
+                batch = KVBatchMeta(partition_id=partition_id, keys=keys, tags=tags)
         metrics |= {"allocation/responses": len(batch.keys)}
         return batch, metrics | summary(pilots, number_P, self.algorithm.lowest)
 

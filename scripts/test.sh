@@ -13,7 +13,7 @@ case "${1:-}" in
     *) fail "unknown option '$1'; the only one is --fast" ;;
 esac
 
-# Two files or groups of tests (tests/e2e/conftest.py) at a time; tests start the threads and processes they need.
+# Two files of tests at a time (or two recipes: tests/conftest.py); tests start the threads and processes they need.
 tests() {
     echo "Tests: $1"
     "$PYTHON" -m pytest -q --durations=10 -m "$@"
@@ -25,5 +25,5 @@ tests() {
 "$VENV/bin/lint-imports"
 OMP_NUM_THREADS=1 tests "not e2e and not alone$speed" -n 2 --dist loadfile
 tests "alone and not e2e$speed"
-[ -n "$speed" ] || tests "e2e" -n 2 --dist loadgroup
+[ -n "$speed" ] || tests "e2e" -n 2 --dist loadfile
 echo "All checks passed in $((SECONDS / 60)) min $((SECONDS % 60)) s."

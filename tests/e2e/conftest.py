@@ -18,11 +18,3 @@ def tiny_base(tmp_path_factory) -> Path:
     command = [sys.executable, "-m", "vcore_verl", "data", "tiny", f"output_dir={output}", *BASE]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return output / "tiny"
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """Run the tests of a file, which share its runs, on one worker; those of test_every_recipe share nothing."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent and item.path.stem != "test_every_recipe":
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))

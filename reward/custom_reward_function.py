@@ -7,7 +7,7 @@ requires the same keys in every row (experimental/agent_loop/agent_loop.py:1107-
 
 from typing import Any
 
-from reward.health import STATUSES
+from reward.health import status_counts
 from reward.score import Options, Scored, score_response, score_response_async
 
 
@@ -28,7 +28,7 @@ async def compute_score_async(
 def _with_counts(scored: Scored) -> dict[str, Any]:
     return {
         **scored.as_dict(),
-        **{f"status_{status}": float(scored.status == status) for status in STATUSES},
+        **status_counts(scored.status),
         "workers_replaced": float(scored.workers_replaced),
         "reward_seconds": scored.seconds,
     }

@@ -9,6 +9,11 @@ STATUSES = ("correct", "wrong", "no_answer", "parse_error", "timeout")
 WARNING_RATES = {"timeout": 0.02, "parse_error": 0.2}
 
 
+def status_counts(status: str) -> dict[str, float]:
+    """1 for a response's status and 0 for the others, in the form in which verl averages them."""
+    return {f"status_{name}": float(name == status) for name in STATUSES}
+
+
 def status_rates(rows: Iterable[Mapping]) -> dict[str, float]:
     """Share of each status among scored rows, and workers replaced per row.
 

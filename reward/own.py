@@ -12,7 +12,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from reward.health import STATUSES
+from reward.health import STATUSES, status_counts
 
 FUNCTION = "compute_score"
 
@@ -74,5 +74,4 @@ def completed(found: Any, file: str, seconds: float) -> dict[str, Any]:
     if row["status"] not in STATUSES:
         raise ValueError(f"{file}: {FUNCTION} returned status={row['status']!r}: use one of {', '.join(STATUSES)}")
     row.setdefault("extracted", "")
-    row |= {f"status_{status}": float(row["status"] == status) for status in STATUSES}
-    return row | {"workers_replaced": 0.0, "reward_seconds": seconds}
+    return row | status_counts(row["status"]) | {"workers_replaced": 0.0, "reward_seconds": seconds}

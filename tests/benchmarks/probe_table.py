@@ -6,7 +6,7 @@ Prints for every setting what a VCORE step costs, in SFT steps of 32 sequences (
 the weights at 0.1 nats compare with those of the exact derivative along the gradient of 512 other sequences
 (`--population`): Spearman correlation over all tokens, and total variation distance, mean over sequences. Then it names
 the cheapest setting whose distance is within 10 % of the best. Cuts are shares of the data's mean length. A smaller
-batch is the beginning of a larger one; the largest is redrawn for every repeat. Stages are steps of SFT.
+batch is the beginning of a larger one; the largest is redrawn for every repeat. A stage is a number of SFT steps.
 
 Costs are processor time on a CPU, medians over rounds in which every part runs once. The search for a step of a
 difference, every 20 steps, is counted. `--model` takes a checkpoint, `--data` examples with `messages`.

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from vcore_verl.config.declarations import parsed
 from vcore_verl.config.errors import RecipeError
 from vcore_verl.config.schema import Data, Lora, Recipe, RlLora, described
 
@@ -168,11 +169,9 @@ def _wrong(recipe: Recipe) -> Iterator[str]:
 def _check_reward(file: Path) -> None:
     """Raise `RecipeError` unless `file` can be parsed and defines `compute_score`."""
     try:
-        tree = ast.parse(file.read_text())
-    except OSError as error:
-        raise RecipeError(f"reward_file={file}: {error.strerror}") from error
-    except (SyntaxError, ValueError) as error:
-        raise RecipeError(f"reward_file={file}: invalid Python: {error.args[0]}") from error
+        tree = parsed(file)
+    except RecipeError as error:
+        raise RecipeError(f"reward_file={error}") from error
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     if not any(isinstance(node, functions) and node.name == REWARD_FUNCTION for node in tree.body):
         raise RecipeError(

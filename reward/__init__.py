@@ -1,21 +1,21 @@
-"""Scores for answers to mathematics problems. See README.md."""
+"""Scores for answers to mathematics problems and for programs. See README.md."""
 
-from reward.health import STATUSES, status_rates, warnings_for
-from reward.score import (
-    Options,
-    Score,
-    compute_score,
-    compute_score_async,
-    plain_score,
-    warm_up,
-)
+from reward.domain import STATUSES, Domain, Options, Score, Scored
+from reward.domains import DOMAINS, domain_of
+from reward.health import status_rates, warnings_for
+from reward.mathematics.score import plain_score, warm_up
+from reward.score import compute_score, compute_score_async
 
 __all__ = [
+    "DOMAINS",
     "STATUSES",
+    "Domain",
     "Options",
     "Score",
+    "Scored",
     "compute_score",
     "compute_score_async",
+    "domain_of",
     "plain_score",
     "status_rates",
     "warm_up",

@@ -1,20 +1,16 @@
 """Which responses to a prompt give the same answer, and how uncertain that shows the policy to be.
 
-Answers are equal as the reward says, without its algebra, which may take seconds a pair: correct ones by its verdict,
-others by notation and exact arithmetic (`reward.grading`). Two wrong answers whose equality only algebra could show
-count as different, and so does every response without an answer.
+Correct answers are equal by the reward's verdict, others as their domain says (`Domain.same_answer`). Every response
+without an answer is different from all others.
 """
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
-from reward.grading import grade
-from reward.shape import Unreadable
 
-
-def clusters(answers: Sequence[str], correct: Sequence[bool]) -> list[int]:
+def clusters(answers: Sequence[str], correct: Sequence[bool], same: Callable[[str, str], bool]) -> list[int]:
     """The cluster of each of the responses to one prompt, as the index of its first response.
 
     `answers` are what the reward extracted, "" for none. Clusters do not depend on the order of the responses: they are
@@ -33,18 +29,11 @@ def clusters(answers: Sequence[str], correct: Sequence[bool]) -> list[int]:
     pairs += [(row, right) for row, is_right in enumerate(correct) if is_right]
     # What the reward found wrong is not compared with what it found right.
     wrong = [(row, answer) for answer, row in first.items() if not correct[row]]
-    pairs += [(one[0], other[0]) for one, other in combinations(wrong, 2) if _equal(one[1], other[1])]
+    pairs += [(one[0], other[0]) for one, other in combinations(wrong, 2) if same(one[1], other[1])]
     for one, other in pairs:
         low, high = sorted((root(one), root(other)))
         parent[high] = low
     return [root(row) for row in range(len(answers))]
-
-
-def _equal(answer: str, other: str) -> bool:
-    try:
-        return bool(grade(answer, other))
-    except Unreadable:
-        return False
 
 
 def sizes(cluster_of: Sequence[int]) -> list[int]:

@@ -7,28 +7,36 @@ requires the same keys in every row (experimental/agent_loop/agent_loop.py:1107-
 
 from typing import Any
 
+from reward.domain import Options, Scored
+from reward.domains import DOMAINS, domain_of
 from reward.health import status_counts
-from reward.score import Options, Scored, score_response, score_response_async
+from reward.score import score_response, score_response_async
 
 
 def compute_score(
     data_source: str, solution_str: str, ground_truth: Any, extra_info: dict | None = None, **options: Any
 ) -> dict[str, Any]:
     """`reward.compute_score` with counts; called from threads. Options come from verl's `reward_kwargs`."""
-    return _with_counts(score_response(data_source, solution_str, ground_truth, Options(**options)))
+    return _with_counts(data_source, score_response(data_source, solution_str, ground_truth, Options(**options)))
 
 
 async def compute_score_async(
     data_source: str, solution_str: str, ground_truth: Any, extra_info: dict | None = None, **options: Any
 ) -> dict[str, Any]:
     """The same, awaited by verl's reward worker in its event loop instead of in one of a few threads."""
-    return _with_counts(await score_response_async(data_source, solution_str, ground_truth, Options(**options)))
+    scored = await score_response_async(data_source, solution_str, ground_truth, Options(**options))
+    return _with_counts(data_source, scored)
 
 
-def _with_counts(scored: Scored) -> dict[str, Any]:
+_COSTS = tuple(name for domain in DOMAINS.values() for name in domain.costs)
+
+
+def _with_counts(data_source: str, scored: Scored) -> dict[str, Any]:
     return {
         **scored.as_dict(),
+        "domain": domain_of(data_source).name,
         **status_counts(scored.status),
         "workers_replaced": float(scored.workers_replaced),
         "reward_seconds": scored.seconds,
+        **{f"reward_{name}": float(scored.costs.get(name, 0.0)) for name in _COSTS},
     }

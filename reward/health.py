@@ -3,10 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-STATUSES = ("correct", "wrong", "no_answer", "parse_error", "timeout")
-
-# Above these shares of all answers the reward no longer measures correctness: see README.md, "Counts and warnings".
-WARNING_RATES = {"timeout": 0.02, "parse_error": 0.2}
+from reward.domain import STATUSES, Domain
 
 
 def status_counts(status: str) -> dict[str, float]:
@@ -31,11 +28,11 @@ def status_rates(rows: Iterable[Mapping]) -> dict[str, float]:
     return rates | {"workers_replaced": sum(row.get("workers_replaced", 0.0) for row in rows) / len(rows)}
 
 
-def warnings_for(rates: Mapping[str, float]) -> list[str]:
-    """One line for each rate above its limit."""
+def warnings_for(rates: Mapping[str, float], domain: Domain) -> list[str]:
+    """One line for each rate above the limit of the domain."""
     return [
         f"reward: {rates[f'status/{status}']:.1%} of the answers ended as {status} (limit {limit:.0%}) and scored 0"
         " even if correct. Look at `extracted` of these rows."
-        for status, limit in WARNING_RATES.items()
+        for status, limit in domain.warning_rates.items()
         if rates.get(f"status/{status}", 0.0) > limit
     ]

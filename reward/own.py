@@ -12,7 +12,9 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from reward.health import STATUSES, status_counts
+from reward.domain import STATUSES
+from reward.domains import domain_of
+from reward.health import status_counts
 
 FUNCTION = "compute_score"
 
@@ -25,7 +27,7 @@ def compute_score(
     found = load(file)(data_source, solution_str, ground_truth, extra_info)
     if inspect.iscoroutine(found):
         found = asyncio.run(found)
-    return completed(found, file, time.monotonic() - started)
+    return completed(data_source, found, file, time.monotonic() - started)
 
 
 async def compute_score_async(
@@ -38,7 +40,7 @@ async def compute_score_async(
         found = await call()
     else:
         found = await asyncio.get_running_loop().run_in_executor(None, call)
-    return completed(found, file, time.monotonic() - started)
+    return completed(data_source, found, file, time.monotonic() - started)
 
 
 @cache
@@ -51,7 +53,7 @@ def load(file: str) -> Callable[..., Any]:
     return getattr(module, FUNCTION)
 
 
-def completed(found: Any, file: str, seconds: float) -> dict[str, Any]:
+def completed(data_source: str, found: Any, file: str, seconds: float) -> dict[str, Any]:
     """A number, or a dictionary with at least `score`, completed by `acc`, `status`, `extracted` and the counts that
     this project's reward returns. Other keys are kept.
 
@@ -74,4 +76,5 @@ def completed(found: Any, file: str, seconds: float) -> dict[str, Any]:
     if row["status"] not in STATUSES:
         raise ValueError(f"{file}: {FUNCTION} returned status={row['status']!r}: use one of {', '.join(STATUSES)}")
     row.setdefault("extracted", "")
+    row["domain"] = domain_of(data_source).name
     return row | status_counts(row["status"]) | {"workers_replaced": 0.0, "reward_seconds": seconds}

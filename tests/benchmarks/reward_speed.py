@@ -22,9 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from reward import compute_score, warm_up  # noqa: E402
-from reward.extraction import extract_answer  # noqa: E402
-from reward.grading import grade  # noqa: E402
-from reward.shape import Unreadable  # noqa: E402
+from reward.mathematics.extraction import extract_answer  # noqa: E402
+from reward.mathematics.grading import grade  # noqa: E402
+from reward.mathematics.shape import Unreadable  # noqa: E402
 
 THREADS = 8
 DEADLINE_S = 5.0

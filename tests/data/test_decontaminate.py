@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reward.mathematics.problems import question_key
 from vcore_verl.config.recipe import RecipeError, load
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
-from vcore_verl.data.decontaminate import WORDS, EvaluationProblems, chosen, normalised, problems
+from vcore_verl.data.decontaminate import WORDS, EvaluationProblems, chosen, problems
 from vcore_verl.data.published import SAMPLES, DataError, mirror_folder
 
 ASKED = "Two trains leave at noon from towns that are 300 km apart, and the first one goes twice as fast."
@@ -29,7 +30,7 @@ def test_typesetting_hides_no_problem():
 
 def test_problems_that_differ_by_a_sign_or_a_digit_are_different():
     assert not EVALUATION.contains("What is $\\frac{1}{2}-1$?")
-    assert normalised("Find 12 + 3") != normalised("Find 1 + 23")
+    assert question_key("Find 12 + 3") != question_key("Find 1 + 23")
 
 
 def test_training_leaves_out_all_benchmarks_unless_some_are_chosen():

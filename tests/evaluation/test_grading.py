@@ -63,8 +63,8 @@ def test_a_response_that_math_verify_never_finishes_does_not_hold_up_the_evaluat
 
 
 def test_the_version_stands_for_the_rewards_code():
-    assert grader_version() == grader_version()
-    assert len(grader_version()) == 16
+    assert grader_version({"math"}) == grader_version({"math"})
+    assert len(grader_version({"math"})) == 16
 
 
 def test_the_users_reward_function_decides_and_the_other_graders_stay(tmp_path):
@@ -81,7 +81,7 @@ def test_the_users_reward_function_decides_and_the_other_graders_stay(tmp_path):
             for item in grader.grade(answers)
         ]
     assert found == [(1.0, "correct", "12", 1.0, 0.0), (0.0, "wrong", "2}", 1.0, 1.0)]
-    before = grader_version(str(file))
-    assert before != grader_version()
+    before = grader_version({"math"}, str(file))
+    assert before != grader_version({"math"})
     file.write_text(file.read_text() + "\n")
-    assert grader_version(str(file)) != before
+    assert grader_version({"math"}, str(file)) != before

@@ -20,7 +20,7 @@ class Pair(NamedTuple):
 
 def read_agreement() -> list[Pair]:
     pairs, gold = [], ""
-    for line in (Path(__file__).parent / "agreement.txt").read_text().splitlines():
+    for line in (Path(__file__).parent / "mathematics/agreement.txt").read_text().splitlines():
         mark, _, text = line.partition(" ")
         if mark == "=":
             gold = text

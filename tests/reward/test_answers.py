@@ -3,6 +3,7 @@ from itertools import permutations
 import pytest
 
 from reward.answers import clusters, mean_log_frequency, semantic_entropy, sizes
+from reward.mathematics.grading import same_answer
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,7 @@ def test_entropy_of_the_answers(counts, shannon, equation_5):
 
 
 def grouped(answers: list[str], correct: list[bool]) -> list[int]:
-    return sorted(sizes(clusters(answers, correct)), reverse=True)
+    return sorted(sizes(clusters(answers, correct, same_answer)), reverse=True)
 
 
 @pytest.mark.parametrize(

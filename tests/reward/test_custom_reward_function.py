@@ -15,6 +15,8 @@ KEYS = {
     "status_no_answer",
     "status_parse_error",
     "status_timeout",
+    "status_runtime_error",
+    "domain",
     "workers_replaced",
     "reward_seconds",
 }
@@ -34,7 +36,7 @@ def test_verl_loads_it_by_path_and_finds_the_same_numeric_keys_in_every_row(load
     assert [row["status"] for row in rows] == ["correct", "wrong", "no_answer", "parse_error", "parse_error"]
     for row in rows:
         assert set(row) == KEYS
-        assert all(type(value) is float for key, value in row.items() if key not in ("status", "extracted"))
+        assert all(type(value) is float for key, value in row.items() if key not in ("status", "extracted", "domain"))
         assert row[f"status_{row['status']}"] == sum(row[key] for key in KEYS if key.startswith("status_")) == 1.0
         row["extracted"].encode()  # no lone surrogates
         assert "\0" not in row["extracted"]

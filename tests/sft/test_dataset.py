@@ -7,7 +7,7 @@ import pyarrow.parquet
 import pytest
 import torch
 
-from reward.extraction import extract_answer
+from reward.mathematics.extraction import extract_answer
 from vcore_verl.builtin import tokenizer
 from vcore_verl.builtin.laboratory import FAMILIAR
 from vcore_verl.builtin.likelihood import log_probs

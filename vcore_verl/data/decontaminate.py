@@ -3,6 +3,8 @@
 import re
 from collections.abc import Collection, Iterator
 
+from reward import Domain
+from reward.mathematics import MATHEMATICS
 from vcore_verl.config.recipe import Recipe, RecipeError
 from vcore_verl.data import templates
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
@@ -11,7 +13,6 @@ from vcore_verl.data.hub import DataError
 from vcore_verl.data.published import OPEN_COPIES, mirror_folder
 
 WORDS = 13  # overlap that counts as contamination, as for GPT-3 (Brown et al., 2020, appendix C)
-_MARKUP = re.compile(r"\\[,;:! ]|\\left|\\right|[\s$~]+")
 _WORD = re.compile(r"\w+")
 
 
@@ -46,15 +47,6 @@ def problems(recipe: Recipe, names: list[str] | None = None) -> Iterator[list[st
         yield [templates.question_of(problem.prompt) for problem in found]
 
 
-def normalised(problem: str) -> str:
-    """The problem without differences of typesetting: case, whitespace, dollar signs, sizes of brackets and fractions.
-
-    Operators and digits are kept: problems that differ by a sign are different.
-    """
-    text = problem.casefold().replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
-    return _MARKUP.sub("", text).rstrip(".?!")
-
-
 def word_runs(problem: str) -> Iterator[tuple[str, ...]]:
     """All runs of `WORDS` consecutive words, ignoring punctuation and operators."""
     words = _WORD.findall(problem.casefold())
@@ -62,15 +54,16 @@ def word_runs(problem: str) -> Iterator[tuple[str, ...]]:
 
 
 class EvaluationProblems:
-    """The evaluation problems to exclude from training."""
+    """The evaluation problems to exclude from training, compared as `domain` says."""
 
-    def __init__(self, problems: Collection[str]) -> None:
-        self.texts = {normalised(problem) for problem in problems}
-        self.runs = {run for problem in problems for run in word_runs(problem)}
+    def __init__(self, problems: Collection[str], domain: Domain = MATHEMATICS) -> None:
+        self.domain = domain
+        self.keys = {domain.question_key(problem) for problem in problems}
+        self.runs = {run for problem in problems for run in word_runs(domain.narrative(problem))}
 
     def contains(self, problem: str) -> bool:
-        return normalised(problem) in self.texts
+        return self.domain.question_key(problem) in self.keys
 
     def overlaps(self, problem: str) -> bool:
         """Whether `WORDS` consecutive words of the problem also occur in an evaluation problem."""
-        return any(run in self.runs for run in word_runs(problem))
+        return any(run in self.runs for run in word_runs(self.domain.narrative(problem)))

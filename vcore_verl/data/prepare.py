@@ -13,9 +13,9 @@ from typing import Any
 from rich.console import Console
 from transformers import AutoTokenizer
 
-from reward import compute_score
+from reward import DOMAINS, compute_score
 from vcore_verl.config.schema import Data, Recipe
-from vcore_verl.data.decontaminate import WORDS, EvaluationProblems, chosen, normalised, problems
+from vcore_verl.data.decontaminate import WORDS, EvaluationProblems, chosen, problems
 from vcore_verl.data.funnel import Check, Funnel, table
 from vcore_verl.data.hub import DataError
 from vcore_verl.data.published import mirror_folder
@@ -50,12 +50,12 @@ def prepare(recipe: Recipe, run: Run) -> None:
     for questions in problems(recipe):
         asked += questions
         progress.row()
-    evaluation = EvaluationProblems(asked)
+    evaluation = {role: EvaluationProblems(asked, DOMAINS[source.domain]) for role, (source, _) in opened.items()}
     record: dict[str, Any] = {"rows": {}, "sets": {}, "decontaminated": chosen(recipe)}
     supervised: set[str] = set()  # problems chosen for SFT, excluded from RL
     for role, (source, stream) in opened.items():
         count, solve_rate = (data.num_sft, None) if role == "sft" else (data.num_rl, data.solve_rate)
-        checks = partial(row_checks, role, source, data, tokenizer, evaluation, supervised)
+        checks = partial(row_checks, role, source, data, tokenizer, evaluation[role], supervised)
         examples, funnel = select(source, stream, count, checks, solve_rate, progress.row)
         made = {"source": stream.origin, "form": source.name, "revision": stream.revision, "seed": SEED}
         made |= {"rows_read": funnel.read, "funnel": funnel.steps()}
@@ -63,11 +63,11 @@ def prepare(recipe: Recipe, run: Run) -> None:
         if len(examples) < count:
             raise _too_few(role, count, len(examples), funnel, stream.origin)
         path = run.data / f"{role}.parquet"
-        write_rows(path, [_row(role, example, index) for index, example in enumerate(examples)])
+        write_rows(path, [_row(source, role, example, index) for index, example in enumerate(examples)])
         record["rows"][role] = count
         record["sets"][role] = made | {"sha256": file_sha(path)}
         if role == "sft":
-            supervised.update(normalised(example.problem) for example in examples)
+            supervised.update(DOMAINS[source.domain].question_key(example.problem) for example in examples)
             if data.overlong == "truncate":
                 record["sets"]["sft"]["truncated"] = sum(_overlong(data, tokenizer, example) for example in examples)
     write_whole(run.data / "data.json", json.dumps(record, indent=2) + "\n")
@@ -105,9 +105,10 @@ def row_checks(
 ) -> list[Check]:
     """The expensive checks for one pass over the examples of "sft" or "rl"; `supervised` are SFT's chosen problems."""
     seen: set[str] = set()
+    question_key = DOMAINS[source.domain].question_key
 
     def repeats(example: Example) -> bool:
-        key = normalised(example.problem)
+        key = question_key(example.problem)
         repeated = key in seen
         seen.add(key)
         return repeated
@@ -122,7 +123,7 @@ def row_checks(
         Check(f"{WORDS} words in a row of a benchmark's problem", lambda example: evaluation.overlaps(example.problem)),
     ]
     if role == "rl":
-        repeated = Check("an SFT problem", lambda example: normalised(example.problem) in supervised)
+        repeated = Check("an SFT problem", lambda example: question_key(example.problem) in supervised)
         too_long = Check(f"prompt longer than data.max_prompt_tokens={data.max_prompt_tokens}", overlong_prompt)
         return [repeated, *checks, too_long]
     if data.overlong == "drop":
@@ -142,9 +143,9 @@ def _wrong(example: Example) -> bool:
     return compute_score("math", example.trace, example.answer)["acc"] != 1.0
 
 
-def _row(role: str, example: Example, index: int) -> dict[str, Any]:
+def _row(source: Source, role: str, example: Example, index: int) -> dict[str, Any]:
     if role == "sft":
-        return sft_row(example.prompt, example.trace)
+        return sft_row(example.prompt, example.trace, source.domain)
     return rl_row(example.data_source, example.prompt, example.answer, "rl", index, f"rl-{index}")
 
 

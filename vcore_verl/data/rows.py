@@ -7,14 +7,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from reward import domain_of
+from reward.mathematics import MATHEMATICS
 from vcore_verl.runs.hashing import replacement
 
 Messages = list[dict[str, str]]
 
 
-def sft_row(prompt: Messages, response: str) -> dict[str, Any]:
-    """A row as `sft.dataset.SupervisedDataset` reads it."""
-    return {"messages": [*prompt, {"role": "assistant", "content": response}]}
+def sft_row(prompt: Messages, response: str, domain: str = MATHEMATICS.name) -> dict[str, Any]:
+    """A row as `sft.dataset.SupervisedDataset` reads it; without `ability` it is one of mathematics."""
+    row = {"messages": [*prompt, {"role": "assistant", "content": response}]}
+    return row if domain == MATHEMATICS.name else row | {"ability": domain}
 
 
 def rl_row(
@@ -24,7 +27,7 @@ def rl_row(
     return {
         "data_source": data_source,
         "prompt": prompt,
-        "ability": "math",
+        "ability": domain_of(data_source).name,
         "reward_model": {"style": "rule", "ground_truth": ground_truth},
         "extra_info": {"split": split, "index": index, "prompt_id": prompt_id},
     }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reward.mathematics import MATHEMATICS
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.data import generated, templates
 from vcore_verl.data.benchmarks.catalogue import held_out
@@ -48,8 +49,8 @@ class Source:
     """A training source.
 
     Every row has all of `columns`; rows that one of `filters` rejects are skipped. `size` is the number of published
-    rows, for the progress bar. `supervised` sources have traces; `verified` ones also have answers, which the traces
-    must reach; `rated` ones state how often a small model solved a problem.
+    rows, for the progress bar; `domain` one of `reward.DOMAINS`. `supervised` sources have traces; `verified` ones also
+    have answers, which the traces must reach; `rated` ones state how often a small model solved a problem.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Source:
     published: Published | None = None
     size: int = 0
     filters: tuple[Check, ...] = ()
+    domain: str = MATHEMATICS.name
     supervised: bool = False
     verified: bool = False
     rated: bool = False

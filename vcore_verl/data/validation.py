@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from transformers import AutoTokenizer
 
+from reward import DOMAINS
 from vcore_verl.config.schema import Recipe
 from vcore_verl.data import generated, templates
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
-from vcore_verl.data.decontaminate import EvaluationProblems, chosen, normalised, problems
+from vcore_verl.data.decontaminate import EvaluationProblems, chosen, problems
 from vcore_verl.data.funnel import table
 from vcore_verl.data.hub import DataError
 from vcore_verl.data.prepare import Progress, expected_rows, row_checks
@@ -46,16 +47,17 @@ def _left_over(recipe: Recipe, run: Run, progress: Progress) -> list[Example]:
     """Problems that pass all checks of RL's, and are in no training set and no benchmark that is evaluated."""
     data = recipe.data
     source, stream = open_source("rl", data.rl, mirror_folder(data.mirror), data.rl_revision)
+    domain = DOMAINS[source.domain]
     tokenizer = AutoTokenizer.from_pretrained(run.base_hf if run.base_hf.is_dir() else recipe.model.path)
     benchmarks = dict.fromkeys([*chosen(recipe), *(name for name in recipe.evaluation.datasets if name in BENCHMARKS)])
-    evaluation = EvaluationProblems([text for texts in problems(recipe, list(benchmarks)) for text in texts])
-    supervised = {text for row in _rows(run, "sft") for text in _asked(row["messages"][:-1])}
-    trained = {text for row in _rows(run, "rl") for text in _asked(row["prompt"])}
+    evaluation = EvaluationProblems([text for texts in problems(recipe, list(benchmarks)) for text in texts], domain)
+    supervised = {domain.question_key(text) for row in _rows(run, "sft") for text in _asked(row["messages"][:-1])}
+    trained = {domain.question_key(text) for row in _rows(run, "rl") for text in _asked(row["prompt"])}
     checks = partial(row_checks, "rl", source, data, tokenizer, evaluation, supervised)
     examples, funnel = select(source, stream, data.num_rl + data.num_validation, checks, data.solve_rate, progress.row)
     made = {"source": stream.origin, "form": source.name, "revision": stream.revision, "seed": SEED}
     Console(width=120).print(table("rl", made | {"rows_read": funnel.read, "funnel": funnel.steps()}))
-    found = [example for example in examples if normalised(example.problem) not in trained]
+    found = [example for example in examples if domain.question_key(example.problem) not in trained]
     if len(found) < data.num_validation:
         raise DataError(
             f"data.num_validation={data.num_validation}, and {stream.origin} has {len(found)} problems besides the"
@@ -71,4 +73,4 @@ def _rows(run: Run, name: str) -> list[dict[str, Any]]:
 def _asked(prompt: Messages) -> set[str]:
     """The problem of a training row, which is all of the user's turns or, after a solved example, the last one."""
     turns = [turn["content"] for turn in prompt if turn["role"] == "user"]
-    return {normalised(templates.question_of(text)) for text in ("\n".join(turns), turns[-1])}
+    return {templates.question_of(text) for text in ("\n".join(turns), turns[-1])}

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.cpu import device_environment
 from vcore_verl.evaluation.evaluate import PROGRESS
-from vcore_verl.evaluation.grading import grader_version
+from vcore_verl.evaluation.grading import domains_of, grader_version
 from vcore_verl.evaluation.job import JOB, Job, Sampling
 from vcore_verl.evaluation.results import RESULTS, SAMPLES, SCHEMA_VERSION
 from vcore_verl.runs.hashing import file_sha
@@ -79,7 +79,7 @@ def verify_results(recipe: Recipe, folder: Path, files: dict[str, Path]) -> None
         raise ArtefactError(f"{path} has schema version {results.get('schema_version')}, expected {SCHEMA_VERSION}")
     if not samples.is_file() or file_sha(samples) != results["samples_sha256"]:
         raise ArtefactError(f"{samples} is not the file that {RESULTS} was made from")
-    if results["grader_version"] != grader_version(recipe.reward_file):
+    if results["grader_version"] != grader_version(domains_of(files.values()), recipe.reward_file):
         raise ArtefactError(f"{path} was graded by another version of reward/ or another reward_file")
     if results["sampling"] != asdict(sampling_of(recipe)):
         raise ArtefactError(f"{path} was made with other sampling settings than the recipe's")

@@ -4,6 +4,7 @@ Imports neither torch nor vLLM.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from reward import domain_of
 from reward.answers import clusters
 from vcore_verl.config.recipe import Recipe, load
 from vcore_verl.data.rows import write_rows
@@ -53,6 +55,8 @@ def pool_command(
 
 def read_pool(folder: Path) -> Pool:
     """The pool in `folder`; answers are equal as `reward.answers` says."""
+    asked = pq.read_table(_prompts_file(folder), columns=["data_source"])["data_source"][0].as_py()
+    same = domain_of(asked).same_answer
     rows = sorted(pq.read_table(folder / SAMPLES).to_pylist(), key=lambda row: (row["prompt_id"], row["sample_idx"]))
     prompts = [list(found) for _, found in groupby(rows, key=lambda row: row["prompt_id"])]
 
@@ -64,12 +68,12 @@ def read_pool(folder: Path) -> Pool:
         num_tokens_PS=matrix("num_tokens"),
         nll_PS=matrix("nll"),
         logit_norm_PS=matrix("logit_norm"),
-        cluster_PS=np.array([_clusters(found) for found in prompts]),
+        cluster_PS=np.array([_clusters(found, same) for found in prompts]),
     )
 
 
-def _clusters(rows: list[dict[str, Any]]) -> list[int]:
-    return clusters([row["extracted"] for row in rows], [row["score"] == 1 for row in rows])
+def _clusters(rows: list[dict[str, Any]], same: Callable[[str, str], bool]) -> list[int]:
+    return clusters([row["extracted"] for row in rows], [row["score"] == 1 for row in rows], same)
 
 
 def _folder(checkpoint: Path, recipe: Recipe) -> Path:

@@ -8,13 +8,17 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from vcore_verl.evaluation.job import EvaluationError
+from vcore_verl.runs.layout import TESTS
 
 _COLUMNS = ("data_source", "prompt", "reward_model")
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One problem. `key` identifies it across data sets; the grader gets `extra_info` as it would from verl."""
+    """One problem. `key` identifies it across data sets; the grader gets `extra_info` as it would from verl.
+
+    `tests` is the folder of the tests that `gold` refers to, if it does.
+    """
 
     dataset: str
     prompt_id: str
@@ -22,6 +26,7 @@ class Prompt:
     messages: list[dict[str, str]]
     gold: str
     extra_info: dict[str, Any]
+    tests: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -45,7 +50,7 @@ def _read(name: str, path: Path) -> list[Prompt]:
         raise EvaluationError(
             f"data set '{name}': {path} lacks the columns {', '.join(missing)} of verl's RL row format"
         )
-    prompts = [_prompt(name, position, row) for position, row in enumerate(table.to_pylist())]
+    prompts = [_prompt(name, position, row, str(path.parent / TESTS)) for position, row in enumerate(table.to_pylist())]
     if len(prompts) < 2:
         raise EvaluationError(f"data set '{name}': {path} holds {len(prompts)} prompts; an interval needs at least two")
     if len({prompt.prompt_id for prompt in prompts}) < len(prompts):
@@ -53,7 +58,7 @@ def _read(name: str, path: Path) -> list[Prompt]:
     return prompts
 
 
-def _prompt(name: str, position: int, row: dict[str, Any]) -> Prompt:
+def _prompt(name: str, position: int, row: dict[str, Any], tests: str) -> Prompt:
     extra_info = row.get("extra_info") or {}
     return Prompt(
         dataset=name,
@@ -62,6 +67,7 @@ def _prompt(name: str, position: int, row: dict[str, Any]) -> Prompt:
         messages=row["prompt"],
         gold=str(row["reward_model"]["ground_truth"]),
         extra_info=extra_info,
+        tests=tests,
     )
 
 

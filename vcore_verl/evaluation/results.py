@@ -36,7 +36,8 @@ def write_results(folder: Path, job: Job, checkpoint_sha: str, graded: list[Grad
     """Write both files for a complete evaluation."""
     rows: list[dict[str, Any]] = []
     datasets = {}
-    of_all = {"stage": job.stage, "checkpoint_sha": checkpoint_sha, "grader_version": grader_version(job.reward_file)}
+    grader = grader_version({reward.domain_of(item.prompt.data_source).name for item in graded}, job.reward_file)
+    of_all = {"stage": job.stage, "checkpoint_sha": checkpoint_sha, "grader_version": grader}
     for name in job.datasets:
         items = sorted((item for item in graded if item.prompt.dataset == name), key=lambda item: item.response.key)
         of_set = {"dataset_sha": _prompts_sha(items)}
@@ -116,7 +117,9 @@ def _summary(graded: list[Graded]) -> dict[str, Any]:
 
 
 def _other_graders(graded: list[Graded]) -> dict[str, Any]:
-    """Accuracy by other graders on the same responses."""
+    """Accuracy by other graders on the same responses; empty where they do not apply."""
+    if graded[0].math_verify is None:
+        return {}
     prompts = [list(items) for _, items in groupby(graded, key=lambda item: item.prompt.key)]
     figures = {
         name: _figure(mean_interval([fmean(getattr(item, name) for item in items) for items in prompts]))
@@ -126,9 +129,9 @@ def _other_graders(graded: list[Graded]) -> dict[str, Any]:
 
 
 def _counts(graded: list[Graded]) -> dict[str, Any]:
-    statuses = Counter(item.status for item in graded)
+    counts, domain = Counter(item.status for item in graded), reward.domain_of(graded[0].prompt.data_source)
     return {
-        "status_counts": {status: statuses[status] for status in reward.STATUSES},
+        "status_counts": {status: counts[status] for status in domain.statuses},
         "mean_tokens": sum(item.response.num_tokens for item in graded) / len(graded),
         "truncated_frac": sum(item.response.finish_reason == TRUNCATED for item in graded) / len(graded),
     }

@@ -93,6 +93,8 @@ def _read_dataset(name: str, table: pa.Table) -> DatasetScores:
     greedy = rows.filter(pc.equal(rows["decoding"], GREEDY))
     prompt_ids = tuple(dict.fromkeys(samples["prompt_id"].to_pylist()))
 
+    graders = [grader for grader in OTHER_GRADERS if samples[grader].null_count == 0]
+
     def matrix(column: pa.ChunkedArray) -> NDArray[Any]:
         return column.to_numpy().reshape(len(prompt_ids), -1)
 
@@ -102,6 +104,6 @@ def _read_dataset(name: str, table: pa.Table) -> DatasetScores:
         num_tokens_PS=matrix(samples["num_tokens"]).astype(np.float64),
         truncated_PS=matrix(pc.equal(samples["finish_reason"], TRUNCATED)).astype(bool),
         greedy_P=greedy["score"].to_numpy().astype(np.float64) if greedy.num_rows else None,
-        others_P={(name, SAMPLED): matrix(samples[name]).mean(axis=1) for name in OTHER_GRADERS}
-        | {(name, GREEDY): greedy[name].to_numpy() for name in OTHER_GRADERS if greedy.num_rows},
+        others_P={(name, SAMPLED): matrix(samples[name]).mean(axis=1) for name in graders}
+        | {(name, GREEDY): greedy[name].to_numpy() for name in graders if greedy.num_rows},
     )

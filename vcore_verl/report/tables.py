@@ -196,7 +196,7 @@ def graders_table(comparison: Comparison) -> Table:
     lines = []
     for name in comparison.datasets:
         for label, numbers, _ in _stages(comparison, name):
-            for decoding, own in numbers.accuracy.items():
+            for decoding, own in numbers.accuracy.items() if numbers.others else ():
                 found = [own, *(numbers.others[grader, decoding] for grader in OTHER_GRADERS)]
                 cells = [f"{100 * item.estimate.mean:.1f} {interval(item.estimate)}" for item in found]
                 lines.append([name, label, decoding, *cells])

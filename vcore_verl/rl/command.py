@@ -6,7 +6,9 @@ import sys
 from statistics import fmean
 from typing import Any
 
-from reward import warnings_for
+import pyarrow.parquet as pq
+
+from reward import DOMAINS, warnings_for
 from vcore_verl.attention import NAME
 from vcore_verl.config.composition import ROOT
 from vcore_verl.config.overrides import lookup, merge, to_overrides
@@ -70,7 +72,8 @@ def reward_warnings(run: Run) -> list[str]:
     steps = read(run.rl / "metrics.jsonl")
     names = [name for name in steps[-1] if name.startswith("reward/")]
     means = {name.removeprefix("reward/"): fmean(step[name] for step in steps) for name in names}
-    return warnings_for(means)
+    ability = pq.read_table(run.data / "rl.parquet", columns=["ability"])["ability"][0].as_py()
+    return warnings_for(means, DOMAINS[ability])
 
 
 def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:

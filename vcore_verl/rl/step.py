@@ -7,6 +7,7 @@ import transfer_queue as tq
 from tensordict import TensorDict
 from verl.workers.utils.padding import response_to_nested
 
+from reward import DOMAINS
 from reward.answers import clusters, semantic_entropy, sizes
 from vcore_verl.config.algorithms import SCALE, Declaration
 from vcore_verl.rl.algorithms import Algorithm, Responses
@@ -47,7 +48,9 @@ def read(data: Mapping[str, Any]) -> Responses:
     for row, prompt in enumerate(prompt_B):
         rows_of.setdefault(prompt, []).append(row)
     for rows in rows_of.values():
-        found = clusters([rewards[row]["extracted"] for row in rows], [rewards[row]["acc"] == 1 for row in rows])
+        answers, correct = ([rewards[row][key] for row in rows] for key in ("extracted", "acc"))
+        same = DOMAINS[rewards[rows[0]]["domain"]].same_answer
+        found = clusters(answers, [acc == 1 for acc in correct], same)
         for row, cluster in zip(rows, found, strict=True):
             answer_B[row] = cluster
     return Responses(

@@ -12,7 +12,7 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
-from reward import status_rates, warnings_for
+from reward import DOMAINS, status_rates, warnings_for
 from vcore_verl.config.algorithms import ALLOCATE
 from vcore_verl.rl import hooks
 from vcore_verl.rl.dynamic_sampling import GenerationBound
@@ -80,7 +80,7 @@ class Trainer(PPOTrainerSync):
         metrics |= {f"reward/{name}": rate for name, rate in rates.items()}
         # Can exceed 1: sums the seconds from call to verdict, and several answers are judged at once.
         metrics["reward/share_of_step"] = sum(row["reward_seconds"] for row in rewards) / timing_raw["step"]
-        for warning in warnings_for(rates):
+        for warning in warnings_for(rates, DOMAINS[rewards[0]["domain"]]):
             logger.warning("step %d: %s", global_steps, warning)
 
     @staticmethod

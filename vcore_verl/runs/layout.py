@@ -9,6 +9,7 @@ from vcore_verl.config.recipe import Recipe
 
 RECIPE, MANIFEST = "recipe.yaml", "manifest.json"  # at each of the three levels
 VALIDATION = "validation"  # the set of problems for choosing settings, and the folder of its evaluation
+TESTS = "tests"  # beside data sets of code problems: the tests that their ground truths refer to
 SFT_FOLDERS = ("sft", "eval", VALIDATION, "logs", "stale")  # of an SFT run; any other folder there is an RL run
 
 
@@ -30,6 +31,7 @@ class Run:
         self.base = self.root / "base"
         self.data = self.root / "data"
         self.validation_set = self.data / f"{VALIDATION}.parquet"
+        self.tests = self.data / TESTS
         self.report = self.root / "report"
         self.eval_base = self.base / "eval"
         # The base checkpoint: `model.path` if that is a directory, else the output of the base stage.

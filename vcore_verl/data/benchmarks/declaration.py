@@ -19,7 +19,7 @@ class Problem:
 class Benchmark:
     """A benchmark of `size` problems.
 
-    `data_source` chooses the grader (`reward.extraction.answer_style`); `problem` turns a published row and its
+    `data_source` chooses the domain and the grader (`reward.domain_of`); `problem` turns a published row and its
     position into a problem; every row has `columns`. Rows must pass `keep`, and of rows with equal values in the column
     `distinct` the first is used. With a column `stratified_by`, `size` of these rows are drawn with the distribution of
     that column; otherwise there must be exactly `size`.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from reward.normalise import compact
+from reward.mathematics.normalise import compact
 
 Kind = Literal[
     "expression", "text", "opaque", "list", "set", "tuple", "interval", "union", "matrix", "assignment", "relation"

@@ -33,5 +33,6 @@ def test_differences_from_plain_math_verify_are_those_marked_in_the_corpus(agree
 
 def test_readme_explains_every_kind_of_difference(agreement, repository):
     kinds = {pair.difference for pair in agreement} - {""}
-    explained = re.findall(r"^\| `(\w+)` \| (\d+) \|", (repository / "reward/README.md").read_text(), re.MULTILINE)
+    readme = (repository / "reward/mathematics/README.md").read_text()
+    explained = re.findall(r"^\| `(\w+)` \| (\d+) \|", readme, re.MULTILINE)
     assert dict(explained) == {kind: str(sum(pair.difference == kind for pair in agreement)) for kind in kinds}

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from reward.pool import Outcome, WorkerPool
+from reward.mathematics.pool import Outcome, WorkerPool
 
 pytestmark = pytest.mark.alone
 
 EASY = {"golds": ["x+1"], "answer": "1+x"}
 ENDLESS = {"golds": ["x+1"], "answer": "5^{5^{5^{5^5}}}"}  # one power in C code, deaf to SIGALRM
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc or needs RLIMIT_AS, prctl")
 
 
@@ -147,7 +147,7 @@ def test_workers_end_when_their_parent_is_killed(busy):
     parent = _run_parent(
         f"""
 import threading, time
-from reward.pool import WorkerPool
+from reward.mathematics.pool import WorkerPool
 pool = WorkerPool(size=2)
 pool.warm_up()
 print(*pool.pids(), flush=True)
@@ -200,7 +200,8 @@ def test_a_fork_scores_with_its_own_workers_and_leaves_those_of_its_parent():
     _run_parent(
         r"""
 import os
-from reward import compute_score, score
+from reward import compute_score
+from reward.mathematics import score
 def status():
     return compute_score("math", r"\boxed{1+x}", "x+1")["status"]
 assert status() == "correct"

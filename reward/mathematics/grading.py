@@ -8,13 +8,13 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Protocol
 
-from reward.extraction import unboxed
-from reward.normalise import clean, compact
-from reward.numerals import evaluate, parse_numeral
-from reward.relations import as_interval
-from reward.shape import Answer, Unreadable
-from reward.structure import parse
-from reward.units import units_agree
+from reward.mathematics.extraction import unboxed
+from reward.mathematics.normalise import clean, compact
+from reward.mathematics.numerals import evaluate, parse_numeral
+from reward.mathematics.relations import as_interval
+from reward.mathematics.shape import Answer, Unreadable
+from reward.mathematics.structure import parse
+from reward.mathematics.units import units_agree
 
 Verdict = bool | None
 
@@ -43,7 +43,7 @@ _NO_ALGEBRA = NoAlgebra()
 
 
 def grade(gold: str, answer: str, algebra: Algebra = _NO_ALGEBRA) -> Verdict:
-    """Whether the answer equals the accepted one. Raises `reward.structure.Unreadable`.
+    """Whether the answer equals the accepted one. Raises `reward.mathematics.structure.Unreadable`.
 
     Several boxes are either one answer together, or the same answer repeated.
     """
@@ -68,6 +68,17 @@ def grade_numeral(gold: str, answer: str) -> bool:
     if value is None:
         raise Unreadable(answer)
     return value == evaluate(clean(gold))
+
+
+def same_answer(answer: str, other: str) -> bool:
+    """Whether two answers are equal by notation and exact arithmetic, without algebra, which may take seconds a pair.
+
+    Unreadable answers, and those whose equality only algebra could show, count as different.
+    """
+    try:
+        return bool(grade(answer, other))
+    except Unreadable:
+        return False
 
 
 def grade_choice(gold: str, answer: str) -> bool:

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection, Pipe
 from multiprocessing.reduction import send_handle
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 _START_LIMIT_S = 120.0  # importing sympy takes 1 s here, much longer on a network file system
 _MAX_ATTEMPTS = 10  # for one question whose workers die (rather than exceed the deadline)
 _MAX_STARTS = 20  # consecutive failed starts
@@ -39,13 +39,20 @@ class _ProcessDied(Exception):
 
 
 class _Template:
-    """The fork server: it has sympy imported and forks the workers (`reward.worker`)."""
+    """The fork server: it has sympy imported and forks the workers (`reward.mathematics.worker`)."""
 
     def __init__(self, memory_bytes: int):
         self._control, far_end = Pipe()
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "reward.worker", str(far_end.fileno()), str(os.getpid()), str(memory_bytes)],
+            [
+                sys.executable,
+                "-m",
+                "reward.mathematics.worker",
+                str(far_end.fileno()),
+                str(os.getpid()),
+                str(memory_bytes),
+            ],
             cwd=_ROOT,
             pass_fds=[far_end.fileno()],
             stdin=subprocess.DEVNULL,

@@ -11,9 +11,9 @@ from math_verify import verify
 from sympy import Add, Basic, Expr, I, Mul, Rational, simplify
 from sympy.core.numbers import Number
 
-from reward.constants import equal_constants
-from reward.grading import grade
-from reward.shape import Unreadable
+from reward.mathematics.constants import equal_constants
+from reward.mathematics.grading import grade
+from reward.mathematics.shape import Unreadable
 
 # math_verify's own limits use SIGALRM, which C code ignores; the pool's deadline replaces them.
 logging.getLogger("math_verify").setLevel(logging.ERROR)

@@ -1,18 +1,18 @@
 r"""The shape of an answer: a pair, an interval, a set, a list of answers, an equation, a word, ...
 
 Algebra parsers guess (`(1,2)` an interval or a point, `1,234` a number or two answers, `xy` a word or a product); here
-the rules in README.md decide. Input is the output of `reward.normalise.clean`.
+the rules in README.md decide. Input is the output of `reward.mathematics.normalise.clean`.
 """
 
 import re
 from dataclasses import replace
 
-from reward.normalise import compact
-from reward.numerals import parse_numeral
-from reward.relations import VARIABLE, as_interval, interval, read_relation
-from reward.shape import Answer, Kind, Parse, Unreadable, opaque
-from reward.tokens import closes_at_end, split, tokens
-from reward.units import split_unit
+from reward.mathematics.normalise import compact
+from reward.mathematics.numerals import parse_numeral
+from reward.mathematics.relations import VARIABLE, as_interval, interval, read_relation
+from reward.mathematics.shape import Answer, Kind, Parse, Unreadable, opaque
+from reward.mathematics.tokens import closes_at_end, split, tokens
+from reward.mathematics.units import split_unit
 
 _MAX_DEPTH = 30
 _MAX_ITEMS = 64

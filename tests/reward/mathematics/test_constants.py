@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from reward.symbolic import grade_symbolically, warm_up
+from reward.mathematics.symbolic import grade_symbolically, warm_up
 
 NESTED = r"\frac{\sqrt{\sqrt{11}+\sqrt{194}}}{15+2\sqrt{33}}"
 EQUAL = [

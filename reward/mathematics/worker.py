@@ -1,4 +1,4 @@
-"""The fork server: `python -m reward.worker <fd> <parent pid> <memory in bytes>`, started by `reward.pool`.
+"""The fork server, started by `pool.py`: `python -m reward.mathematics.worker <fd> <parent pid> <memory in bytes>`.
 
 It imports sympy once and then only forks: each fork is a worker with one connection, answering one question at a time.
 A killed worker is replaced in milliseconds, without another import. Forking is safe here, unlike in the host, because
@@ -27,8 +27,8 @@ def main() -> None:
     if sys.platform == "linux":  # elsewhere the limit is refused or ignored
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     try:
-        from reward.plain import grade_plainly
-        from reward.symbolic import grade_symbolically, warm_up
+        from reward.mathematics.plain import grade_plainly
+        from reward.mathematics.symbolic import grade_symbolically, warm_up
 
         warm_up()
     except Exception as error:

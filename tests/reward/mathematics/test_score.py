@@ -6,7 +6,7 @@ import pytest
 
 from reward import compute_score
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(

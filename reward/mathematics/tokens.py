@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 
-from reward.shape import Unreadable
+from reward.mathematics.shape import Unreadable
 
 _TOKEN = re.compile(
     r"\\begin\{\w+\*?\}|\\end\{\w+\*?\}|\\text\{[^{}]*\}|\\[a-zA-Z]+|\\.|<=|>=|!="

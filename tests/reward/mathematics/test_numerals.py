@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reward.normalise import clean
-from reward.numerals import evaluate, parse_numeral
+from reward.mathematics.normalise import clean
+from reward.mathematics.numerals import evaluate, parse_numeral
 
 FRACTIONS = st.fractions(min_value=-(10**9), max_value=10**9, max_denominator=10**6)
 EXPRESSIONS = st.recursive(

@@ -3,10 +3,10 @@ r"""Equations, inequalities and the intervals they denote."""
 import re
 from dataclasses import replace
 
-from reward.normalise import compact
-from reward.numerals import evaluate
-from reward.shape import Answer, Parse, Unreadable, opaque
-from reward.tokens import split
+from reward.mathematics.normalise import compact
+from reward.mathematics.numerals import evaluate
+from reward.mathematics.shape import Answer, Parse, Unreadable, opaque
+from reward.mathematics.tokens import split
 
 _RELATIONS = {
     "=": "=", "<": "<", ">": ">", r"\le": r"\le", r"\ge": r"\ge", "<=": r"\le", ">=": r"\ge", r"\ne": r"\ne",

@@ -1,4 +1,4 @@
-"""Every row of the table in reward/README.md."""
+"""Every row of the table in reward/mathematics/README.md."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from reward import compute_score
 
-README = Path(__file__).resolve().parents[2] / "reward/README.md"
+README = Path(__file__).resolve().parents[3] / "reward/mathematics/README.md"
 
 
 def _rows() -> list[tuple[str, str, str, str]]:

@@ -1,5 +1,5 @@
 """math_verify as verl's own reward calls it (verl 0.9.1, utils/reward_score/math_verify.py:43-56), for numbers that are
-to stand beside published ones. Nothing trains with it. For worker processes only, as `reward.symbolic`.
+to stand beside published ones. Nothing trains with it. For worker processes only, as `reward.mathematics.symbolic`.
 """
 
 from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify

@@ -1,6 +1,6 @@
 import pytest
 
-from reward.extraction import answer_span, answer_style, extract_answer, last_box, unboxed
+from reward.mathematics.extraction import answer_span, answer_style, extract_answer, last_box, unboxed
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 r"""Exact rational arithmetic on short LaTeX, without sympy, which decides nearly every answer.
 
 `parse_numeral` reads a written number (`-1{,}234.50`, `\frac{3}{4}`, `2\frac{1}{2}`, `1.5\times10^{3}`);
-`evaluate` also applies `+ - * / ^` to them. Both expect the output of `reward.normalise.clean` and return None for
-anything they cannot fully parse; nothing is rounded.
+`evaluate` also applies `+ - * / ^` to them. Both expect the output of `reward.mathematics.normalise.clean` and return
+None for anything they cannot fully parse; nothing is rounded.
 """
 
 import re

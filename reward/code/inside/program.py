@@ -1,0 +1,171 @@
+"""The process of one program: confines itself, runs the program, exits. Forked by `zygote`."""
+
+import atexit
+import fcntl
+import gc
+import io
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+import types
+from dataclasses import dataclass
+from typing import NoReturn
+
+from . import confine, values
+
+EXIT_FAILED, EXIT_MEMORY = 1, 86  # an exception; MemoryError
+_VALUE, _PROGRAM, _FIRST_OTHER, _MOST = 3, 4, 5, 256  # descriptors
+_PYTHON_STACK_BYTES = 64 << 20  # for recursion in C code
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run, as the parent sends it. Its descriptors come along: program, stdin, stdout, stderr, value."""
+
+    language: str
+    function: str | None
+    cpu_seconds: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the fork server prepares once for all programs."""
+
+    control: socket.socket
+    landlock_rules: int | None
+    address_space_bytes: int
+
+
+def run(request: Request, descriptors: list[int], surroundings: Surroundings, parent: int) -> NoReturn:
+    """A failure before the program starts is reported to the host, as it is no verdict."""
+    control = surroundings.control
+    try:
+        control.send(b"started")  # the kernel adds the number of this process, as the host sees it
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        confine.die_with(parent)
+        os.setsid()
+        _place(descriptors)
+        if request.language == "binary":
+            _execute(request, surroundings)
+        text = _read_all(_PROGRAM)
+        lines = b"" if request.function is None else _read_all(0)
+        if request.function is not None:
+            os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+        _confine(surroundings, confine.seccomp_filter(os.getpid()))
+        memory = surroundings.address_space_bytes + request.memory_bytes
+        confine.set_limits(memory, request.cpu_seconds, _PYTHON_STACK_BYTES)
+    except BaseException as error:
+        try:
+            control.send(json.dumps({"broken": f"{type(error).__name__}: {error}"}).encode())
+        finally:
+            os._exit(EXIT_FAILED)
+    control.detach()
+    os.closerange(_VALUE if request.function is None else _PROGRAM, _MOST)
+    _interpret(text, request.function, lines)
+
+
+def _place(descriptors: list[int]) -> None:
+    """Move the five descriptors to 0-4; all but 0-2 end with an execve."""
+    program, stdin, stdout, stderr, value = (fcntl.fcntl(d, fcntl.F_DUPFD_CLOEXEC, 64) for d in descriptors)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    for number, descriptor in enumerate((stdin, stdout, stderr, value, program)):
+        os.dup2(descriptor, number, inheritable=number <= 2)
+
+
+def _read_all(descriptor: int) -> bytes:
+    with open(descriptor, "rb", closefd=False) as file:
+        return file.read()
+
+
+def _confine(surroundings: Surroundings, seccomp_filter: bytes) -> None:
+    confine.give_up_privileges()
+    if surroundings.landlock_rules is not None:
+        confine.landlock(surroundings.landlock_rules)
+    confine.seccomp(seccomp_filter)
+
+
+def _execute(request: Request, surroundings: Surroundings) -> NoReturn:
+    for name in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and an execve would keep that
+        signal.signal(name, signal.SIG_DFL)
+    _confine(surroundings, confine.seccomp_filter(os.getpid(), binary=_PROGRAM))
+    confine.set_limits(request.memory_bytes, request.cpu_seconds, stack_bytes=request.memory_bytes)
+    os.execve(_PROGRAM, ["solution"], {})
+
+
+def _interpret(text: bytes, function: str | None, lines: bytes) -> NoReturn:
+    """As `python solution.py` would, its end included, or as an imported module whose function is called."""
+    exit_now = os._exit  # before the program can replace it
+    for name in [name for name in sys.modules if name.partition(".")[0] == "inside"]:
+        del sys.modules[name]
+    _open_streams()
+    # A module that is imported does not run what stands below `if __name__ == "__main__"`.
+    module = types.ModuleType("__main__" if function is None else "solution")
+    sys.modules[module.__name__] = module
+    sys.argv = ["solution.py"]
+    status = 0
+    try:
+        exec(compile(text.decode(), "solution.py", "exec", dont_inherit=True), module.__dict__)
+        if function is not None:
+            _answer(module, function, lines)
+            exit_now(0)
+    except SystemExit as error:
+        if not isinstance(error.code, int | None):
+            print(error.code, file=sys.stderr)
+    except MemoryError:
+        status = EXIT_MEMORY
+    except BaseException as error:
+        status = EXIT_FAILED
+        _report(error)
+    try:
+        _finish(module)
+    except MemoryError:
+        status = status or EXIT_MEMORY
+    except BaseException as error:
+        status = status or EXIT_FAILED
+        _report(error)
+    exit_now(status)
+
+
+def _open_streams() -> None:
+    """Text streams as Python opens them in the C.UTF-8 locale."""
+
+    def text(descriptor: int, mode: str, errors: str) -> io.TextIOWrapper:
+        return io.TextIOWrapper(open(descriptor, mode, closefd=False), "utf-8", errors, line_buffering=descriptor == 2)
+
+    sys.stdin = sys.__stdin__ = text(0, "rb", "surrogateescape")  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = text(1, "wb", "surrogateescape")  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = text(2, "wb", "backslashreplace")  # type: ignore[misc]
+
+
+def _answer(module: types.ModuleType, function: str, lines: bytes) -> None:
+    """Call the function with the JSON values of the lines and write what it returns."""
+    encode, write, scalars = values.encode, os.write, values.numpy_scalars()
+    arguments = [json.loads(line) for line in lines.decode().split("\n") if line.strip()]
+    names = module.__dict__
+    target = getattr(names["Solution"](), function) if "Solution" in names else names[function]
+    rest = memoryview(f"{encode(target(*arguments), scalars)}\n".encode())
+    while rest:
+        rest = rest[write(_VALUE, rest) :]
+
+
+def _finish(module: types.ModuleType) -> None:
+    """What an interpreter does at its end: wait for threads, call exit handlers, let unclosed files flush."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    module.__dict__.clear()
+    gc.collect()
+    for stream in (sys.stdout, sys.__stdout__):
+        if stream is not None and not getattr(stream, "closed", False):
+            stream.flush()
+
+
+def _report(error: BaseException) -> None:
+    text = "".join(traceback.format_exception_only(type(error), error))
+    os.write(2, text.encode(errors="backslashreplace")[-4096:])

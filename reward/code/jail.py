@@ -161,6 +161,10 @@ class Jail:
                 continue
             return _run(observed, task, waited, len(losses) + repeated)
 
+    def slot(self) -> contextlib.AbstractContextManager[None]:
+        """Hold one of the host's slots, for other work that takes a core."""
+        return self._slots.one()
+
     def close(self) -> None:
         """End all processes. Runs in progress end with JailError."""
         with self._lock:
@@ -271,7 +275,7 @@ def _run(observed: Observed, task: Task, waited: float, retries: int) -> Run:
         ending=ending,
         stdout=observed.stdout,
         value=value[:-1] if ending == "finished" and value.find(b"\n") == len(value) - 1 >= 1 else None,
-        message=how or _last_line(observed.stderr),
+        message=(_last_line(observed.stderr) if ending == "failed" else "") or how,
         cpu_seconds=observed.cpu_seconds,
         wall_seconds=observed.wall_seconds,
         waited_seconds=waited,

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_INSIDE = Path(__file__).parent / "inside"
-_LAUNCHER = "import sys; sys.path[0] = sys.argv.pop(1); from inside import zygote; del sys.path[0]; zygote.main()"
 # Everything the fork server's environment holds: a program can read it on the stack. One thread for numpy, and the same
 # order of sets in every run.
 _ENVIRONMENT = {
@@ -38,6 +36,15 @@ _CREDENTIALS = struct.calcsize("3i")
 
 class ServerLost(RuntimeError):
     """The fork server refused to start, died or does not answer: no verdict about the program."""
+
+
+def launcher(module: str) -> list[str]:
+    """The command that runs a module of `inside`, to be followed by its arguments.
+
+    -S, -s: nothing but the standard library on the path, whatever is installed into this environment.
+    """
+    load = f"import sys; sys.path[0] = sys.argv.pop(1); from inside import {module}; del sys.path[0]"
+    return [sys.executable, "-S", "-s", "-B", "-c", f"{load}; {module}.main()", str(Path(__file__).parent)]
 
 
 @dataclass(frozen=True)
@@ -84,11 +91,9 @@ class Server:
         self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         packages = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
         kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}  # to find libpython
-        # -S, -s: nothing but the standard library on the path, whatever is installed into this environment.
-        command = [sys.executable, "-S", "-s", "-B", "-c", _LAUNCHER, str(_INSIDE.parent)]
         with far_end:
             self._process = subprocess.Popen(
-                [*command, str(far_end.fileno()), tier, *packages],
+                [*launcher("zygote"), str(far_end.fileno()), tier, *packages],
                 env=_ENVIRONMENT | kept,
                 cwd="/",
                 pass_fds=[far_end.fileno()],

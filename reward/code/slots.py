@@ -35,13 +35,11 @@ class Slots:
 
     Args:
         count: how many slots there are. Users with different counts share the first ones.
-        folder: of the lock files; one per user, at the same place for all processes.
     """
 
-    def __init__(self, count: int, folder: Path | None = None):
+    def __init__(self, count: int):
         self.count = count
-        self._folder = folder or Path(f"/tmp/code-jail-{os.geteuid()}")
-        _make_private(self._folder)
+        self._folder = private_folder()
         self._forget()
         _all_slots.add(self)
 
@@ -121,11 +119,14 @@ class Slots:
         os.close(descriptor)
 
 
-def _make_private(folder: Path) -> None:
+def private_folder() -> Path:
+    """A folder of this user on this machine, at the same place for all its processes whatever their TMPDIR."""
+    folder = Path(f"/tmp/code-jail-{os.geteuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         raise PermissionError(f"{folder} is not a private folder of this user: remove it, or ask its owner to")
+    return folder
 
 
 _all_slots: "weakref.WeakSet[Slots]" = weakref.WeakSet()

@@ -1,0 +1,110 @@
+"""Whether what a program printed or returned is the expected answer. Pure functions; nothing of the program runs here.
+
+Sources: LiveCodeBench, lcb_runner/evaluation/testing_util.py at 28fef95 (`lines`, `value`); DMOJ's documentation of its
+checkers `standard` (`tokens`) and `floats`. Printed bytes that are not UTF-8 are compared with U+FFFD in their place.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from decimal import Decimal, InvalidOperation
+from itertools import zip_longest
+from typing import Any, Literal
+
+Comparison = Literal["lines", "tokens", "floats"]
+
+_FLOAT_TOLERANCE = 1e-6  # DMOJ's default: absolute or relative
+_LINE_END = re.compile(rb"[\r\n]+")
+
+
+def lines(printed: bytes, expected: str) -> bool:
+    """LiveCodeBench's rule: as many lines, each equal without the white space at its ends, or equal as numbers.
+
+    White space at the ends of the whole output is free. Numbers are Python Decimals, compared without tolerance, token
+    by token (7.0 is 7; `1  2` is `1 2`; but two words must be separated as expected).
+    """
+    printed_lines = printed.decode("utf-8", "replace").strip().split("\n")
+    expected_lines = expected.strip().split("\n")
+    return len(printed_lines) == len(expected_lines) and all(map(_same_line, printed_lines, expected_lines))
+
+
+def tokens(printed: bytes, expected: str) -> bool:
+    """DMOJ's `standard`: equal tokens, where a line break stands between two exactly if one is expected there."""
+    return _same_tokens(printed, expected, lambda token, expected_token: token == expected_token)
+
+
+def floats(printed: bytes, expected: str) -> bool:
+    """DMOJ's `floats`: as `tokens`, but an expected number accepts what is within 1e-6 of it, absolute or relative."""
+    return _same_tokens(printed, expected, _close)
+
+
+COMPARISONS: dict[Comparison, Callable[[bytes, str], bool]] = {"lines": lines, "tokens": tokens, "floats": floats}
+
+
+def _same_line(line: str, expected: str) -> bool:
+    line, expected = line.strip(), expected.strip()
+    if line == expected:
+        return True
+    line_tokens, expected_tokens = line.split(), expected.split()
+    try:
+        return len(line_tokens) == len(expected_tokens) and (
+            [Decimal(token) for token in line_tokens] == [Decimal(token) for token in expected_tokens]
+        )
+    except InvalidOperation:  # a word; or a signalling NaN, which equals nothing
+        return False
+
+
+def _same_tokens(printed: bytes, expected: str, same: Callable[[bytes, bytes], bool]) -> bool:
+    """Lazy, so that megabytes of a wrong answer cost no more than their first difference."""
+    nothing: list[bytes] = []
+    rows = zip_longest(_token_lines(printed), _token_lines(expected.encode()), fillvalue=nothing)
+    return all(len(row) == len(expected_row) and all(map(same, row, expected_row)) for row, expected_row in rows)
+
+
+def _token_lines(text: bytes) -> Iterator[list[bytes]]:
+    return (line.split() for line in _LINE_END.split(text) if line.strip())
+
+
+def _close(token: bytes, expected: bytes) -> bool:
+    try:
+        target = float(expected)
+        if not math.isfinite(target):
+            return token.lower() == expected.lower()
+    except ValueError:
+        return token == expected
+    try:
+        return math.isclose(float(token), target, rel_tol=_FLOAT_TOLERANCE, abs_tol=_FLOAT_TOLERANCE)
+    except ValueError:
+        return False
+
+
+def value(returned: bytes, expected: str) -> bool:
+    """LiveCodeBench's rule for functions: Python's `==` with the expected JSON value, a tuple at the top being a list.
+
+    So 3.0 and True equal 3 and 1, but a tuple inside equals no list. `returned` is the jail's tagged JSON. What is no
+    such JSON, or nested too deeply to be read, equals nothing.
+    """
+    try:
+        return _equal(_read(returned.decode()), _read(expected), at_top=True)
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
+def _read(text: str) -> Any:
+    # Decimal equals int, float and bool exactly as int does, and reads a million digits in no time.
+    return json.loads(text, parse_int=Decimal)
+
+
+def _equal(returned: Any, expected: Any, at_top: bool = False) -> bool:
+    if isinstance(returned, dict):
+        ((kind, items),) = returned.items()
+        if kind == "tuple":
+            return at_top and isinstance(items, list) and _equal(items, expected)
+        if kind != "dict" or not isinstance(items, list) or not isinstance(expected, dict):
+            return False
+        pairs = dict(items)
+        return pairs.keys() == expected.keys() and all(_equal(pairs[key], expected[key]) for key in expected)
+    if isinstance(returned, list):
+        return isinstance(expected, list) and len(returned) == len(expected) and all(map(_equal, returned, expected))
+    return returned == expected

@@ -4,6 +4,7 @@ against the recipe's own keys, so that nothing is set twice.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,9 @@ def _with(section: Any, path: list[str], value: Any) -> Any:
     return replace(section, **{name: _with(getattr(section, name), rest, value) if rest else value})
 
 
+@cache
 def _verl_defaults(config: str) -> Any:
+    """verl's own settings, read once a process, which takes a second; callers must not change them."""
     spec = find_spec("verl")
     assert spec is not None and spec.submodule_search_locations
     directory = Path(spec.submodule_search_locations[0]) / "trainer" / "config"

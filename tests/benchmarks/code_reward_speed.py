@@ -75,7 +75,8 @@ def main() -> None:
             return judge(program.response, reference.dumps(), Path(folder), jail).status == "correct"
 
         def verls(program: Program) -> bool:
-            return bool(prime_code.compute_score(program.response, json.dumps(program.for_verl()))[0])
+            # As verl calls it (reward_score/__init__.py:88); all tests passed is True or, if counted one by one, 1.0.
+            return prime_code.compute_score(program.response, json.dumps(program.for_verl()), continuous=True)[0] == 1
 
         for name, programs in mixes.items():
             rates = [_measure(score, programs) for score in (ours, verls)]

@@ -1,9 +1,10 @@
 """The domains. A further one is a folder beside `mathematics` and a line here."""
 
+from reward.code.domain import CODE
 from reward.domain import Domain
 from reward.mathematics import MATHEMATICS
 
-DOMAINS = {domain.name: domain for domain in (MATHEMATICS,)}
+DOMAINS = {domain.name: domain for domain in (MATHEMATICS, CODE)}
 
 
 def domain_of(data_source: str) -> Domain:

@@ -19,9 +19,12 @@ BUILTIN_TASKS = {
     "builtin:arithmetic": ("in_domain", "out_of_domain"),
     "builtin:laboratory": ("in_domain", "out_of_domain", "kept"),
     "builtin:laboratory_new": ("in_domain", "out_of_domain", "kept"),
+    "builtin:puzzles": ("in_domain", "out_of_domain"),
 }
 LABORATORIES = ("builtin:laboratory", "builtin:laboratory_new")
-READS_ALL = "builtin:arithmetic"  # its tokens are bytes; those of the others are their tasks' words
+READ_ALL = ("builtin:arithmetic", "builtin:puzzles")  # their tokens are bytes; those of the others, their words
+# Sources and evaluation sets of programming problems; all others are mathematics.
+CODE = {"builtin:puzzles"}
 SMOLLM2 = "builtin:smollm2"  # a published model, from a package
 REASONING_GYM = "reasoning_gym:"  # data sets that a package generates
 MADE_HERE = (BUILTIN, REASONING_GYM)
@@ -41,6 +44,11 @@ def check(recipe: Recipe) -> None:
             raise RecipeError(f"{key}={path} does not exist; give a path that does, or a hub id")
     if recipe.reward_file:
         _check_reward(Path(recipe.reward_file))
+
+
+def is_code(recipe: Recipe) -> bool:
+    """Whether the recipe has problems of programming."""
+    return bool({recipe.data.sft, recipe.data.rl, *recipe.evaluation.datasets} & CODE)
 
 
 def check_effect(recipe: Recipe, given: Mapping[str, str], changed: Collection[str]) -> None:
@@ -77,6 +85,8 @@ def _ignored(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
     elif model.path not in BUILTIN_TASKS:
         for key in ("base.steps", "base.batch_size", "base.learning_rate"):
             yield key, "model.path", f"model.path={model.path} is not pretrained"
+    if not is_code(recipe):
+        yield "code", "data.rl", "the recipe has no problems of programming"
     if data.sft.startswith(MADE_HERE):
         yield "data.sft_revision", "data.sft", f"data.sft={data.sft} is made here"
     if data.rl.startswith(MADE_HERE):
@@ -130,7 +140,7 @@ def _wrong(recipe: Recipe) -> Iterator[str]:
         yield f"data.solve_rate={data.solve_rate} must be [low, high] within [0, 1]"
     task, tests = recipe.model.path, BUILTIN_TASKS.get(recipe.model.path, ())
     its_own = {data.sft, data.rl} == {task} and set(recipe.evaluation.datasets) <= set(tests)
-    if task in BUILTIN_TASKS and task != READS_ALL and not its_own:
+    if task in BUILTIN_TASKS and task not in READ_ALL and not its_own:
         yield (
             f"model.path={task} knows the words of its task alone: set data.sft and data.rl to it, "
             f"and evaluation.datasets to some of {', '.join(tests)}"

@@ -269,6 +269,15 @@ def rl_section(declaration: algorithms.Declaration) -> type[Rl]:
 
 
 @dataclass
+class Code:
+    """How the reward runs programs; for problems of programming only."""
+
+    max_tests: Count = 15  # of a problem in RL, those with the longest inputs; evaluation runs all
+    jail: Annotated[str, Setting(choices=("auto", "namespaces", "landlock"))] = "auto"  # the confinement to insist on
+    fusion_url: str | None = None  # a Sandbox Fusion service that runs programs in place of this machine
+
+
+@dataclass
 class Evaluation:
     """Sampling at evaluation: `num_samples` per prompt, and one greedy answer if `greedy`."""
 
@@ -325,6 +334,7 @@ class Recipe:
     init: Init = field(default_factory=Init)
     sft: Sft = field(default_factory=Sft)
     rl: Rl = field(default_factory=Rl)
+    code: Code = field(default_factory=Code)
     evaluation: Evaluation = field(default_factory=Evaluation)
     comparison: Comparison = field(default_factory=Comparison)
 

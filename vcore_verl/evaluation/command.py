@@ -48,6 +48,8 @@ def command_for(
         workers=num_workers(recipe),
         tensor_parallel=recipe.hardware.tensor_parallel if recipe.hardware.device == "cuda" else 1,
         reward_file=recipe.reward_file,
+        jail=recipe.code.jail,
+        fusion_url=recipe.code.fusion_url,
         log_probs=log_probs,
     )
     # A data set that has not been prepared yet counts as `data.num_test` rows.

@@ -46,7 +46,8 @@ def evaluate(job: Job, folder: Path) -> None:
     partial = _prepare(folder / _PARTIAL, job, checkpoint_sha)
     if former:
         (partial / _FORMER).write_text("".join(response.to_line() for response in former))
-    with Grader(prompts, job.reward_file) as grader, _workers(partial, job) as workers:
+    options = {"jail": job.jail, "fusion_url": job.fusion_url}
+    with Grader(prompts, job.reward_file, options) as grader, _workers(partial, job) as workers:
         graded, start_up_s = _collect(partial, planned, workers, grader, MetricsFile(folder / PROGRESS, len(planned)))
     write_results(folder, job, checkpoint_sha, graded)
     shutil.rmtree(partial)

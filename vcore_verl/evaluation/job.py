@@ -36,7 +36,8 @@ class Job:
 
     `checkpoint` is a directory in Hugging Face format, or a hub id; `datasets` maps a name to a parquet file in verl's
     RL row format; `workers` is the number of vLLM engines, each on `tensor_parallel` GPUs, or one CPU process each;
-    `reward_file` is the recipe's. With `log_probs`, responses have their log-probabilities, see `Response`.
+    `reward_file`, `jail` and `fusion_url` are the recipe's. With `log_probs`, responses have their log-probabilities,
+    see `Response`.
     """
 
     stage: str
@@ -48,6 +49,8 @@ class Job:
     workers: int
     tensor_parallel: int = 1
     reward_file: str | None = None
+    jail: str = "auto"
+    fusion_url: str | None = None
     log_probs: bool = False
 
     def to_json(self) -> str:

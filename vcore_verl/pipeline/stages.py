@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vcore_verl.config.checks import BUILTIN, BUILTIN_TASKS, SMOLLM2
+from vcore_verl.config.checks import BUILTIN, BUILTIN_TASKS, SMOLLM2, is_code
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.config.schema import Data, Init, Rl
 from vcore_verl.data import generated
@@ -158,7 +158,7 @@ def _rl(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
         verify=partial(verify_rl, recipe, run),
         warnings=partial(reward_warnings, run),
         remarks=partial(peak_memory, recipe, "rl", run.rl / "metrics.jsonl"),
-        keys=(*TRAINING, "rl", "data.max_prompt_tokens"),
+        keys=(*TRAINING, "rl", "data.max_prompt_tokens", *(("code",) if is_code(recipe) else ())),
         packages=("verl", "torch", "transformers", "vllm", "math-verify"),
         code=partial(
             code_of,
@@ -226,7 +226,10 @@ def _evaluation(recipe: Recipe, run: Run, stage: Any) -> Stage:
         artefacts=(folder / "results.json", folder / "samples.parquet"),
         command=partial(evaluate_command, recipe, run, stage),
         verify=partial(verify_evaluation, recipe, run, stage),
-        keys=("evaluation", "model.path", "model.dtype", "hardware.device"),
+        keys=(
+            *("evaluation", "model.path", "model.dtype", "hardware.device"),
+            *(("code.fusion_url",) if is_code(recipe) else ()),
+        ),
         packages=("vllm", "math-verify"),
         code=partial(code_of, "vcore_verl.evaluation.command"),
         inputs=(checkpoint, *datasets, *_own_reward(recipe)),

@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.text import Text
 
+from reward import DOMAINS
+from reward.mathematics import MATHEMATICS
 from vcore_verl.evaluation.responses import GREEDY, SAMPLE
 from vcore_verl.evaluation.results import SAMPLES, TRUNCATED
 from vcore_verl.report.collect import Collection, collect
@@ -59,7 +61,9 @@ def _prompt_view(collection: Collection, prompt_id: str, every_sample: bool, see
     for dataset in datasets:
         asked = [(label, _responses(found, dataset, prompt_id)) for label, found in _checkpoints(collection, seed)]
         first = asked[0][1][0]
-        title = f"{dataset}: {prompt_id}, answer {escape(first['gold'])}"
+        # Results of earlier versions are all of mathematics.
+        domain = collection.base.results["datasets"][dataset].get("domain", MATHEMATICS.name)
+        title = f"{dataset}: {prompt_id}, answer {escape(DOMAINS[domain].shown(first['gold']))}"
         parts.append(Panel(Text(first["prompt"]), title=title, title_align="left"))
         parts += [_panel(label, responses, every_sample) for label, responses in asked]
     return Group(*parts)

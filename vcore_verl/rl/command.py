@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 
 from reward import DOMAINS, warnings_for
 from vcore_verl.attention import NAME
+from vcore_verl.config.checks import is_code
 from vcore_verl.config.composition import ROOT
 from vcore_verl.config.overrides import lookup, merge, to_overrides
 from vcore_verl.config.recipe import Recipe
@@ -99,7 +101,7 @@ def verl_settings(recipe: Recipe, run: Run) -> dict[str, Any]:
             "ref": {"log_prob_micro_batch_size_per_gpu": None},
             "rollout": _rollout(recipe),
         },
-        "reward": {"custom_reward_function": _reward_function(recipe)},
+        "reward": {"custom_reward_function": _reward_function(recipe, run)},
         "trainer": _trainer(recipe, run),
     }
     if recipe.rl.overlong_buffer:
@@ -116,8 +118,10 @@ def _algorithm(recipe: Recipe) -> str:
     return json.dumps({"name": rl.method.name, "file": rl.file, "settings": rl.settings})
 
 
-def _reward_function(recipe: Recipe) -> dict[str, Any]:
+def _reward_function(recipe: Recipe, run: Run) -> dict[str, Any]:
     function = {"path": str(REWARDS / "custom_reward_function.py"), "name": "compute_score_async"}
+    if recipe.reward_file is None and is_code(recipe):
+        return function | {"+reward_kwargs": {"tests": str(run.tests.resolve()), **asdict(recipe.code)}}
     if recipe.reward_file is None:
         return function
     return function | {"path": str(REWARDS / "own.py"), "+reward_kwargs": {"file": recipe.reward_file}}

@@ -13,6 +13,7 @@ RECIPES = (
     "qwen3_8b",
     "smollm2_135m",
     "tiny",
+    "tiny_code",
 )
 INITS = (
     "chord_phi",
@@ -40,7 +41,7 @@ INITS = (
     "vcore_normalised",
     "vcore_paper",
 )
-BUILT_IN = ("lab", "lab_new", "tiny")  # recipes on the tasks that tell of what kind a token is
+BUILT_IN = ("lab", "lab_new", "tiny", "tiny_code")  # recipes on the tasks that tell of what kind a token is
 LABORATORIES = ("lab", "lab_new")
 FOR_GPUS = tuple(name for name in RECIPES if name not in BUILT_IN)
 ALGORITHMS = (

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from random import Random
 from typing import Any
 
+from reward import domain_of
 from vcore_verl.builtin.task import Problem, Task, Trace
 from vcore_verl.builtin.tasks import TASKS
 from vcore_verl.config.checks import BUILTIN_TASKS
@@ -31,8 +32,8 @@ def prepare(recipe: Recipe, run: Run) -> None:
     task, traces = TASKS[recipe.data.sft], Random(TRACES)
     supervised = _draw(task, "sft", recipe.data.num_sft)
     tables = {
-        "sft": [_sft_row(problem, task.solve(problem, traces)) for problem in supervised],
-        "rl": _rl_rows(task, "rl", recipe.data.num_rl),
+        "sft": [_sft_row(task, problem, task.solve(problem, traces)) for problem in supervised],
+        "rl": _rl_rows(task, "rl", recipe.data.num_rl, run),
     }
     progress = MetricsFile(run.data / "progress.jsonl", len(tables))
     for step, (name, rows) in enumerate(tables.items(), start=1):
@@ -46,7 +47,7 @@ def prepare(recipe: Recipe, run: Run) -> None:
 def prepare_tests(recipe: Recipe, run: Run) -> None:
     """Write the evaluation sets: the task's own and published benchmarks."""
     name, count = recipe.data.sft, recipe.data.num_test
-    prepare_test_sets(recipe, run, {test: _rl_rows(TASKS[name], test, count) for test in BUILTIN_TASKS[name]})
+    prepare_test_sets(recipe, run, {test: _rl_rows(TASKS[name], test, count, run) for test in BUILTIN_TASKS[name]})
 
 
 def prepare_validation(recipe: Recipe, run: Run) -> None:
@@ -56,23 +57,25 @@ def prepare_validation(recipe: Recipe, run: Run) -> None:
     tested = {problem.question for test in BUILTIN_TASKS[name] for problem in _draw(task, test, data.num_test)}
     drawn = task.draw("in_domain", data.num_validation + len(tested), Random(SEEDS[VALIDATION]))  # distinct problems
     kept = [problem for problem in drawn if problem.question not in tested][: data.num_validation]
-    write_rows(run.validation_set, _rows_of(task, VALIDATION, kept))
+    write_rows(run.validation_set, _rows_of(task, VALIDATION, kept, run))
 
 
 def _draw(task: Task, name: str, count: int) -> Sequence[Problem]:
     return task.draw(name, count, Random(SEEDS[name]))
 
 
-def _sft_row(problem: Problem, trace: Trace) -> dict[str, Any]:
-    return sft_row(user(problem.question), trace.text) | {"spans": [asdict(span) for span in trace.spans]}
+def _sft_row(task: Task, problem: Problem, trace: Trace) -> dict[str, Any]:
+    domain = domain_of(task.data_source).name
+    return sft_row(user(problem.question), trace.text, domain) | {"spans": [asdict(span) for span in trace.spans]}
 
 
-def _rl_rows(task: Task, name: str, count: int) -> list[dict[str, Any]]:
-    return _rows_of(task, name, _draw(task, name, count))
+def _rl_rows(task: Task, name: str, count: int, run: Run) -> list[dict[str, Any]]:
+    return _rows_of(task, name, _draw(task, name, count), run)
 
 
-def _rows_of(task: Task, name: str, problems: Sequence[Problem]) -> list[dict[str, Any]]:
+def _rows_of(task: Task, name: str, problems: Sequence[Problem], run: Run) -> list[dict[str, Any]]:
+    truths = [problem.ground_truth(run.tests) for problem in problems]
     return [
-        rl_row(task.data_source, user(problem.question), str(problem.answer), name, index, f"{name}-{index}")
-        for index, problem in enumerate(problems)
+        rl_row(task.data_source, user(problem.question), truth, name, index, f"{name}-{index}")
+        for index, (problem, truth) in enumerate(zip(problems, truths, strict=True))
     ]

@@ -6,6 +6,7 @@ Imports no torch.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
@@ -48,8 +49,9 @@ class Problem(Protocol):
     @property
     def question(self) -> str: ...
 
-    @property
-    def answer(self) -> int: ...
+    def ground_truth(self, tests: Path) -> str:
+        """What the reward compares a response with; a folder `tests` is there for what does not fit into a row."""
+        ...
 
 
 class Task(Protocol):

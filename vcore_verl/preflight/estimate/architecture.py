@@ -152,7 +152,7 @@ def _builtin(recipe: Recipe) -> Architecture:
     task = recipe.model.path in BUILTIN_TASKS
     return Architecture(
         # For a family, an upper bound: see the builders in vcore_verl/builtin.
-        vocab={"arithmetic": 262, "laboratory": 35, "laboratory_new": 35}.get(family, 770),
+        vocab={"arithmetic": 262, "puzzles": 262, "laboratory": 35, "laboratory_new": 35}.get(family, 770),
         hidden=base.hidden_size,
         intermediate=base.intermediate_size,
         layers=base.layers,

@@ -155,5 +155,7 @@ def _run(command: Sequence[str], folder: Path, readable: Sequence[str], file_mb:
     if message.startswith(REFUSED):
         raise JailError(message.strip())
     if status != 0:
-        text = "".join(c if c.isprintable() or c == "\n" else " " for c in message.replace(f"{folder}/", "")).strip()
+        for place in (folder, *readable):
+            message = message.replace(f"{place}/", "")
+        text = "".join(c if c.isprintable() or c == "\n" else " " for c in message).strip()
         raise CompileError(text[:_MAX_MESSAGE_CHARACTERS] or "the compiler exceeded its time or memory")

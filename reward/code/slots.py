@@ -17,6 +17,7 @@ from pathlib import Path
 
 CORES_LEFT_FREE = 2  # for Ray, vLLM and the trainer
 _POLL_SECONDS = 0.002
+_QUEUE_SECONDS = 60.0  # then the first of the queue may be a process that was stopped
 _MAX_HOLD_SECONDS = 0.1  # then a slot goes back to the host instead of to the next thread of this process
 
 
@@ -61,15 +62,18 @@ class Slots:
     def all(self) -> Iterator[None]:
         """Hold every slot of the host: nothing else runs. The caller must not hold one."""
         with contextlib.ExitStack() as held:
-            # One at a time collects slots, and all others hold one and wait for none: no deadlock.
-            for name in ("alone", *map(str, range(self.count))):
-                descriptor = self._open(name)
+            while (queue := self._lock_file("queue")) is None:
+                time.sleep(_POLL_SECONDS)
+            # Whoever holds a slot needs no queue to give it back: no deadlock.
+            held.callback(self._close, queue)
+            for number in range(self.count):
+                descriptor = self._open(str(number))
                 held.callback(self._close, descriptor)
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
 
     def _acquire(self) -> tuple[int, float]:
-        own = _Waiting()
+        own, queue, started = _Waiting(), None, time.monotonic()
         with self._lock:
             self._waiting.append(own)
         try:
@@ -78,17 +82,39 @@ class Slots:
                     if own.slot is not None:
                         return own.slot
                     first = self._waiting[0] is own
-                    descriptor = self._try() if first else None
-                    if descriptor is not None:
-                        return descriptor, time.monotonic()
+                if first:
+                    # Whoever waits holds the queue, so that a process that just gave a slot back does not overtake.
+                    queue = self._lock_file("queue") if queue is None else queue
+                    if queue is not None or time.monotonic() - started > _QUEUE_SECONDS:
+                        for number in range(self.count):
+                            descriptor = self._lock_file(str(number))
+                            if descriptor is not None:
+                                return self._served(own, descriptor)
                 own.wake.wait(_POLL_SECONDS if first else None)
                 own.wake.clear()
+        except BaseException:  # Ctrl-C
+            self._leave(own)
+            if own.slot is not None:
+                self._close(own.slot[0])
+            raise
         finally:
-            with self._lock:
-                if own in self._waiting:
-                    self._waiting.remove(own)
-                if self._waiting:
-                    self._waiting[0].wake.set()
+            if queue is not None:
+                self._close(queue)
+
+    def _served(self, own: _Waiting, descriptor: int) -> tuple[int, float]:
+        """The slot just locked, unless another thread handed its own over meanwhile."""
+        self._leave(own)  # from here on nobody hands it one
+        if own.slot is None:
+            return descriptor, time.monotonic()
+        self._close(descriptor)
+        return own.slot
+
+    def _leave(self, own: _Waiting) -> None:
+        with self._lock:
+            if own in self._waiting:
+                self._waiting.remove(own)
+            if self._waiting:
+                self._waiting[0].wake.set()
 
     def _release(self, descriptor: int, since: float) -> None:
         with self._lock:
@@ -96,18 +122,19 @@ class Slots:
                 following = self._waiting.popleft()
                 following.slot = (descriptor, since)
                 following.wake.set()
+                if self._waiting:
+                    self._waiting[0].wake.set()
                 return
         self._close(descriptor)
 
-    def _try(self) -> int | None:
-        for number in range(self.count):
-            descriptor = self._open(str(number))
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return descriptor
-            except BlockingIOError:
-                self._close(descriptor)
-        return None
+    def _lock_file(self, name: str) -> int | None:
+        descriptor = self._open(name)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except BlockingIOError:
+            self._close(descriptor)
+            return None
 
     def _open(self, name: str) -> int:
         descriptor = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

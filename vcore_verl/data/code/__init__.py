@@ -8,6 +8,7 @@
 - `livecodebench`  LiveCodeBench and its C++ edition; `private_tests` decodes its tests without running anything
 - `ojbench`        OJBench: statements, tests in archives, checkers
 - `evalplus`       HumanEval+ and MBPP+
+- `headers`        of functions in Python programs
 - `narrative`      what decontamination compares
 
 Nothing here runs a program: where one has to be run, a function that does is passed in. Imports no torch.

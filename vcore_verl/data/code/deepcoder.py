@@ -5,7 +5,6 @@ and perhaps `fn_name`, `primeintellect` a list of tests that each have `input`, 
 no torch.
 """
 
-import ast
 import json
 import re
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Any
 from reward.code.blocks import Language
 from reward.code.store import Test
 from vcore_verl.data.code import templates
+from vcore_verl.data.code.headers import header
 from vcore_verl.data.code.narrative import names
 from vcore_verl.data.code.problem import MAX_TEST_BYTES, CodeProblem, Passes, Unusable
 from vcore_verl.data.funnel import Check
@@ -86,7 +86,7 @@ def problem(row: Row, language: Language) -> CodeProblem:
     statement = (row["problem"] or "").strip()
     solutions = tuple(_program(text) for text in row["solutions"] or ())
     if tests.function:
-        prompt = templates.code_function(statement, _header(solutions, tests.function))
+        prompt = templates.code_function(statement, header(solutions, tests.function))
     else:
         prompt = templates.program(statement, language)
     return CodeProblem(
@@ -171,18 +171,3 @@ def _arguments(given: Any) -> str:
 def _program(text: str) -> str:
     fenced = _FENCED.fullmatch(text)
     return fenced[1] if fenced else text
-
-
-def _header(solutions: tuple[str, ...], function: str) -> str:
-    """The header of the function, from a reference solution: the rows have no starter code."""
-    for solution in solutions:
-        try:
-            tree = ast.parse(solution)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        classes = [(f"class {node.name}:\n    ", node.body) for node in tree.body if isinstance(node, ast.ClassDef)]
-        for before, body in [("", tree.body), *classes]:
-            for item in body:
-                if isinstance(item, ast.FunctionDef) and item.name == function:
-                    return f"{before}def {function}({ast.unparse(item.args)}):"
-    return f"def {function}(*args):"

@@ -9,6 +9,7 @@ the authors' judge skips, count as failed.
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -46,30 +47,24 @@ def problem(row: Row, root: Path) -> CodeProblem:
     Raises `DataError` for a copy that lacks them or is broken.
     """
     identifier, language = identifier_of(row), _language(row["language"])
-    folder = root / row["dataset"] / identifier
-    tests: tuple[Test, ...] = ()
-    compare: Comparison = "tokens"
-    unjudged = ""
-    try:
-        if identifier in SKIPPED:
-            raise Unusable("OJBench's own judge skips it")
-        init = _init(folder)
-        compare = _compare(init)
-        tests = tuple(_tests(init, folder))
-    except Unusable as error:
-        unjudged = str(error)
-    return CodeProblem(
+    made = CodeProblem(
         problem_id=f"ojbench-{identifier}-{language}",
         statement=row["prompt"],
         prompt=user(row["prompt"]),  # as published: OJBench's prompts are whole
-        tests=tests,
+        tests=(),
         language=language,
-        compare=compare,
         cpu_seconds=CPU_SECONDS,
         memory_mb=MEMORY_MB,
         names=_names(identifier),
-        unjudged=unjudged,
     )
+    if identifier in SKIPPED:
+        return made.not_judged("OJBench's own judge skips it")
+    folder = root / row["dataset"] / identifier
+    try:
+        init = _init(folder)
+        return replace(made, compare=_compare(init), tests=tuple(_tests(init, folder)))
+    except Unusable as error:
+        return made.not_judged(str(error))
 
 
 def evaluated(row: Row) -> Evaluated:

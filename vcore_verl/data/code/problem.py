@@ -56,3 +56,6 @@ class CodeProblem:
 
     def with_tests(self, tests: tuple[Test, ...]) -> "CodeProblem":
         return replace(self, tests=tests)
+
+    def not_judged(self, why: str) -> "CodeProblem":
+        return replace(self, tests=(), unjudged=why)

@@ -7,13 +7,11 @@ Constraints, and a run of words that many evaluation problems share is ignored. 
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from vcore_verl.data.decontaminate import WORDS, normalised, word_runs
-
+WORDS = 13  # in a row that count as contamination, as for mathematics
 SHARED = 3  # a run of words in so many evaluation problems identifies none of them
-MIN_WORDS = WORDS  # a shorter narrative is a heading alone: the whole statement is taken instead
 
 _HEADING = re.compile(
     r"""^(?:[^\w\n]|_)*
@@ -25,6 +23,8 @@ _HEADING = re.compile(
     (?:$|:.*$)""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
+_WORD = re.compile(r"\w+")
+_TYPESETTING = re.compile(r"[\s$~]+")
 _URLS = (
     ("codeforces", re.compile(r"codeforces\.com/(?:contest|gym)/(\d+)/problem/([A-Za-z]\d?)"), "{}/{}"),
     ("codeforces", re.compile(r"codeforces\.com/problemset/problem/(\d+)/([A-Za-z]\d?)"), "{}/{}"),
@@ -42,7 +42,12 @@ def narrative(statement: str) -> str:
     """
     heading = _HEADING.search(statement)
     told = statement[: heading.start()] if heading else statement
-    return told if len(re.findall(r"\w+", told)) >= MIN_WORDS else statement
+    return told if len(_WORD.findall(told)) >= WORDS else statement
+
+
+def statement_key(statement: str) -> str:
+    """The statement without case, white space and dollar signs: statements with equal keys are one problem."""
+    return _TYPESETTING.sub("", statement.casefold())
 
 
 def names(text: str) -> frozenset[str]:
@@ -54,6 +59,11 @@ def names(text: str) -> frozenset[str]:
 def name(site: str, problem: str) -> frozenset[str]:
     """The name of a problem that its row states, in the form of `names`; none for an empty one."""
     return frozenset([f"{site}/{problem}".casefold()]) if problem else frozenset()
+
+
+def _runs(text: str) -> Iterator[tuple[str, ...]]:
+    words = _WORD.findall(text.casefold())
+    return (tuple(words[start : start + WORDS]) for start in range(len(words) - WORDS + 1))
 
 
 @dataclass(frozen=True)
@@ -71,19 +81,19 @@ class EvaluatedProblems:
     def __init__(self, problems: Iterable[Evaluated]) -> None:
         problems = list(problems)
         told: dict[str, str] = {problem.key: narrative(problem.statement) for problem in problems}
-        self.texts = {normalised(text) for text in told.values()}
-        self.texts |= {normalised(problem.statement) for problem in problems}
-        counts = Counter(run for text in told.values() for run in set(word_runs(text)))
+        self.texts = {statement_key(text) for text in told.values()}
+        self.texts |= {statement_key(problem.statement) for problem in problems}
+        counts = Counter(run for text in told.values() for run in set(_runs(text)))
         self.runs = {run for run, number in counts.items() if number < SHARED}
         self.names = {name for problem in problems for name in problem.names | names(problem.statement)}
 
     def contains(self, statement: str) -> bool:
         """Whether the statement, or its narrative, is that of an evaluation problem, up to typesetting."""
-        return normalised(statement) in self.texts or normalised(narrative(statement)) in self.texts
+        return statement_key(statement) in self.texts or statement_key(narrative(statement)) in self.texts
 
     def overlaps(self, statement: str) -> bool:
         """Whether thirteen words in a row of the narrative are in that of an evaluation problem."""
-        return any(run in self.runs for run in word_runs(narrative(statement)))
+        return any(run in self.runs for run in _runs(narrative(statement)))
 
     def named(self, statement: str, known: frozenset[str] = frozenset()) -> bool:
         """Whether the problem's known names, or links in its statement, are those of an evaluation problem."""

@@ -1,0 +1,137 @@
+"""The readers on the rows that are distributed with the package, in the columns and files of the published sets."""
+
+import io
+import json
+import sys
+from contextlib import redirect_stdout
+
+import pytest
+
+from vcore_verl.data.code import deepcoder, evalplus, livecodebench, ojbench, opencode
+from vcore_verl.data.code.narrative import EvaluatedProblems
+from vcore_verl.data.code.statements import SETS, Joined, Statements
+from vcore_verl.data.published import mirror_folder
+
+SAMPLES = mirror_folder("builtin:samples")
+
+
+def rows(path):
+    text = (SAMPLES / path).read_text()
+    return json.loads(text) if path.endswith(".json") else [json.loads(line) for line in text.splitlines()]
+
+
+def read(source, split):
+    return rows(f"{source.hub_id}/{source.pattern(split).replace('*', '00000-of-00001').replace('.parquet', '.jsonl')}")
+
+
+def passes(problem, program):
+    """Runs a sample's own program here; the jail does that in earnest."""
+    return all(answer(problem, program, test.input).split() == test.output.split() for test in problem.tests)
+
+
+def answer(problem, program, given):
+    scope, printed = {"__name__": "solution" if problem.function else "__main__"}, io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
+        patch.setattr(sys, "stdin", io.StringIO(given))
+        exec(program, scope)
+        if problem.function:
+            function = scope[problem.function]
+            return json.dumps(evalplus.typed(function(*(untyped(json.loads(line)) for line in given.split("\n")))))
+    return printed.getvalue()
+
+
+def untyped(value):
+    if isinstance(value, dict):
+        ((kind, items),) = value.items()
+        return {"tuple": tuple, "set": set, "dict": dict}[kind](map(untyped, items))
+    return [untyped(item) for item in value] if isinstance(value, list) else value
+
+
+def evaluated():
+    lcb = [row for path in livecodebench.RELEASE_6 for row in rows(f"{livecodebench.HUB_ID}/{path}")]
+    oj = rows(f"{ojbench.HUB_ID}/{ojbench.PROMPTS}")
+    return EvaluatedProblems([*map(livecodebench.evaluated, lcb), *map(ojbench.evaluated, oj)])
+
+
+@pytest.mark.parametrize(("language", "main"), [("cpp", "int main()"), ("python", "print(")])
+def test_traces_are_joined_with_statements_that_they_fit(language, main):
+    joined = list(
+        Joined(rows(f"{opencode.OCR_2}/train/{language}/train-00000-of-00001.jsonl"), Statements(read, False))
+    )
+    assert all(set(opencode.OCR_2_COLUMNS) <= set(row) for row in joined)
+    right = [row for row in joined if not opencode.JUDGED_RIGHT.rejects(row)]
+    solved = [opencode.opencode_2(row) for row in right]
+    assert (len(joined), len(right), sum(not item.statement for item in solved)) == (20, 18, 1)
+    assert {row["dataset"] for row in joined} == {source.dataset for source in SETS}
+    assert all(main in item.trace.rpartition(f"```{language}\n")[2] for item in solved)
+    told = {item.group for item in solved if item.statement}
+    found = evaluated()
+    assert told - {item.group for item in solved if found.overlaps(item.statement)} == told - {"lock"}
+    assert len(told) == 14 and sum(opencode.passing(0.8).rejects(row) for row in right) == 3
+
+
+def test_the_other_traces_have_their_statements():
+    first = [opencode.opencode_1(row) for row in rows(f"{opencode.OCR_1}/split_0/train-00000-of-00001.jsonl")]
+    paper = [opencode.vcore_code(row) for row in rows(f"{opencode.VCORE_DATA}/code_train_format.json")]
+    assert [item.statement for item in first[:13]] == [item.statement for item in paper] and first[13].statement == ""
+
+
+@pytest.mark.parametrize(("config", "kept", "functions", "empty"), [("taco", 14, 2, 1), ("primeintellect", 12, 2, 1)])
+def test_problems_for_rl_are_solved_by_their_reference_solutions(config, kept, functions, empty):
+    found = rows(f"{deepcoder.HUB_ID}/{config}/train-00000-of-00001.jsonl")
+    reasons = [deepcoder.unusable(row, "cpp") for row in found]
+    assert len(found) == kept and reasons.count(deepcoder.FUNCTIONS) == functions
+    assert reasons.count(deepcoder.NO_TESTS) == empty
+    usable = [row for row in found if deepcoder.unusable(row, "python") is None]
+    verified = [deepcoder.verified(row, "python", passes) for row in usable]
+    assert verified.count(None) == (config == "taco")  # the cobbler's solution is wrong
+    assert sum(evaluated().overlaps(row["problem"]) for row in found) == (config == "taco")
+
+
+def test_both_editions_of_livecodebench_have_programs_and_functions_with_plain_and_packed_tests():
+    python = [row for path in livecodebench.RELEASE_6 for row in rows(f"{livecodebench.HUB_ID}/{path}")]
+    cpp = rows(f"{livecodebench.CPP_HUB_ID}/data/{livecodebench.CPP_SPLIT}-00000-of-00001.jsonl")
+    assert all(set(livecodebench.COLUMNS) <= set(row) for row in [*python, *cpp])
+    assert [row["private_test_cases"].startswith("[") for row in python] == [False, True, False, True, False, True]
+    problems = [livecodebench.python_problem(row) for row in python]
+    assert [len(problem.tests) for problem in problems] == [4] * 6
+    assert [problem.function for problem in problems] == [None] * 4 + ["longestDark", "relatives"]
+    assert [row["question_id"] for row in python if livecodebench.in_window(row)] == [row["question_id"] for row in cpp]
+    assert [livecodebench.cpp_problem(row).tests for row in cpp] == [problem.tests for problem in problems[2:]]
+
+
+def test_ojbenchs_problems_have_archives_and_checkers():
+    problems = [ojbench.problem(row, SAMPLES / ojbench.HUB_ID) for row in rows(f"{ojbench.HUB_ID}/{ojbench.PROMPTS}")]
+    assert [problem.language for problem in problems] == ["cpp"] * 4 + ["python"] * 4
+    assert [problem.compare for problem in problems[:3]] == ["floats", "tokens", "tokens"]
+    assert [len(problem.tests) for problem in problems] == [4, 4, 4, 0] * 2
+    assert problems[3].unjudged == "it needs the checker bridged (files=checker.cpp)"
+
+
+@pytest.mark.parametrize(
+    ("published", "columns", "read_row", "compare"),
+    [
+        (
+            evalplus.HUMANEVAL,
+            evalplus.HUMANEVAL_COLUMNS,
+            evalplus.humaneval_problem,
+            ["lines", "floats", "lines", "lines"],
+        ),
+        (evalplus.MBPP, evalplus.MBPP_COLUMNS, evalplus.mbpp_problem, ["lines", "lines", "floats", "lines"]),
+    ],
+)
+def test_functions_have_values_of_their_own_solutions(published, columns, read_row, compare):
+    found = rows(f"{published.hub_id}/data/test-00000-of-00001.jsonl")
+    assert all(set(columns) <= set(row) for row in found)
+
+    def values(program, function, inputs):
+        return [answer(problem_for(function), program, given) for given in inputs]
+
+    problems = [read_row(row, values, passes) for row in found]
+    assert [problem.unjudged for problem in problems] == [""] * 4
+    assert [problem.compare for problem in problems] == compare
+    assert all(len(problem.tests) >= 4 for problem in problems)
+
+
+def problem_for(function):
+    return evalplus.CodeProblem("", "", [], (), function=function)

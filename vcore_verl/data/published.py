@@ -20,12 +20,18 @@ READERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "cs
 
 @dataclass(frozen=True)
 class Published:
-    """Where rows are published: hub id, split, configuration; `file` if the repository declares no splits."""
+    """Where rows are published: hub id, split, configuration.
+
+    `files` are names or patterns like `data/train-*.parquet`, of one type: for repositories that declare no splits or
+    hold a program that declares them, which is never run. With `projected`, only the columns asked for are read of
+    Parquet files.
+    """
 
     hub_id: str
     split: str
     config: str | None = None
-    file: str | None = None
+    files: tuple[str, ...] = ()
+    projected: bool = False
 
 
 BIG_MATH = Published("SynthLabsAI/Big-Math-RL-Verified", "train")
@@ -61,19 +67,25 @@ def open_published(
     Raises `DataError` if the hub denies access or cannot be reached, the mirror has no such data set, or the rows lack
     one of `columns`.
     """
+    columns = tuple(columns)
+    projection = columns if published.projected else None
     if mirror is None:
-        opened = _open_hub(published, revision)
+        opened = _open_hub(published, revision, projection)
     else:
-        opened = open_files(mirrored_files(published, mirror), str(mirror / published.hub_id), "data.mirror")
+        files = mirrored_files(published, mirror)
+        opened = open_files(files, str(mirror / published.hub_id), "data.mirror", projection)
     if missing := sorted(set(columns) - set(next(iter(opened.rows), {}))):
         raise DataError(f"{opened.origin} lacks the columns {', '.join(missing)}")
     return opened
 
 
-def open_files(files: list[Path], origin: str, key: str) -> Opened:
-    """The rows of local files of one type, in order; `key` is the recipe key that names them."""
+def open_files(files: list[Path], origin: str, key: str, projection: tuple[str, ...] | None = None) -> Opened:
+    """The rows of local files of one type, in order; `key` is the recipe key that names them.
+
+    Of Parquet files, only the columns of the `projection` are read if there is one.
+    """
     listing = "\n".join(f"{file.name} {file.stat().st_size}" for file in files)
-    return Opened(origin, hashlib.sha256(listing.encode()).hexdigest(), _Rows(files, key))
+    return Opened(origin, hashlib.sha256(listing.encode()).hexdigest(), _Rows(files, key, projection))
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,7 @@ class _Rows:
 
     files: list[Path]
     key: str
+    projection: tuple[str, ...] | None
 
     def __iter__(self) -> Iterator[Row]:
         from datasets import load_dataset
@@ -89,13 +102,21 @@ class _Rows:
 
         names = [str(file) for file in self.files]
         try:
-            yield from load_dataset(READERS[self.files[0].suffix], data_files=names, split="train", streaming=True)
+            yield from load_dataset(
+                data_files=names, split="train", streaming=True, **_reader(self.files[0].name, self.projection)
+            )
         except StopIteration as error:  # raised by `datasets` for files without rows
             raise DataError(f"{self.key}: {', '.join(names)} holds no rows") from error
         except (DatasetGenerationError, ValueError, OSError) as error:
             what = next(filter(None, map(_broken_line, self.files)), None)
             what = what or f"{', '.join(names)}: {str(error.__cause__ or error).splitlines()[0]}"
             raise DataError(f"{self.key}: {what}") from error
+
+
+def _reader(file: str, projection: tuple[str, ...] | None) -> dict[str, Any]:
+    """The arguments of `load_dataset` for files like `file`."""
+    reader = READERS[Path(file).suffix]
+    return {"path": reader} | ({"columns": list(projection)} if reader == "parquet" and projection else {})
 
 
 def _broken_line(file: Path) -> str | None:
@@ -128,8 +149,8 @@ def local_files(path: Path) -> list[Path]:
 def mirrored_files(published: Published, mirror: Path) -> list[Path]:
     """The files of one configuration and split in `mirror/<hub id>`.
 
-    File paths of a hub repository contain both (`all/train-00000-of-00001.parquet`, `data/cot-00000-of-00144.parquet`);
-    a name that occurs in no path is ignored.
+    They are those that `published.files` names, if it does. Otherwise, file paths of a hub repository contain both
+    (`all/train-00000-of-00001.parquet`, `data/cot-00000-of-00144.parquet`); a name that occurs in no path is ignored.
     """
     folder = mirror / published.hub_id
     if not folder.is_dir() and mirror == mirror_folder(SAMPLES):
@@ -141,8 +162,10 @@ def mirrored_files(published: Published, mirror: Path) -> list[Path]:
             f"dataset {published.hub_id} --local-dir DIR/{published.hub_id}, and copy DIR there"
         )
     files = sorted(file for file in folder.rglob("*") if file.suffix in READERS)
-    for name in filter(None, (published.file, published.config, published.split)):
+    listed = [file for file in files if any(file.relative_to(folder).match(name) for name in published.files)]
+    for name in filter(None, () if listed else (published.config, published.split)):
         files = [file for file in files if _names(file.relative_to(folder), name)] or files
+    files = listed or files
     if len({file.suffix for file in files}) != 1:
         return local_files(folder)
     return files
@@ -153,7 +176,7 @@ def _names(file: Path, name: str) -> bool:
     return name in (*file.parts, file.stem) or file.stem.startswith(f"{name}-")
 
 
-def _open_hub(published: Published, revision: str | None) -> Opened:
+def _open_hub(published: Published, revision: str | None, projection: tuple[str, ...] | None) -> Opened:
     from datasets import load_dataset
     from huggingface_hub import auth_check, dataset_info
 
@@ -163,12 +186,12 @@ def _open_hub(published: Published, revision: str | None) -> Opened:
     with hub_errors(f"data set {hub_id}", check, instead, OPEN_COPIES.get(hub_id)):
         auth_check(hub_id, repo_type="dataset")  # of a gated data set, only the description is public
         commit = dataset_info(hub_id, revision=revision).sha or revision or "main"
-        rows = load_dataset(
-            hub_id,
-            published.config,
-            data_files=published.file,
-            split="train" if published.file else published.split,
-            revision=commit,
-            streaming=True,
-        )
+        if published.files:
+            names = [f"hf://datasets/{hub_id}@{commit}/{name}" for name in published.files]
+            reader = _reader(published.files[0], projection)
+            return Opened(hub_id, commit, load_dataset(data_files=names, split="train", streaming=True, **reader))
+        try:
+            rows = load_dataset(hub_id, published.config, split=published.split, revision=commit, streaming=True)
+        except RuntimeError as error:  # "Dataset scripts are no longer supported"
+            raise DataError(f"data set {hub_id} is published as a program, which is not run: {instead}") from error
     return Opened(hub_id, commit, rows)

@@ -135,7 +135,7 @@ SFT_SOURCES = (
         name="XanderGong/VCORE-data",
         columns=("question", "cot"),
         example=_columns("question", trace="cot"),
-        published=Published("XanderGong/VCORE-data", "train", file="math_train_format.json"),
+        published=Published("XanderGong/VCORE-data", "train", files=("math_train_format.json",)),
         size=3_200,
         supervised=True,
     ),

@@ -5,23 +5,21 @@ import json
 import sys
 from contextlib import redirect_stdout
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from vcore_verl.data.code import deepcoder, evalplus, livecodebench, ojbench, opencode
 from vcore_verl.data.code.narrative import EvaluatedProblems
-from vcore_verl.data.code.statements import SETS, Joined, Statements
-from vcore_verl.data.published import mirror_folder
+from vcore_verl.data.code.statements import SETS, Joined, published_statements
+from vcore_verl.data.hub import DataError
+from vcore_verl.data.published import mirror_folder, open_published
 
 SAMPLES = mirror_folder("builtin:samples")
 
 
-def rows(path):
-    text = (SAMPLES / path).read_text()
-    return json.loads(text) if path.endswith(".json") else [json.loads(line) for line in text.splitlines()]
-
-
-def read(source, split):
-    return rows(f"{source.hub_id}/{source.pattern(split).replace('*', '00000-of-00001').replace('.parquet', '.jsonl')}")
+def rows(published, columns):
+    return list(open_published(published, columns, SAMPLES).rows)
 
 
 def passes(problem, program):
@@ -48,22 +46,22 @@ def untyped(value):
 
 
 def evaluated():
-    lcb = [row for path in livecodebench.RELEASE_6 for row in rows(f"{livecodebench.HUB_ID}/{path}")]
-    oj = rows(f"{ojbench.HUB_ID}/{ojbench.PROMPTS}")
+    lcb = rows(livecodebench.PYTHON, livecodebench.STATEMENT_COLUMNS)
+    oj = rows(ojbench.PUBLISHED, ojbench.COLUMNS)
     return EvaluatedProblems([*map(livecodebench.evaluated, lcb), *map(ojbench.evaluated, oj)])
 
 
-@pytest.mark.parametrize(("language", "main"), [("cpp", "int main()"), ("python", "print(")])
-def test_traces_are_joined_with_statements_that_they_fit(language, main):
-    joined = list(
-        Joined(rows(f"{opencode.OCR_2}/train/{language}/train-00000-of-00001.jsonl"), Statements(read, False))
-    )
-    assert all(set(opencode.OCR_2_COLUMNS) <= set(row) for row in joined)
+@pytest.mark.parametrize(
+    ("published", "fence", "main"),
+    [(opencode.OCR_2_CPP, "```cpp\n", "int main()"), (opencode.OCR_2_PYTHON, "```python\n", "print(")],
+)
+def test_traces_are_joined_with_statements_that_they_fit(published, fence, main):
+    joined = list(Joined(rows(published, opencode.OCR_2_COLUMNS), published_statements(SAMPLES)))
     right = [row for row in joined if not opencode.JUDGED_RIGHT.rejects(row)]
     solved = [opencode.opencode_2(row) for row in right]
     assert (len(joined), len(right), sum(not item.statement for item in solved)) == (20, 18, 1)
     assert {row["dataset"] for row in joined} == {source.dataset for source in SETS}
-    assert all(main in item.trace.rpartition(f"```{language}\n")[2] for item in solved)
+    assert all(main in item.trace.rpartition(fence)[2] for item in solved)
     told = {item.group for item in solved if item.statement}
     found = evaluated()
     assert told - {item.group for item in solved if found.overlaps(item.statement)} == told - {"lock"}
@@ -71,14 +69,14 @@ def test_traces_are_joined_with_statements_that_they_fit(language, main):
 
 
 def test_the_other_traces_have_their_statements():
-    first = [opencode.opencode_1(row) for row in rows(f"{opencode.OCR_1}/split_0/train-00000-of-00001.jsonl")]
-    paper = [opencode.vcore_code(row) for row in rows(f"{opencode.VCORE_DATA}/code_train_format.json")]
+    first = [opencode.opencode_1(row) for row in rows(opencode.OCR_1_SPLIT_0, opencode.OCR_1_COLUMNS)]
+    paper = [opencode.vcore_code(row) for row in rows(opencode.VCORE_CODE, opencode.VCORE_COLUMNS)]
     assert [item.statement for item in first[:13]] == [item.statement for item in paper] and first[13].statement == ""
 
 
 @pytest.mark.parametrize(("config", "kept", "functions", "empty"), [("taco", 14, 2, 1), ("primeintellect", 12, 2, 1)])
 def test_problems_for_rl_are_solved_by_their_reference_solutions(config, kept, functions, empty):
-    found = rows(f"{deepcoder.HUB_ID}/{config}/train-00000-of-00001.jsonl")
+    found = rows(deepcoder.published(config), deepcoder.COLUMNS)
     reasons = [deepcoder.unusable(row, "cpp") for row in found]
     assert len(found) == kept and reasons.count(deepcoder.FUNCTIONS) == functions
     assert reasons.count(deepcoder.NO_TESTS) == empty
@@ -89,9 +87,7 @@ def test_problems_for_rl_are_solved_by_their_reference_solutions(config, kept, f
 
 
 def test_both_editions_of_livecodebench_have_programs_and_functions_with_plain_and_packed_tests():
-    python = [row for path in livecodebench.RELEASE_6 for row in rows(f"{livecodebench.HUB_ID}/{path}")]
-    cpp = rows(f"{livecodebench.CPP_HUB_ID}/data/{livecodebench.CPP_SPLIT}-00000-of-00001.jsonl")
-    assert all(set(livecodebench.COLUMNS) <= set(row) for row in [*python, *cpp])
+    python, cpp = (rows(edition, livecodebench.COLUMNS) for edition in (livecodebench.PYTHON, livecodebench.CPP))
     assert [row["private_test_cases"].startswith("[") for row in python] == [False, True, False, True, False, True]
     problems = [livecodebench.python_problem(row) for row in python]
     assert [len(problem.tests) for problem in problems] == [4] * 6
@@ -101,7 +97,7 @@ def test_both_editions_of_livecodebench_have_programs_and_functions_with_plain_a
 
 
 def test_ojbenchs_problems_have_archives_and_checkers():
-    problems = [ojbench.problem(row, SAMPLES / ojbench.HUB_ID) for row in rows(f"{ojbench.HUB_ID}/{ojbench.PROMPTS}")]
+    problems = [ojbench.problem(row, SAMPLES / ojbench.HUB_ID) for row in rows(ojbench.PUBLISHED, ojbench.COLUMNS)]
     assert [problem.language for problem in problems] == ["cpp"] * 4 + ["python"] * 4
     assert [problem.compare for problem in problems[:3]] == ["floats", "tokens", "tokens"]
     assert [len(problem.tests) for problem in problems] == [4, 4, 4, 0] * 2
@@ -121,8 +117,7 @@ def test_ojbenchs_problems_have_archives_and_checkers():
     ],
 )
 def test_functions_have_values_of_their_own_solutions(published, columns, read_row, compare):
-    found = rows(f"{published.hub_id}/data/test-00000-of-00001.jsonl")
-    assert all(set(columns) <= set(row) for row in found)
+    found = rows(published, columns)
 
     def values(program, function, inputs):
         return [answer(problem_for(function), program, given) for given in inputs]
@@ -135,3 +130,20 @@ def test_functions_have_values_of_their_own_solutions(published, columns, read_r
 
 def problem_for(function):
     return evalplus.CodeProblem("", "", [], (), function=function)
+
+
+def test_only_the_columns_asked_for_are_read_of_a_parquet_copy(tmp_path):
+    """As on a machine without internet; the rows of another revision are noticed."""
+    folder = tmp_path / "BAAI" / "TACO" / "ALL"
+    folder.mkdir(parents=True)
+    table = pa.table({"question": ["Count."], "url": [""], "solutions": ["a" * 1000]})
+    pq.write_table(table, folder / "train-00000-of-00001.parquet")
+    taco = SETS[0]
+    (row,) = open_published(taco.published("train"), taco.columns, tmp_path).rows
+    assert row == {"question": "Count.", "url": ""}
+    with pytest.raises(DataError, match="split train of BAAI/TACO has 1 rows, but 25,443"):
+        published_statements(tmp_path).at("taco", "train", "0")
+    pq.write_table(table.drop_columns("url"), folder / "train-00000-of-00001.parquet")
+    with pytest.raises(DataError, match="url") as error:
+        published_statements(tmp_path).at("taco", "train", "0")
+    assert "\n" not in str(error.value)

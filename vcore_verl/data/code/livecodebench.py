@@ -14,15 +14,15 @@ from vcore_verl.data.code.narrative import Evaluated, name
 from vcore_verl.data.code.private_tests import decode
 from vcore_verl.data.code.problem import CodeProblem
 from vcore_verl.data.hub import DataError
-from vcore_verl.data.published import Row
+from vcore_verl.data.published import Published, Row
 from vcore_verl.data.rows import Messages, user
 
 HUB_ID = "livecodebench/code_generation_lite"
 REVISION = "0fe84c3912ea0c4d4a78037083943e8f0c4dd505"
 RELEASE_6 = ("test.jsonl", "test2.jsonl", "test3.jsonl", "test4.jsonl", "test5.jsonl", "test6.jsonl")
 SIZE, WINDOW_SIZE = 1055, 454
-CPP_HUB_ID = "nvidia/LiveCodeBench-CPP"
-CPP_SPLIT = "v6_2408_2505"
+PYTHON = Published(HUB_ID, "test", files=RELEASE_6)
+CPP = Published("nvidia/LiveCodeBench-CPP", "v6_2408_2505")
 
 STATEMENT_COLUMNS = ("question_title", "question_content", "platform", "question_id", "contest_date")
 COLUMNS = (*STATEMENT_COLUMNS, "starter_code", "public_test_cases", "private_test_cases", "metadata")

@@ -21,11 +21,12 @@ from reward.code.store import Test
 from vcore_verl.data.code.narrative import Evaluated, name
 from vcore_verl.data.code.problem import CodeProblem, Unusable
 from vcore_verl.data.hub import DataError
-from vcore_verl.data.published import Row
+from vcore_verl.data.published import Published, Row
 from vcore_verl.data.rows import user
 
 HUB_ID = "He-Ren/OJBench_testdata"
 PROMPTS = "prompts/full.jsonl"
+PUBLISHED = Published(HUB_ID, "full", files=(PROMPTS,))
 COLUMNS = ("id", "prompt", "dataset", "language", "difficulty")
 SIZE = 232  # in each language
 

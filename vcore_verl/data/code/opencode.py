@@ -22,10 +22,10 @@ VCORE_COLUMNS = ("question", "cot")
 OCR_2_SIZES = {"cpp": 1_174_475, "python": 1_398_166}
 OCR_1_SIZE = 567_850
 
-OCR_2_CPP = Published(OCR_2, "cpp", "train")
-OCR_2_PYTHON = Published(OCR_2, "python", "train")
+OCR_2_CPP = Published(OCR_2, "cpp", "train", ("train/cpp/train-*.parquet",), projected=True)
+OCR_2_PYTHON = Published(OCR_2, "python", "train", ("train/python/train-*.parquet",), projected=True)
 OCR_1_SPLIT_0 = Published(OCR_1, "split_0", "split_0")
-VCORE_CODE = Published(VCORE_DATA, "train", file="code_train_format.json")  # named in the paper's dataset_info.json
+VCORE_CODE = Published(VCORE_DATA, "train", files=("code_train_format.json",))  # named in the paper's dataset_info.json
 
 _NO_STATEMENT = "-"  # stands in `question` and `input` where the statement has to be joined
 

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from math import sqrt
+from pathlib import Path
 
 from vcore_verl.data.code.narrative import name, names
 from vcore_verl.data.hub import DataError
-from vcore_verl.data.published import Row
+from vcore_verl.data.published import SAMPLES, Published, Row, mirror_folder, open_published
 
 # nvidia/OpenCodeReasoning-2 itself.
 REVISION = "eadf535931451525f3e5621d0f960c240bc62fd9"
@@ -45,8 +46,9 @@ class StatementSet:
     statement: Callable[[Row], str]
     names: Callable[[Row], frozenset[str]]
 
-    def pattern(self, split: str) -> str:
-        return self.files.format(split=split)
+    def published(self, split: str) -> Published:
+        """Where a split is published; its other columns, tests mostly, are a thousand times as large."""
+        return Published(self.hub_id, split, files=(self.files.format(split=split),), projected=True)
 
 
 _FORMATS = (("Input", "input_format"), ("Output", "output_format"))
@@ -177,6 +179,15 @@ class Statements:
                 f"split {split} of {source.hub_id} has {number:,} rows, but {source.rows[split]:,} at the revision "
                 f"that nvidia/OpenCodeReasoning-2 refers to: use revision {source.revision}"
             )
+
+
+def published_statements(mirror: Path | None) -> Statements:
+    """The statements from the hub, or from the copies in `mirror`. Raises `DataError` when they are read."""
+
+    def read(source: StatementSet, split: str) -> Iterable[Row]:
+        return open_published(source.published(split), source.columns, mirror, source.revision).rows
+
+    return Statements(read, whole=mirror != mirror_folder(SAMPLES))
 
 
 def words(text: str) -> frozenset[str]:

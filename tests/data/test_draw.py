@@ -29,5 +29,15 @@ def test_every_row_is_drawn_or_counted(rows, capacity):
     assert draw.repeats == sum(rows.count(row) - 1 for row in draw.ordered())
 
 
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=60), st.integers(1, 12))
+def test_of_each_group_the_row_of_lowest_preference_is_drawn(rows, capacity):
+    draw: Draw[tuple[int, int]] = Draw(capacity)
+    for group, row in rows:
+        draw.add(rank(7, group), (group, row), preference=row)
+    groups = sorted({group for group, _ in rows}, key=lambda group: rank(7, group))[:capacity]
+    assert draw.ordered() == [(group, min(row for other, row in rows if other == group)) for group in groups]
+    assert len(groups) + draw.repeats + draw.left_out == len(rows)
+
+
 def test_the_seed_and_every_part_of_a_row_count():
     assert len({rank(1, "a", "b"), rank(2, "a", "b"), rank(1, "ab", ""), rank(1, "a", ["b"])}) == 4

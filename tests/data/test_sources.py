@@ -1,16 +1,31 @@
 import json
+from functools import partial
 
 import pytest
 
 from vcore_verl.data import templates
+from vcore_verl.data.code.templates import program
 from vcore_verl.data.hub import DataError
 from vcore_verl.data.published import Published, local_files, mirror_folder, mirrored_files
-from vcore_verl.data.sources import DAPO, known, open_source, recognise
+from vcore_verl.data.sources import CODE, DAPO, known, open_source, recognise
 
 BIG_MATH = "SynthLabsAI/Big-Math-RL-Verified"
 SAMPLES = mirror_folder("builtin:samples")
 ROLES = [(role, name) for role in ("sft", "rl") for name in known(role)]
+KILN = (
+    "A potter fires jugs in a kiln. A jug cracks if it is hotter than the jug fired just before it by more than ten "
+    "degrees. Count the cracked jugs."
+)
 FIRST = {
+    **dict.fromkeys(
+        [
+            "nvidia/OpenCodeReasoning-2:python",
+            "nvidia/OpenCodeReasoning-2:cpp",
+            "nvidia/OpenCodeReasoning",
+            "XanderGong/VCORE-data:code",
+        ],
+        (KILN, "", ""),
+    ),
     "nvidia/OpenMathReasoning": ("What is the value of $3^4 - 4^3$?", "17", ""),
     "XanderGong/VCORE-data": ("What is the least common multiple of $12$ and $18$?", "", ""),
     BIG_MATH: ("What is the perimeter of a square whose area is $49$?", "28", BIG_MATH),
@@ -24,8 +39,11 @@ def test_a_published_row_becomes_an_example_with_the_papers_prompt(role, name):
     source, opened = open_source(role, name, SAMPLES, None)
     example = source.example(next(iter(opened.rows)))
     problem, answer, data_source = FIRST[name]
-    assert (example.problem, example.answer, example.data_source) == (problem, answer, data_source)
-    assert example.prompt == [{"role": "user", "content": templates.math(problem)}]
+    asked = example.problem.partition("\n\n")[0] if source.domain == CODE else example.problem
+    assert (asked, example.answer, example.data_source) == (problem, answer, data_source)
+    language = "cpp" if name.endswith((":cpp", ":code")) else "python"
+    template = partial(program, language=language) if source.domain == CODE else templates.math
+    assert example.prompt == [{"role": "user", "content": template(example.problem)}]
     assert example.trace.startswith("<think>\n") == (role == "sft")
     assert "Answer:" not in example.prompt[0]["content"]
 
@@ -56,9 +74,10 @@ def test_a_copy_of_a_source_is_recognised_by_its_columns(role, name, tmp_path):
     (copied,) = {file for file in mirrored_files(source.published, SAMPLES) if "00001-of-00002" not in file.name}
     target = tmp_path / f"rows{copied.suffix}"
     target.write_text(copied.read_text())
-    found, opened = open_source(role, str(target), None, None)
+    found, opened = open_source(role, str(target), SAMPLES, None)
     assert found.columns == source.columns
-    assert found.example(next(iter(opened.rows))).problem == FIRST[name][0]
+    problem = found.example(next(iter(opened.rows))).problem
+    assert FIRST[name][0] in problem if source.domain == CODE else problem == FIRST[name][0]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +86,7 @@ def test_a_copy_of_a_source_is_recognised_by_its_columns(role, name, tmp_path):
         (
             "sft",
             {"text": "a"},
-            r"its columns \(text\) fit no source \(nvidia/OpenMathReasoning: problem, generated_sol",
+            r"its columns \(text\) fit no source \(.*; nvidia/OpenMathReasoning: problem, generated_sol",
         ),
         ("sft", {"messages": [], "question": "a", "cot": "b"}, r"fit several sources \(XanderGong/VCORE-data: questio"),
         ("rl", {"problem": "a"}, r"fit no source \(SynthLabsAI/Big-Math-RL-Verified: problem, answer, source,"),

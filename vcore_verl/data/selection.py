@@ -13,6 +13,7 @@ from vcore_verl.data.sources import Example, Source
 
 SEED = 42  # paper, Table 6; the same for all seeds of a recipe, which vary only the training
 SPARE_FACTOR, SPARE_ROWS = 2, 1000  # drawn in excess, since the expensive checks drop some
+_OTHER_TRACE = "another trace of the problem"
 _REPEATED, _LEFT_OUT, _NOT_NEEDED = "the same row again", "not drawn", "not needed"
 
 
@@ -33,14 +34,16 @@ def select(
     while True:
         expensive = checks()
         early = [check.reason for check in (*source.filters, *cheap)]
-        funnel = Funnel([*early, _REPEATED, _LEFT_OUT, *(check.reason for check in expensive), _NOT_NEEDED])
+        repeated = _OTHER_TRACE if source.one_trace else _REPEATED
+        funnel = Funnel([*early, repeated, _LEFT_OUT, *(check.reason for check in expensive), _NOT_NEEDED])
         draw: Draw[Example] = Draw(capacity)
         for row in opened.rows:
             on_row()
             funnel.read += 1
             if funnel.passes(row, source.filters) and funnel.passes(example := source.example(row), cheap):
-                draw.add(rank(SEED, example.problem, example.trace, example.answer), example)
-        funnel.dropped |= {_REPEATED: draw.repeats, _LEFT_OUT: draw.left_out}
+                row_rank = rank(SEED, example.problem, example.trace, example.answer)
+                draw.add(rank(SEED, example.problem) if source.one_trace else row_rank, example, row_rank)
+        funnel.dropped |= {repeated: draw.repeats, _LEFT_OUT: draw.left_out}
         chosen: list[Example] = []
         for example in draw.ordered():
             if len(chosen) == count:

@@ -4,15 +4,18 @@ Columns and pitfalls of the published sets are from their dataset cards. Imports
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from reward.code.blocks import Language
 from reward.mathematics import MATHEMATICS
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.data import generated, templates
 from vcore_verl.data.benchmarks.catalogue import held_out
+from vcore_verl.data.code import opencode, statements
+from vcore_verl.data.code.templates import program
 from vcore_verl.data.funnel import Check
 from vcore_verl.data.hub import DataError
 from vcore_verl.data.published import (
@@ -50,7 +53,9 @@ class Source:
 
     Every row has all of `columns`; rows that one of `filters` rejects are skipped. `size` is the number of published
     rows, for the progress bar; `domain` one of `reward.DOMAINS`. `supervised` sources have traces; `verified` ones also
-    have answers, which the traces must reach; `rated` ones state how often a small model solved a problem.
+    have answers, which the traces must reach; `rated` ones state how often a small model solved a problem. `revision`
+    is the one that the source is written for; with `one_trace`, one row of each problem is drawn. `completed` makes
+    the rows from those published, with the mirror that other sets are read from.
     """
 
     name: str
@@ -63,6 +68,9 @@ class Source:
     supervised: bool = False
     verified: bool = False
     rated: bool = False
+    revision: str | None = None
+    one_trace: bool = False
+    completed: Callable[[Iterable[Row], Path | None], Iterable[Row]] | None = None
 
 
 def equals(column: str, value: str) -> Check:
@@ -113,6 +121,7 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value).strip()
 
 
+CODE = "code"  # the domain
 DAPO = "BytedTsinghua-SIA/DAPO-Math-17k"
 _DAPO_WRAPPER = re.compile(
     r"Solve the following math problem step by step\. The last line of your response should be of the form Answer:"
@@ -120,7 +129,59 @@ _DAPO_WRAPPER = re.compile(
     re.DOTALL,
 )
 
+
+def _traces(
+    name: str,
+    read: Callable[[Row], opencode.Solved],
+    columns: tuple[str, ...],
+    published: Published,
+    size: int,
+    language: Language,
+    **more: Any,
+) -> Source:
+    """A source of traces that end with programs in `language`."""
+
+    def example(row: Row) -> Example:
+        solved = read(row)
+        return Example(solved.statement, user(program(solved.statement, language)), "", solved.trace)
+
+    return Source(name, columns, example, published, size, domain=CODE, supervised=True, one_trace=True, **more)
+
+
+def _opencode_2(published: Published, language: Language) -> Source:
+    return _traces(
+        f"{opencode.OCR_2}:{language}",
+        opencode.opencode_2,
+        opencode.OCR_2_COLUMNS,
+        published,
+        opencode.OCR_2_SIZES[language],
+        language,
+        filters=(opencode.JUDGED_RIGHT, opencode.ends_with_program(language)),
+        revision=statements.REVISION,
+        completed=lambda rows, mirror: statements.Joined(rows, statements.published_statements(mirror)),
+    )
+
+
 SFT_SOURCES = (
+    # Of sources with the same columns, local files are taken to be of the last one.
+    _opencode_2(opencode.OCR_2_PYTHON, "python"),
+    _opencode_2(opencode.OCR_2_CPP, "cpp"),
+    _traces(
+        opencode.OCR_1,
+        opencode.opencode_1,
+        opencode.OCR_1_COLUMNS,
+        opencode.OCR_1_SPLIT_0,
+        opencode.OCR_1_SIZE,
+        "python",
+    ),
+    _traces(
+        f"{opencode.VCORE_DATA}:code",
+        opencode.vcore_code,
+        opencode.VCORE_COLUMNS,
+        opencode.VCORE_CODE,
+        opencode.VCORE_SIZE,
+        "cpp",
+    ),
     Source(
         name="nvidia/OpenMathReasoning",
         columns=("problem", "generated_solution", "expected_answer", "problem_type", "generation_model"),
@@ -187,7 +248,7 @@ def named(recipe: Recipe) -> dict[str, str]:
 
 
 def known(role: str) -> dict[str, Source]:
-    """The published sources of "sft" or "rl", by hub id."""
+    """The published sources of "sft" or "rl", by hub id and, where one id has several, what follows a colon."""
     return {source.name: source for source in SOURCES[role] if source.published is not None}
 
 
@@ -200,9 +261,13 @@ def open_source(role: str, name: str, mirror: Path | None, revision: str | None)
         return _generated(role, name), generated.opened(role, name)
     source = known(role).get(name)
     if source is not None and source.published is not None:
-        return source, open_published(source.published, source.columns, mirror, revision)
-    opened = open_files(local_files(Path(name).expanduser()), name, f"data.{role}")
-    return recognise(role, name, set(next(iter(opened.rows), {}))), opened
+        opened = open_published(source.published, source.columns, mirror, revision or source.revision)
+    else:
+        opened = open_files(local_files(Path(name).expanduser()), name, f"data.{role}")
+        source = recognise(role, name, set(next(iter(opened.rows), {})))
+    if source.completed is not None:
+        opened = replace(opened, rows=source.completed(opened.rows, mirror))
+    return source, opened
 
 
 def recognise(role: str, name: str, columns: set[str]) -> Source:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from vcore_verl.data.code import templates as code
+
 _MATH = """You are a helpful and accurate assistant for solving the following math problem:
 {question}
 
@@ -30,10 +32,10 @@ def multiple_choice(question: str, options: Sequence[str]) -> str:
 
 
 def question_of(prompt: str) -> str:
-    """The question in `prompt` if it was made from one of these templates, else the prompt itself."""
+    """The question in `prompt` if it was made from a template of this package, else the prompt itself."""
     for template in (_MATH, _MULTIPLE_CHOICE):
         before, _, after = template.format(question="\0", options="\0").partition("\0")
         after = after.partition("\0")[0]
         if prompt.startswith(before.rstrip()) and after.strip() in prompt:
             return prompt[len(before.rstrip()) :].rpartition(after.strip())[0].strip()
-    return prompt.strip()
+    return code.statement_of(prompt)

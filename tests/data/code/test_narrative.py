@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcore_verl.data.code.narrative import SHARED, Evaluated, EvaluatedProblems, name, names, narrative
+from reward.code.problems import narrative
+from vcore_verl.data.code.narrative import SHARED, Evaluated, EvaluatedProblems, name, names
 
 TOLD = (
     "A lamplighter walks along a straight canal and lights every third lamp until her oil is gone; afterwards a sleepy "

@@ -10,21 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-WORDS = 13  # in a row that count as contamination, as for mathematics
+from reward.code.problems import WORDS, narrative, question_key
+
 SHARED = 3  # a run of words in so many evaluation problems identifies none of them
 
-_HEADING = re.compile(
-    r"""^(?:[^\w\n]|_)*
-    (?:(?:sample|the|standard)\s+)?
-    (?:inputs?|outputs?|constraints?|examples?|samples?|notes?|limits|subtasks?|输入格式|输出格式|样例输入|数据范围)
-    (?:\s*(?:format|specification|description|file|data|section|cases?|and\s+outputs?))?
-    (?:\s*\#?\d+)?
-    (?:[^\w\n]|_)*?
-    (?:$|:.*$)""",
-    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
-)
 _WORD = re.compile(r"\w+")
-_TYPESETTING = re.compile(r"[\s$~]+")
 _URLS = (
     ("codeforces", re.compile(r"codeforces\.com/(?:contest|gym)/(\d+)/problem/([A-Za-z]\d?)"), "{}/{}"),
     ("codeforces", re.compile(r"codeforces\.com/problemset/problem/(\d+)/([A-Za-z]\d?)"), "{}/{}"),
@@ -33,21 +23,6 @@ _URLS = (
     ("codechef", re.compile(r"codechef\.com/(?:problems|[\w-]+/problems)/(\w+)"), "{}"),
     ("loj", re.compile(r"loj\.ac/p(?:roblem)?/(\d+)"), "{}"),
 )
-
-
-def narrative(statement: str) -> str:
-    """The statement up to the first heading of its input, output, constraints or examples.
-
-    All of it if less than thirteen words come before.
-    """
-    heading = _HEADING.search(statement)
-    told = statement[: heading.start()] if heading else statement
-    return told if len(_WORD.findall(told)) >= WORDS else statement
-
-
-def statement_key(statement: str) -> str:
-    """The statement without case, white space and dollar signs: statements with equal keys are one problem."""
-    return _TYPESETTING.sub("", statement.casefold())
 
 
 def names(text: str) -> frozenset[str]:
@@ -81,15 +56,15 @@ class EvaluatedProblems:
     def __init__(self, problems: Iterable[Evaluated]) -> None:
         problems = list(problems)
         told: dict[str, str] = {problem.key: narrative(problem.statement) for problem in problems}
-        self.texts = {statement_key(text) for text in told.values()}
-        self.texts |= {statement_key(problem.statement) for problem in problems}
+        self.texts = {question_key(text) for text in told.values()}
+        self.texts |= {question_key(problem.statement) for problem in problems}
         counts = Counter(run for text in told.values() for run in set(_runs(text)))
         self.runs = {run for run, number in counts.items() if number < SHARED}
         self.names = {name for problem in problems for name in problem.names | names(problem.statement)}
 
     def contains(self, statement: str) -> bool:
         """Whether the statement, or its narrative, is that of an evaluation problem, up to typesetting."""
-        return statement_key(statement) in self.texts or statement_key(narrative(statement)) in self.texts
+        return question_key(statement) in self.texts or question_key(narrative(statement)) in self.texts
 
     def overlaps(self, statement: str) -> bool:
         """Whether thirteen words in a row of the narrative are in that of an evaluation problem."""

@@ -6,6 +6,7 @@ column `solution` is that block's text, so it is never appended. Imports no torc
 
 from dataclasses import dataclass
 
+from reward.code.blocks import Language, program_block
 from vcore_verl.data.code.templates import statement_of
 from vcore_verl.data.funnel import Check
 from vcore_verl.data.published import Published, Row
@@ -21,6 +22,7 @@ OCR_1_COLUMNS = ("input", "output", "source", "difficulty")
 VCORE_COLUMNS = ("question", "cot")
 OCR_2_SIZES = {"cpp": 1_174_475, "python": 1_398_166}
 OCR_1_SIZE = 567_850
+VCORE_SIZE = 3_200
 
 OCR_2_CPP = Published(OCR_2, "cpp", "train", ("train/cpp/train-*.parquet",), projected=True)
 OCR_2_PYTHON = Published(OCR_2, "python", "train", ("train/python/train-*.parquet",), projected=True)
@@ -58,6 +60,13 @@ def vcore_code(row: Row) -> Solved:
 
 # The paper's filter; an opinion of QwQ-32B, not an execution.
 JUDGED_RIGHT = Check("judgement is not right", lambda row: row["judgement"] != "right")
+
+
+def ends_with_program(language: Language) -> Check:
+    """Fences occur in the thinking too; what counts is the last closed block after it."""
+    return Check(
+        "no program after the thinking", lambda row: program_block(row["r1_generation"] or "", language) is None
+    )
 
 
 def passing(rate: float) -> Check:

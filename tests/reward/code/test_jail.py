@@ -1,3 +1,4 @@
+import contextlib
 import gc
 import os
 import random
@@ -255,8 +256,8 @@ def _until(condition, seconds=20.0):
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_fork_server_that_fails_is_replaced_and_the_run_repeated(jail, fault):
-    jail, before = Jail(jail.tier), _descendants()
-    with ThreadPoolExecutor(1) as pool:
+    before = _descendants()
+    with contextlib.closing(Jail(jail.tier)) as jail, ThreadPoolExecutor(1) as pool:
         program = PythonProgram("import time; time.sleep(0.5); print(7)")
         waiting = pool.submit(jail.run, program, b"", Limits(cpu_seconds=0.3))
         _until(lambda: jail._idle == [])
@@ -267,7 +268,6 @@ def test_a_fork_server_that_fails_is_replaced_and_the_run_repeated(jail, fault):
             os.kill(pid, fault)
         assert waiting.result().stdout == b"7\n"
         assert waiting.result().retries == 1
-    jail.close()
     _until(lambda: _descendants() <= before)
 
 

@@ -1,5 +1,6 @@
 """The domain of programs: the last fenced block, run on hidden tests. See README.md."""
 
+from reward.code.problems import narrative, question_key
 from reward.code.score import COSTS, answer_span, same_program, score_response, score_response_async, shown, version
 from reward.domain import STATUSES, Domain
 
@@ -16,6 +17,6 @@ CODE = Domain(
     answer_span=answer_span,
     same_answer=same_program,
     shown=shown,
-    question_key=str,
-    narrative=str,
+    question_key=question_key,
+    narrative=narrative,
 )

@@ -5,6 +5,7 @@ dynamic sampling.
 import logging
 import os
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import transfer_queue as tq
@@ -78,9 +79,11 @@ class Trainer(PPOTrainerSync):
         rewards = self._reward_rows(batch)
         rates = status_rates(rewards)
         metrics |= {f"reward/{name}": rate for name, rate in rates.items()}
+        domain = DOMAINS[rewards[0]["domain"]]
+        metrics |= {f"reward/{name}": fmean(row[f"reward_{name}"] for row in rewards) for name in domain.costs}
         # Can exceed 1: sums the seconds from call to verdict, and several answers are judged at once.
         metrics["reward/share_of_step"] = sum(row["reward_seconds"] for row in rewards) / timing_raw["step"]
-        for warning in warnings_for(rates, DOMAINS[rewards[0]["domain"]]):
+        for warning in warnings_for(rates, domain):
             logger.warning("step %d: %s", global_steps, warning)
 
     @staticmethod

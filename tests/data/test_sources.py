@@ -16,7 +16,16 @@ KILN = (
     "A potter fires jugs in a kiln. A jug cracks if it is hotter than the jug fired just before it by more than ten "
     "degrees. Count the cracked jugs."
 )
+BREWER = (
+    "In the next valley they do it differently. A brewer ladles beer for a line of porters. Whoever brought a bcrow "
+    "that is smaller than the previous monk's gets it filled twice. How many ladles of one pint are poured, if a bcrow "
+    "of x pints takes x ladles?"
+)
 FIRST = {
+    **dict.fromkeys(
+        [f"agentica-org/DeepCoder-Preview-Dataset:{language}" for language in ("cpp", "python")],
+        (BREWER, "", "code/deepcoder"),
+    ),
     **dict.fromkeys(
         [
             "nvidia/OpenCodeReasoning-2:python",
@@ -71,7 +80,7 @@ def test_a_row_in_verls_form_keeps_its_prompt_and_grader():
 @pytest.mark.parametrize(("role", "name"), ROLES)
 def test_a_copy_of_a_source_is_recognised_by_its_columns(role, name, tmp_path):
     source = known(role)[name]
-    (copied,) = {file for file in mirrored_files(source.published, SAMPLES) if "00001-of-00002" not in file.name}
+    copied, *_ = sorted(file for file in mirrored_files(source.published, SAMPLES) if "00001-of-00002" not in file.name)
     target = tmp_path / f"rows{copied.suffix}"
     target.write_text(copied.read_text())
     found, opened = open_source(role, str(target), SAMPLES, None)
@@ -89,7 +98,7 @@ def test_a_copy_of_a_source_is_recognised_by_its_columns(role, name, tmp_path):
             r"its columns \(text\) fit no source \(.*; nvidia/OpenMathReasoning: problem, generated_sol",
         ),
         ("sft", {"messages": [], "question": "a", "cot": "b"}, r"fit several sources \(XanderGong/VCORE-data: questio"),
-        ("rl", {"problem": "a"}, r"fit no source \(SynthLabsAI/Big-Math-RL-Verified: problem, answer, source,"),
+        ("rl", {"problem": "a"}, r"fit no source \(.*; SynthLabsAI/Big-Math-RL-Verified: problem, answer, source,"),
     ],
 )
 def test_rows_of_no_known_form_are_refused_in_one_line(role, row, message, tmp_path):

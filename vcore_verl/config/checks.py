@@ -24,7 +24,10 @@ BUILTIN_TASKS = {
 LABORATORIES = ("builtin:laboratory", "builtin:laboratory_new")
 READ_ALL = ("builtin:arithmetic", "builtin:puzzles")  # their tokens are bytes; those of the others, their words
 # Sources and evaluation sets of programming problems; all others are mathematics.
-CODE = {"builtin:puzzles"}
+CODE = {
+    "builtin:puzzles",
+    *(f"agentica-org/DeepCoder-Preview-Dataset:{language}" for language in ("cpp", "python")),
+}
 SMOLLM2 = "builtin:smollm2"  # a published model, from a package
 REASONING_GYM = "reasoning_gym:"  # data sets that a package generates
 MADE_HERE = (BUILTIN, REASONING_GYM)

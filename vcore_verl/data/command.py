@@ -8,12 +8,13 @@ from typing import Any
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from vcore_verl.config.checks import BUILTIN, BUILTIN_TASKS, SMOLLM2
+from vcore_verl.config.checks import BUILTIN, BUILTIN_TASKS, SMOLLM2, is_code
 from vcore_verl.config.recipe import Recipe, RecipeError
 from vcore_verl.config.versions import require
 from vcore_verl.cpu import cpu_environment
 from vcore_verl.data import decontaminate, funnel, generated, sources, test_sets
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
+from vcore_verl.data.code import judging
 from vcore_verl.data.published import SAMPLES, mirror_folder
 from vcore_verl.runs.layout import RECIPE, ArtefactError, Run
 from vcore_verl.runs.metrics_file import last_step
@@ -46,6 +47,8 @@ def base_command(recipe: Recipe, run: Run) -> Command:
 
 def data_command(recipe: Recipe, run: Run) -> Command:
     """Write the training sets. Raises `RecipeError` for an unknown source or benchmark."""
+    if is_code(recipe):
+        judging.check(recipe)
     if is_builtin(recipe):
         return _command("builtin", "prepare", run, run.data / "progress.jsonl", total=1, unit="file")
     _check_sources(recipe)

@@ -15,6 +15,8 @@ from transformers import AutoTokenizer
 
 from reward import DOMAINS, compute_score
 from vcore_verl.config.schema import Data, Recipe
+from vcore_verl.data.code.deepcoder import UNSOLVED
+from vcore_verl.data.code.judging import ground_truth, passes
 from vcore_verl.data.decontaminate import WORDS, EvaluationProblems, chosen, problems
 from vcore_verl.data.funnel import Check, Funnel, table
 from vcore_verl.data.hub import DataError
@@ -22,7 +24,7 @@ from vcore_verl.data.published import mirror_folder
 from vcore_verl.data.rendering import render, render_prompt
 from vcore_verl.data.rows import rl_row, sft_row, write_rows
 from vcore_verl.data.selection import SEED, select
-from vcore_verl.data.sources import Example, Source, known, named, open_source
+from vcore_verl.data.sources import CODE, Example, Source, known, named, open_source
 from vcore_verl.runs.hashing import file_sha, write_whole
 from vcore_verl.runs.layout import Run
 from vcore_verl.runs.metrics_file import MetricsFile
@@ -55,7 +57,7 @@ def prepare(recipe: Recipe, run: Run) -> None:
     supervised: set[str] = set()  # problems chosen for SFT, excluded from RL
     for role, (source, stream) in opened.items():
         count, solve_rate = (data.num_sft, None) if role == "sft" else (data.num_rl, data.solve_rate)
-        checks = partial(row_checks, role, source, data, tokenizer, evaluation[role], supervised)
+        checks = partial(row_checks, role, source, recipe, tokenizer, evaluation[role], supervised)
         examples, funnel = select(source, stream, count, checks, solve_rate, progress.row)
         made = {"source": stream.origin, "form": source.name, "revision": stream.revision, "seed": SEED}
         made |= {"rows_read": funnel.read, "funnel": funnel.steps()}
@@ -63,7 +65,7 @@ def prepare(recipe: Recipe, run: Run) -> None:
         if len(examples) < count:
             raise _too_few(role, count, len(examples), funnel, stream.origin)
         path = run.data / f"{role}.parquet"
-        write_rows(path, [_row(source, role, example, index) for index, example in enumerate(examples)])
+        write_rows(path, [_row(run, source, role, example, index) for index, example in enumerate(examples)])
         record["rows"][role] = count
         record["sets"][role] = made | {"sha256": file_sha(path)}
         if role == "sft":
@@ -101,10 +103,10 @@ class Progress:
 
 
 def row_checks(
-    role: str, source: Source, data: Data, tokenizer: Any, evaluation: EvaluationProblems, supervised: set[str]
+    role: str, source: Source, recipe: Recipe, tokenizer: Any, evaluation: EvaluationProblems, supervised: set[str]
 ) -> list[Check]:
     """The expensive checks for one pass over the examples of "sft" or "rl"; `supervised` are SFT's chosen problems."""
-    seen: set[str] = set()
+    data, seen = recipe.data, set[str]()
     question_key = DOMAINS[source.domain].question_key
 
     def repeats(example: Example) -> bool:
@@ -125,13 +127,19 @@ def row_checks(
     if role == "rl":
         repeated = Check("an SFT problem", lambda example: question_key(example.problem) in supervised)
         too_long = Check(f"prompt longer than data.max_prompt_tokens={data.max_prompt_tokens}", overlong_prompt)
-        return [repeated, *checks, too_long]
+        checks = [repeated, *checks, too_long]
+        return [*checks, _unsolved(recipe)] if source.domain == CODE else checks
     if data.overlong == "drop":
         reason = f"longer than data.cutoff_tokens={data.cutoff_tokens}"
         checks.append(Check(reason, lambda example: _overlong(data, tokenizer, example)))
     if source.verified:
         checks.append(Check("the last boxed answer is not the expected one", _wrong))
     return checks
+
+
+def _unsolved(recipe: Recipe) -> Check:
+    solves = passes(recipe)
+    return Check(UNSOLVED, lambda example: example.candidate is not None and not example.candidate.solved(solves))
 
 
 def _overlong(data: Data, tokenizer: Any, example: Example) -> bool:
@@ -143,10 +151,10 @@ def _wrong(example: Example) -> bool:
     return compute_score("math", example.trace, example.answer)["acc"] != 1.0
 
 
-def _row(source: Source, role: str, example: Example, index: int) -> dict[str, Any]:
+def _row(run: Run, source: Source, role: str, example: Example, index: int) -> dict[str, Any]:
     if role == "sft":
         return sft_row(example.prompt, example.trace, source.domain)
-    return rl_row(example.data_source, example.prompt, example.answer, "rl", index, f"rl-{index}")
+    return rl_row(example.data_source, example.prompt, ground_truth(example, run.tests), "rl", index, f"rl-{index}")
 
 
 def _too_few(role: str, asked: int, found: int, funnel: Funnel, origin: str) -> DataError:

@@ -59,7 +59,7 @@ def select(
 
 def _cheap_checks(source: Source, solve_rate: list[float] | None) -> list[Check]:
     def incomplete(example: Example) -> bool:
-        answered = bool(example.answer) or (source.supervised and not source.verified)
+        answered = bool(example.answer or example.candidate) or (source.supervised and not source.verified)
         return not (example.problem and answered and (example.trace or not source.supervised))
 
     checks = [Check("without problem, trace or answer", incomplete)]

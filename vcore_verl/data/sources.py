@@ -14,7 +14,7 @@ from reward.mathematics import MATHEMATICS
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.data import generated, templates
 from vcore_verl.data.benchmarks.catalogue import held_out
-from vcore_verl.data.code import opencode, statements
+from vcore_verl.data.code import deepcoder, opencode, statements
 from vcore_verl.data.code.templates import program
 from vcore_verl.data.funnel import Check
 from vcore_verl.data.hub import DataError
@@ -36,7 +36,8 @@ class Example:
     """One row of any source.
 
     `problem` is the bare question, used to compare rows; `prompt` is the policy's input. `answer` is one accepted
-    answer or several, "" if the source has none. RL examples have no `trace`.
+    answer or several, "" if the source has none. RL examples have no `trace`. A `candidate` is in place of the answer
+    where the reward runs tests.
     """
 
     problem: str
@@ -45,6 +46,7 @@ class Example:
     trace: str = ""
     data_source: str = ""
     solve_rate: float | None = None
+    candidate: deepcoder.Candidate | None = None
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,29 @@ def _big_math(published: Published, problem: str, answer: str, size: int) -> Sou
     )
 
 
+def _deepcoder(language: Language) -> Source:
+    """Problems of both training configurations; the others are inside evaluation sets."""
+
+    def example(row: Row) -> Example:
+        found = deepcoder.problem(row, language)
+        candidate = deepcoder.Candidate(row, language)
+        return Example(found.statement, found.prompt, "", data_source="code/deepcoder", candidate=candidate)
+
+    return Source(
+        name=f"{deepcoder.HUB_ID}:{language}",
+        columns=deepcoder.COLUMNS,
+        example=example,
+        published=deepcoder.PUBLISHED,
+        size=sum(deepcoder.SIZES.values()),
+        filters=deepcoder.filters(language),
+        domain=CODE,
+    )
+
+
 RL_SOURCES = (
+    # Of sources with the same columns, local files are taken to be of the last one.
+    _deepcoder("cpp"),
+    _deepcoder("python"),
     _big_math(BIG_MATH, "problem", "answer", size=251_122),
     _big_math(BIG_MATH_OPEN, "prompt", "solution", size=215_608),
     Source(

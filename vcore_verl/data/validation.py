@@ -15,6 +15,7 @@ from reward import DOMAINS
 from vcore_verl.config.schema import Recipe
 from vcore_verl.data import generated, templates
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
+from vcore_verl.data.code.judging import ground_truth
 from vcore_verl.data.decontaminate import EvaluationProblems, chosen, problems
 from vcore_verl.data.funnel import table
 from vcore_verl.data.hub import DataError
@@ -36,7 +37,14 @@ def prepare_validation(recipe: Recipe, run: Run) -> None:
         rows = generated.validation_rows(data.rl, data.num_test, data.num_validation)
     else:
         rows = [
-            rl_row(example.data_source, example.prompt, example.answer, VALIDATION, index, f"{VALIDATION}-{index}")
+            rl_row(
+                example.data_source,
+                example.prompt,
+                ground_truth(example, run.tests),
+                VALIDATION,
+                index,
+                f"{VALIDATION}-{index}",
+            )
             for index, example in enumerate(_left_over(recipe, run, progress))
         ]
     write_rows(run.validation_set, rows)
@@ -53,7 +61,7 @@ def _left_over(recipe: Recipe, run: Run, progress: Progress) -> list[Example]:
     evaluation = EvaluationProblems([text for texts in problems(recipe, list(benchmarks)) for text in texts], domain)
     supervised = {domain.question_key(text) for row in _rows(run, "sft") for text in _asked(row["messages"][:-1])}
     trained = {domain.question_key(text) for row in _rows(run, "rl") for text in _asked(row["prompt"])}
-    checks = partial(row_checks, "rl", source, data, tokenizer, evaluation, supervised)
+    checks = partial(row_checks, "rl", source, recipe, tokenizer, evaluation, supervised)
     examples, funnel = select(source, stream, data.num_rl + data.num_validation, checks, data.solve_rate, progress.row)
     made = {"source": stream.origin, "form": source.name, "revision": stream.revision, "seed": SEED}
     Console(width=120).print(table("rl", made | {"rows_read": funnel.read, "funnel": funnel.steps()}))

@@ -1,12 +1,12 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from vcore_verl.data.code import deepcoder
 from vcore_verl.data.code.deepcoder import FUNCTIONS, NO_TESTS, TOO_LARGE, UNREADABLE, Unusable
 from vcore_verl.data.funnel import Funnel
-from vcore_verl.data.hub import DataError
 
 SUM = "print(sum(map(int, input().split())))"
 
@@ -101,9 +101,7 @@ def test_functions_are_kept_for_python():
     assert FUNCTIONS not in [check.reason for check in deepcoder.filters("python")]
 
 
-@pytest.mark.parametrize("config", ["lcbv5", "codeforces", "other"])
-def test_evaluation_sets_are_refused_as_training_data(config):
-    with pytest.raises(DataError, match="use taco and primeintellect") as error:
-        deepcoder.published(config)
-    assert "\n" not in str(error.value)
-    assert deepcoder.published("taco").config == "taco"
+def test_evaluation_sets_are_not_read_for_training():
+    files = [f"{config}/train-00000-of-00001.parquet" for config in ("taco", "primeintellect", "lcbv5", "codeforces")]
+    read = [any(Path(file).match(pattern) for pattern in deepcoder.PUBLISHED.files) for file in files]
+    assert read == [True, True, False, False]

@@ -13,7 +13,7 @@ from vcore_verl.data.code import deepcoder, evalplus, livecodebench, ojbench, op
 from vcore_verl.data.code.narrative import EvaluatedProblems
 from vcore_verl.data.code.statements import SETS, Joined, published_statements
 from vcore_verl.data.hub import DataError
-from vcore_verl.data.published import mirror_folder, open_published
+from vcore_verl.data.published import Published, mirror_folder, open_published
 
 SAMPLES = mirror_folder("builtin:samples")
 
@@ -76,7 +76,7 @@ def test_the_other_traces_have_their_statements():
 
 @pytest.mark.parametrize(("config", "kept", "functions", "empty"), [("taco", 14, 2, 1), ("primeintellect", 12, 2, 1)])
 def test_problems_for_rl_are_solved_by_their_reference_solutions(config, kept, functions, empty):
-    found = rows(deepcoder.published(config), deepcoder.COLUMNS)
+    found = rows(Published(deepcoder.HUB_ID, "train", config), deepcoder.COLUMNS)
     reasons = [deepcoder.unusable(row, "cpp") for row in found]
     assert len(found) == kept and reasons.count(deepcoder.FUNCTIONS) == functions
     assert reasons.count(deepcoder.NO_TESTS) == empty

@@ -19,14 +19,14 @@ from vcore_verl.data.code.headers import header
 from vcore_verl.data.code.narrative import names
 from vcore_verl.data.code.problem import MAX_TEST_BYTES, CodeProblem, Passes, Unusable
 from vcore_verl.data.funnel import Check
-from vcore_verl.data.hub import DataError
 from vcore_verl.data.published import Published, Row
 from vcore_verl.data.rows import user
 
 HUB_ID = "agentica-org/DeepCoder-Preview-Dataset"
 COLUMNS = ("problem", "tests", "solutions")
 SIZES = {"taco": 7_436, "primeintellect": 16_252}
-EVALUATION = ("lcbv5", "codeforces")  # inside LiveCodeBench and CodeElo
+# The other two configurations are inside evaluation sets, lcbv5 in LiveCodeBench and codeforces in CodeElo.
+PUBLISHED = Published(HUB_ID, "train", files=tuple(f"{config}/train-*.parquet" for config in SIZES), projected=True)
 MAX_SOLUTIONS = 3  # reference solutions that are run before a problem is given up
 
 TOO_LARGE = f"more than {MAX_TEST_BYTES // 1_000_000} MB of tests"
@@ -37,15 +37,6 @@ REASONS = (TOO_LARGE, UNREADABLE, NO_TESTS, FUNCTIONS)
 UNSOLVED = "no reference solution passes its tests here"
 
 _FENCED = re.compile(r"\s*```(?:python|py)?\s*\n(.*?)\n?```\s*", re.DOTALL)
-
-
-def published(config: str) -> Published:
-    """Where a configuration is published. Raises `DataError` for those that are evaluation sets."""
-    if config in EVALUATION:
-        raise DataError(f"{HUB_ID}: {config} is an evaluation set, do not train on it: use {' and '.join(SIZES)}")
-    if config not in SIZES:
-        raise DataError(f"{HUB_ID} has no {config}: use {' and '.join(SIZES)}")
-    return Published(HUB_ID, "train", config)
 
 
 @dataclass(frozen=True)
@@ -112,6 +103,18 @@ def verified(row: Row, language: Language, passes: Passes) -> CodeProblem | None
         if any(passes(read, solution) for solution in found.solutions[:MAX_SOLUTIONS]):
             return read
     return None
+
+
+class Candidate:
+    """A row that makes a problem if one of its reference solutions passes its tests; `problem` is None until then."""
+
+    def __init__(self, row: Row, language: Language) -> None:
+        self.row, self.language = row, language
+        self.problem: CodeProblem | None = None
+
+    def solved(self, passes: Passes) -> bool:
+        self.problem = verified(self.row, self.language, passes)
+        return self.problem is not None
 
 
 @lru_cache(maxsize=1)  # the checks of a row and the problem made from it read the same tests

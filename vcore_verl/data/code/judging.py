@@ -1,0 +1,50 @@
+"""Runs programs while data are prepared, in the jail and with the limits that RL will have. Imports no torch."""
+
+from dataclasses import replace
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+from reward.code.jail import JailUnavailable
+from reward.code.score import runner
+from reward.code.store import put
+from reward.code.verdict import judge_program
+from reward.domain import Options
+from vcore_verl.config.recipe import Recipe, RecipeError
+from vcore_verl.data.code.problem import CodeProblem, Passes
+from vcore_verl.data.sources import Example
+
+_NOT_STORED = "0" * 64
+CPP = ":cpp"  # how the name of a source of C++ problems ends
+
+
+def check(recipe: Recipe) -> None:
+    """Raise `RecipeError` if programs of the recipe cannot be run on this machine."""
+    if recipe.code.fusion_url is not None:
+        return
+    try:
+        runner(Options(jail=recipe.code.jail))
+    except JailUnavailable as error:
+        raise RecipeError(f"code.jail={recipe.code.jail}: {error}: code.fusion_url=URL") from error
+    if recipe.data.rl.endswith(CPP) and which("g++") is None:
+        raise RecipeError(f"data.rl={recipe.data.rl} needs g++, which is not on the PATH: install it")
+
+
+def passes(recipe: Recipe) -> Passes:
+    """Whether a Python program passes the tests that RL would run."""
+    run_by = runner(Options(jail=recipe.code.jail, fusion_url=recipe.code.fusion_url))
+
+    def judged(problem: CodeProblem, solution: str) -> bool:
+        reference = replace(problem.reference(_NOT_STORED), language="python")
+        return judge_program(solution, reference, problem.tests, run_by, recipe.code.max_tests).status == "correct"
+
+    return judged
+
+
+def ground_truth(example: Example, tests: Path) -> Any:
+    """What the reward compares with: the answer, or a reference to tests, which are put into the folder `tests`."""
+    if example.candidate is None:
+        return example.answer
+    problem = example.candidate.problem
+    assert problem is not None, "a candidate is tried before it is chosen"
+    return problem.reference(put(tests, problem.tests)).dumps()

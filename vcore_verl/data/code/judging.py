@@ -5,7 +5,7 @@ from pathlib import Path
 from shutil import which
 from typing import Any
 
-from reward.code.jail import JailUnavailable
+from reward.code.jail import Jail, JailUnavailable
 from reward.code.score import runner
 from reward.code.store import put
 from reward.code.verdict import judge_program
@@ -18,16 +18,18 @@ _NOT_STORED = "0" * 64
 CPP = ":cpp"  # how the name of a source of C++ problems ends
 
 
-def check(recipe: Recipe) -> None:
-    """Raise `RecipeError` if programs of the recipe cannot be run on this machine."""
+def check(recipe: Recipe) -> str:
+    """What runs the recipe's programs. Raises `RecipeError` if nothing can on this machine."""
     if recipe.code.fusion_url is not None:
-        return
+        return f"run by Sandbox Fusion at {recipe.code.fusion_url}"
     try:
-        runner(Options(jail=recipe.code.jail))
+        used = runner(Options(jail=recipe.code.jail))
     except JailUnavailable as error:
         raise RecipeError(f"code.jail={recipe.code.jail}: {error}: code.fusion_url=URL") from error
     if recipe.data.rl.endswith(CPP) and which("g++") is None:
         raise RecipeError(f"data.rl={recipe.data.rl} needs g++, which is not on the PATH: install it")
+    assert isinstance(used, Jail)
+    return f"run in a jail of kind {used.tier}"
 
 
 def passes(recipe: Recipe) -> Passes:

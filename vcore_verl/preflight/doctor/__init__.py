@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from vcore_verl.config.checks import is_code
 from vcore_verl.config.composition import ROOT
 from vcore_verl.config.recipe import Recipe, RecipeError
+from vcore_verl.data.code import judging
 from vcore_verl.data.command import base_command, data_command, test_sets_command
 from vcore_verl.preflight.doctor import machine, network, software
 from vcore_verl.preflight.doctor.finding import Finding
@@ -45,14 +47,20 @@ def examine(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _materials(recipe: Recipe) -> Iterator[Finding]:
-    """Errors for a model or data that cannot be made here, such as a missing package; at most one of each."""
+    """Errors for a model or data that cannot be made here, such as a missing package, at most one of each; or else what
+    runs programs.
+    """
     commands = {"model": (base_command,), "data": (data_command, test_sets_command)}
+    makeable = True
     for subject, builders in commands.items():
         try:
             for build in builders:
                 build(recipe, Run(recipe))
         except RecipeError as error:
             yield Finding(subject, "cannot be made here", "error", str(error))
+            makeable = False
+    if is_code(recipe) and makeable:
+        yield Finding("programs", judging.check(recipe))
 
 
 def _needs(recipe: Recipe, states: list[machine.GpuState]) -> Iterator[Finding]:

@@ -346,3 +346,14 @@ def test_a_primary_measure_that_nothing_evaluates_is_refused(overrides, message)
 def test_the_primary_data_set_is_the_first_unless_named():
     assert load("tiny", []).primary_dataset == "in_domain"
     assert load("tiny", ["comparison.primary.dataset=out_of_domain"]).primary_dataset == "out_of_domain"
+
+
+def test_a_file_that_changes_is_read_again_and_a_recipe_is_its_own(tmp_path):
+    file = tmp_path / "mine.yaml"
+    written = "defaults: [tiny, _self_]\nsft: {{learning_rate: {}}}\n"
+    file.write_text(written.format("1.0e-3"))
+    first = load(str(file), [])
+    first.sft.steps = 7
+    assert load(str(file), []).sft.steps == 100
+    file.write_text(written.format("2.25e-3"))
+    assert (first.sft.learning_rate, load(str(file), []).sft.learning_rate) == (1.0e-3, 2.25e-3)

@@ -35,7 +35,10 @@ def store(monkeypatch):
             "response_mask": nested([one.long() for one in ones]),
             "old_log_probs": nested(log_probs),
             "advantages": nested(ones),
-            "extra_fields": [{"reward_extra_info": {"extracted": ANSWERS[key], "acc": REWARDS[key]}} for key in keys],
+            "extra_fields": [
+                {"reward_extra_info": {"extracted": ANSWERS[key], "acc": REWARDS[key], "domain": "math"}}
+                for key in keys
+            ],
         }
 
     def put(keys, partition_id, fields: TensorDict):

@@ -5,7 +5,9 @@ recipe first, then in `recipes/`) or by path.
 """
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -64,19 +66,37 @@ def options(group: str, recipe: Path) -> dict[str, Path]:
 
 def composed(recipe: Path, chosen: Mapping[str, str]) -> Composition:
     """Compose `recipe` with the choices of `chosen` (group -> name or path) in place of its own."""
+    choices = tuple(sorted(chosen.items()))
+    return deepcopy(_composed(recipe, choices, _state_of_files(recipe, choices)))
+
+
+@lru_cache(maxsize=128)  # a sweep composes the same files for each seed and value of a setting, a second each
+def _composed(
+    recipe: Path, choices: tuple[tuple[str, str], ...], state: tuple[tuple[Path, int, int], ...]
+) -> Composition:
+    chosen = dict(choices)
     content(recipe)  # so that invalid YAML is reported under the file's own name, not Hydra's
     with TemporaryDirectory() as folder:
         # Hydra searches this folder first: it links to the files that were given by path.
         place = Path(folder)
         (place / recipe.name).symlink_to(recipe)
         picked = {group: _linked(group, value, place, recipe) for group, value in chosen.items()}
-        _, choices = _compose(place, recipe, picked)
-        config, _ = _compose(place, recipe, {group: WITHOUT.get(group, name) for group, name in choices.items()})
-        files = {group: _file(group, name, place, recipe) for group, name in choices.items()}
+        _, names = _compose(place, recipe, picked)
+        config, _ = _compose(place, recipe, {group: WITHOUT.get(group, name) for group, name in names.items()})
+        files = {group: _file(group, name, place, recipe) for group, name in names.items()}
     if not {"init", "rl"} <= files.keys():
         raise RecipeError(f"{label(recipe)}: its defaults list must choose an init and an rl, as recipes/tiny.yaml")
     del config.init.name  # none
     return Composition(config, content(files["scale"]) if "scale" in files else OmegaConf.create(), files)
+
+
+def _state_of_files(recipe: Path, choices: tuple[tuple[str, str], ...]) -> tuple[tuple[Path, int, int], ...]:
+    """Time and size of every file that the composition may read."""
+    folders = [recipe.parent, *(recipe.parent / group for group in GROUPS)]
+    beside = (path for folder in folders for path in folder.glob("*.yaml"))
+    named = (Path(value).expanduser().resolve() for _, value in choices if value.endswith(".yaml"))
+    files = sorted({*RECIPES.rglob("*.yaml"), *beside, *named})
+    return tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in files if path.is_file())
 
 
 def content(path: Path) -> DictConfig:

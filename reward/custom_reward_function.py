@@ -8,7 +8,7 @@ requires the same keys in every row (experimental/agent_loop/agent_loop.py:1107-
 from typing import Any
 
 from reward.domain import Options, Scored
-from reward.domains import DOMAINS, domain_of
+from reward.domains import COSTS, domain_of
 from reward.health import status_counts
 from reward.score import score_response, score_response_async
 
@@ -28,9 +28,6 @@ async def compute_score_async(
     return _with_counts(data_source, scored)
 
 
-_COSTS = tuple(name for domain in DOMAINS.values() for name in domain.costs)
-
-
 def _with_counts(data_source: str, scored: Scored) -> dict[str, Any]:
     return {
         **scored.as_dict(),
@@ -38,5 +35,5 @@ def _with_counts(data_source: str, scored: Scored) -> dict[str, Any]:
         **status_counts(scored.status),
         "workers_replaced": float(scored.workers_replaced),
         "reward_seconds": scored.seconds,
-        **{f"reward_{name}": float(scored.costs.get(name, 0.0)) for name in _COSTS},
+        **{name: float(scored.costs.get(name.removeprefix("reward_"), 0.0)) for name in COSTS},
     }

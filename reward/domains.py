@@ -5,6 +5,8 @@ from reward.domain import Domain
 from reward.mathematics import MATHEMATICS
 
 DOMAINS = {domain.name: domain for domain in (MATHEMATICS, CODE)}
+# Of all domains: verl requires the same keys in every row.
+COSTS = tuple(f"reward_{name}" for domain in DOMAINS.values() for name in domain.costs)
 
 
 def domain_of(data_source: str) -> Domain:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reward.domain import STATUSES
-from reward.domains import domain_of
+from reward.domains import COSTS, domain_of
 from reward.health import status_counts
 
 FUNCTION = "compute_score"
@@ -77,4 +77,5 @@ def completed(data_source: str, found: Any, file: str, seconds: float) -> dict[s
         raise ValueError(f"{file}: {FUNCTION} returned status={row['status']!r}: use one of {', '.join(STATUSES)}")
     row.setdefault("extracted", "")
     row["domain"] = domain_of(data_source).name
-    return row | status_counts(row["status"]) | {"workers_replaced": 0.0, "reward_seconds": seconds}
+    costs = {"workers_replaced": 0.0, "reward_seconds": seconds} | dict.fromkeys(COSTS, 0.0)
+    return row | status_counts(row["status"]) | costs

@@ -19,6 +19,9 @@ KEYS = {
     "domain",
     "workers_replaced",
     "reward_seconds",
+    "reward_cpu_seconds",
+    "reward_waited_seconds",
+    "reward_tests_run",
 }
 
 

@@ -48,7 +48,6 @@ def test_rl_is_rewarded_by_tests_in_the_jail(finished):
     for step in steps:
         assert sum(step[f"reward/status/{status}"] for status in STATUSES) == pytest.approx(1)
         assert step["reward/tests_run"] > 0 and step["reward/cpu_seconds"] > 0
-    assert max(step["reward/status/correct"] for step in steps) > 0
 
 
 def test_evaluation_counts_the_statuses_of_programs(finished):

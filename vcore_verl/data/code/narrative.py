@@ -7,14 +7,14 @@ Constraints, and a run of words that many evaluation problems share is ignored. 
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reward.code.problems import WORDS, narrative, question_key
+from reward.code.problems import narrative, question_key
+from vcore_verl.data.decontaminate import word_runs
 
 SHARED = 3  # a run of words in so many evaluation problems identifies none of them
 
-_WORD = re.compile(r"\w+")
 _URLS = (
     ("codeforces", re.compile(r"codeforces\.com/(?:contest|gym)/(\d+)/problem/([A-Za-z]\d?)"), "{}/{}"),
     ("codeforces", re.compile(r"codeforces\.com/problemset/problem/(\d+)/([A-Za-z]\d?)"), "{}/{}"),
@@ -36,11 +36,6 @@ def name(site: str, problem: str) -> frozenset[str]:
     return frozenset([f"{site}/{problem}".casefold()]) if problem else frozenset()
 
 
-def _runs(text: str) -> Iterator[tuple[str, ...]]:
-    words = _WORD.findall(text.casefold())
-    return (tuple(words[start : start + WORDS]) for start in range(len(words) - WORDS + 1))
-
-
 @dataclass(frozen=True)
 class Evaluated:
     """An evaluation problem. Those of equal `key` are one problem, asked in several languages or benchmarks."""
@@ -58,7 +53,7 @@ class EvaluatedProblems:
         told: dict[str, str] = {problem.key: narrative(problem.statement) for problem in problems}
         self.texts = {question_key(text) for text in told.values()}
         self.texts |= {question_key(problem.statement) for problem in problems}
-        counts = Counter(run for text in told.values() for run in set(_runs(text)))
+        counts = Counter(run for text in told.values() for run in set(word_runs(text)))
         self.runs = {run for run, number in counts.items() if number < SHARED}
         self.names = {name for problem in problems for name in problem.names | names(problem.statement)}
 
@@ -68,7 +63,7 @@ class EvaluatedProblems:
 
     def overlaps(self, statement: str) -> bool:
         """Whether thirteen words in a row of the narrative are in that of an evaluation problem."""
-        return any(run in self.runs for run in _runs(narrative(statement)))
+        return any(run in self.runs for run in word_runs(narrative(statement)))
 
     def named(self, statement: str, known: frozenset[str] = frozenset()) -> bool:
         """Whether the problem's known names, or links in its statement, are those of an evaluation problem."""

@@ -99,7 +99,7 @@ def grader_version(domains: Collection[str], reward_file: str | None = None) -> 
     for name in sorted(domains):
         domain = reward.DOMAINS[name]
         digest.update(domain.version().encode())
-        files += sorted((folder / domain.folder).glob("*.py"))
+        files += sorted((folder / domain.folder).rglob("*.py"))
     for path in files:
         digest.update(path.name.encode() + path.read_bytes())
     if reward_file:

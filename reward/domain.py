@@ -79,7 +79,6 @@ class Domain:
         costs: the names in `Scored.costs`.
         score: the verdict on a response, from data source, response, ground truth and options.
         score_async: the same for an event loop, which it blocks for milliseconds at most.
-        answer_span: the characters [start, end) of a response that `score` reads as its answer; None if it has none.
         same_answer: whether two answers that were not judged correct, as in `Score.extracted`, are the same.
         shown: a ground truth as a report shows it.
         question_key: a problem without what does not distinguish it from another; equal keys are duplicates.
@@ -95,7 +94,6 @@ class Domain:
     costs: tuple[str, ...]
     score: Callable[[str, str, Any, Options], Scored]
     score_async: Callable[[str, str, Any, Options], Awaitable[Scored]]
-    answer_span: Callable[[str], tuple[int, int] | None]
     same_answer: Callable[[str, str], bool]
     shown: Callable[[str], str]
     question_key: Callable[[str], str]

@@ -42,6 +42,12 @@ def program_block(response: str, language: Language | None = None) -> Block | No
     return blocks[-1] if blocks else None
 
 
+def program_span(response: str) -> tuple[int, int] | None:
+    """The characters [start, end) of the last program after the thinking, in whatever language."""
+    block = program_block(response)
+    return block.span if block else None
+
+
 def _answer_start(response: str) -> int:
     before, closed, _ = response.rpartition("</think>")
     if closed:

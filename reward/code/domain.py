@@ -1,7 +1,7 @@
 """The domain of programs: the last fenced block, run on hidden tests. See README.md."""
 
 from reward.code.problems import narrative, question_key
-from reward.code.score import COSTS, answer_span, same_program, score_response, score_response_async, shown, version
+from reward.code.score import COSTS, same_program, score_response, score_response_async, shown, version
 from reward.domain import STATUSES, Domain
 
 CODE = Domain(
@@ -14,7 +14,6 @@ CODE = Domain(
     costs=COSTS,
     score=score_response,
     score_async=score_response_async,
-    answer_span=answer_span,
     same_answer=same_program,
     shown=shown,
     question_key=question_key,

@@ -12,7 +12,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
-from reward.code.blocks import program_block
 from reward.code.fusion import Fusion
 from reward.code.jail import Jail
 from reward.code.reference import Reference
@@ -71,12 +70,6 @@ def runner(options: Options) -> Jail | Fusion:
         made = Fusion(options.fusion_url) if options.fusion_url else Jail(cast(Any, options.jail))
         _process.runners.setdefault(key, made)
     return _process.runners[key]
-
-
-def answer_span(response: str) -> tuple[int, int] | None:
-    """The characters [start, end) of the last program after the thinking."""
-    block = program_block(response)
-    return block.span if block else None
 
 
 def same_program(program: str, other: str) -> bool:

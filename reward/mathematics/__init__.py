@@ -4,7 +4,6 @@ from functools import partial
 from importlib.metadata import version
 
 from reward.domain import Domain
-from reward.mathematics.extraction import answer_span
 from reward.mathematics.grading import same_answer
 from reward.mathematics.problems import question_key
 from reward.mathematics.score import score_response, score_response_async
@@ -19,7 +18,6 @@ MATHEMATICS = Domain(
     costs=(),
     score=score_response,
     score_async=score_response_async,
-    answer_span=answer_span,
     same_answer=same_answer,
     shown=str,
     question_key=question_key,

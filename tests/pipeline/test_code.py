@@ -144,7 +144,9 @@ def test_code_is_followed_along_imports_and_named_modules():
     assert {f"vcore_verl/{name}.py" for name in ("sft/main", "sft/dataset", "sft/loss", "sft/probe/probe")} <= sft
     assert {"vcore_verl/objectives/vcore.py", "vcore_verl/objectives/registry.py", "vcore_verl/cpu/engine.py"} <= sft
     assert not any(name.startswith(("vcore_verl/rl", "vcore_verl/report", "vcore_verl/runs")) for name in sft)
-    assert [name for name in sft if name.startswith("reward")] == ["reward/extraction.py"]  # the answer's place
+    # The answer's place, and nothing of the graders.
+    places = ["reward/code/blocks.py", "reward/mathematics/extraction.py", "reward/spans.py"]
+    assert [name for name in sft if name.startswith("reward")] == places
     assert "vcore_verl/rl/trainer.py" in code_of("vcore_verl.rl.command")
     evaluation = code_of("vcore_verl.evaluation.command")
     assert {

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from reward import DOMAINS
-from reward.mathematics import MATHEMATICS
+from reward.spans import ANSWER_SPANS
 from vcore_verl.builtin.likelihood import log_probs
 from vcore_verl.data.rendering import Rendering, RenderingError, render
 from vcore_verl.objectives.kinds import KINDS
@@ -46,7 +45,7 @@ class SupervisedDataset(Dataset):
         self.files = [parquet_files] if isinstance(parquet_files, str) else [str(file) for file in parquet_files]
         self.messages = self._column(config.get("messages_key", "messages"))
         named = all("ability" in pyarrow.parquet.read_schema(file).names for file in self.files)
-        self.domains = self._column("ability") if named else [MATHEMATICS.name] * len(self.messages)
+        self.domains = self._column("ability") if named else ["math"] * len(self.messages)
         if max_samples > 0:
             self.messages = self.messages[:max_samples]
         self.reference: list[Tensor] | None = None
@@ -83,7 +82,7 @@ class SupervisedDataset(Dataset):
             rendering = render(self.tokenizer, messages, self.template_kwargs)
         except RenderingError as error:
             raise RenderingError(f"row {index} of {self.files}: {error}") from error
-        start, end = DOMAINS[self.domains[index]].answer_span(messages[-1]["content"]) or (0, 0)
+        start, end = ANSWER_SPANS[self.domains[index]](messages[-1]["content"]) or (0, 0)
         answer = [first < end and last > start for first, last in rendering.offsets]
 
         prompt_length = rendering.prompt_length

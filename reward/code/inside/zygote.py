@@ -36,6 +36,7 @@ _PARENT_CHECK_SECONDS = 5.0
 
 
 def main() -> None:
+    os.environ.pop("LD_LIBRARY_PATH", None)  # served to find libpython; programs have no use for it
     control = socket.socket(fileno=_out_of_the_way(int(sys.argv[1])))
     tier, package_folders = sys.argv[2], sys.argv[3:]
     try:

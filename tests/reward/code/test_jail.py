@@ -410,6 +410,7 @@ def test_namespaces_come_first():
 
 
 @pytest.mark.slow
+@pytest.mark.alone  # other tests' files in /tmp would count as left behind
 @pytest.mark.parametrize("tier", ["namespaces", "landlock"])
 def test_a_thousand_hostile_programs_leave_nothing_and_disturb_nobody(tier):
     hostile = [attempts([e for e in group if "{" not in e]) for group in REFUSED.values()]

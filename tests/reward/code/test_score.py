@@ -7,6 +7,7 @@ from reward import DOMAINS, compute_score, compute_score_async, domain_of
 from reward.code.reference import Reference
 from reward.code.store import Test, put
 from reward.custom_reward_function import compute_score as for_verl
+from reward.spans import ANSWER_SPANS
 
 RIGHT = "<think>double it</think>\n```python\nprint(2 * int(input()))\n```"
 ANSWERS = {
@@ -24,6 +25,10 @@ ANSWERS = {
 def truth(tmp_path):
     tests = [Test("3\n", "6\n"), Test("10\n", "20\n")]
     return Reference(put(tmp_path, tests), len(tests), cpu_seconds=1.0).dumps()
+
+
+def test_every_domain_says_where_the_answer_is():
+    assert ANSWER_SPANS.keys() == DOMAINS.keys()
 
 
 def test_the_data_source_chooses_the_domain():
@@ -63,9 +68,9 @@ def test_a_long_program_is_cut_so_that_equal_ones_stay_equal(truth, tmp_path):
 
 
 def test_the_answer_of_a_response_is_its_last_program():
-    start, end = DOMAINS["code"].answer_span(RIGHT)
+    start, end = ANSWER_SPANS["code"](RIGHT)
     assert RIGHT[start:end].strip() == "print(2 * int(input()))"
-    assert DOMAINS["code"].answer_span("no program") is None
+    assert ANSWER_SPANS["code"]("no program") is None
 
 
 def test_a_report_shows_how_many_tests_there_are(truth):

@@ -7,6 +7,8 @@ from typing import Any, TypedDict
 # Of all domains. verl requires the same keys in every row, so each row counts all of them.
 STATUSES = ("correct", "wrong", "no_answer", "parse_error", "timeout", "runtime_error")
 
+OVERLAP_WORDS = 13  # in a row that a training problem shares with an evaluation problem count as contamination
+
 
 class Score(TypedDict):
     """score: the reward; acc: 1.0 if correct, else 0.0; extracted: the answer, cut to 200 characters, "" if none."""
@@ -83,6 +85,7 @@ class Domain:
         shown: a ground truth as a report shows it.
         question_key: a problem without what does not distinguish it from another; equal keys are duplicates.
         narrative: the part of a problem whose words are compared with those of benchmarks.
+        boilerplate_from: words in so many evaluation problems identify none of them; None: in however many.
     """
 
     name: str
@@ -98,3 +101,4 @@ class Domain:
     shown: Callable[[str], str]
     question_key: Callable[[str], str]
     narrative: Callable[[str], str]
+    boilerplate_from: int | None

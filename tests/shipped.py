@@ -4,13 +4,17 @@ RECIPES = (
     "lab",
     "lab_new",
     "llama31_8b",
+    "llama31_8b_code",
     "mistral_7b",
     "qwen3_0_6b",
     "qwen3_1_7b",
     "qwen3_1_7b_one",
     "qwen3_32b",
+    "qwen3_32b_code",
     "qwen3_4b",
+    "qwen3_4b_code",
     "qwen3_8b",
+    "qwen3_8b_code",
     "smollm2_135m",
     "tiny",
     "tiny_code",
@@ -44,6 +48,8 @@ INITS = (
 BUILT_IN = ("lab", "lab_new", "tiny", "tiny_code")  # recipes on the tasks that tell of what kind a token is
 LABORATORIES = ("lab", "lab_new")
 FOR_GPUS = tuple(name for name in RECIPES if name not in BUILT_IN)
+# Those on programs are another recipe in all but their data: tests/config/test_recipe.py.
+SIBLINGS = {name: name.removesuffix("_code") for name in FOR_GPUS if name.endswith("_code")}
 ALGORITHMS = (
     "dapo",
     "dr_grpo",

@@ -18,4 +18,5 @@ CODE = Domain(
     shown=shown,
     question_key=question_key,
     narrative=narrative,
+    boilerplate_from=3,
 )

@@ -2,7 +2,7 @@
 
 import re
 
-WORDS = 13  # in a row that count as contamination, as for mathematics
+from reward.domain import OVERLAP_WORDS
 
 _HEADING = re.compile(
     r"""^(?:[^\w\n]|_)*
@@ -21,11 +21,11 @@ _TYPESETTING = re.compile(r"[\s$~]+")
 def narrative(statement: str) -> str:
     """The statement up to the first heading of its input, output, constraints or examples.
 
-    All of it if less than thirteen words come before.
+    All of it if fewer than thirteen words come before: the rule that compares thirteen in a row would see nothing.
     """
     heading = _HEADING.search(statement)
     told = statement[: heading.start()] if heading else statement
-    return told if len(_WORD.findall(told)) >= WORDS else statement
+    return told if len(_WORD.findall(told)) >= OVERLAP_WORDS else statement
 
 
 def question_key(statement: str) -> str:

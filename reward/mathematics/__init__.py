@@ -22,4 +22,5 @@ MATHEMATICS = Domain(
     shown=str,
     question_key=question_key,
     narrative=str,
+    boilerplate_from=None,
 )

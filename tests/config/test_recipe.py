@@ -62,6 +62,10 @@ LLAMA = (32000, 1000, 2e-4, 0.05, 64, 128, 0.05)
         ("qwen3_4b", QWEN3, 1e-4, 0.5),
         ("qwen3_8b", QWEN3, 1e-5, 0.5),
         ("qwen3_32b", QWEN3, 1e-4, 0.8),
+        ("qwen3_4b_code", QWEN3, 1e-4, 0.8),
+        ("qwen3_8b_code", QWEN3, 1e-5, 0.5),
+        ("qwen3_32b_code", QWEN3, 1e-4, 0.8),
+        ("llama31_8b_code", LLAMA, 1e-5, 0.8),
         ("llama31_8b", LLAMA, 1e-5, 0.8),
         ("mistral_7b", LLAMA, 1e-5, 0.8),
     ],
@@ -84,11 +88,20 @@ def test_sft_has_the_values_of_tables_6_and_7(name, table_6, epsilon, tau_epsilo
         ("qwen3_4b", ["model.path=Qwen/Qwen3-8B"], 1e-5, 5e4),
         ("qwen3_8b", ["init.probe.epsilon=1e-3"], 1e-3, 5e4),
         ("qwen3_8b", ["model.path=somebody/something"], 1e-4, 5e3),
+        ("qwen3_4b", ["data.sft=nvidia/OpenCodeReasoning-2:cpp"], 1e-4, 8e3),
+        ("qwen3_4b_code", ["model.path=Qwen/Qwen3-8B"], 1e-5, 5e4),
     ],
 )
 def test_table_7_is_read_by_the_model(name, overrides, epsilon, temperature):
     init = load(name, ["init=vcore_paper", *overrides]).init
     assert (init.probe.epsilon, init.temperature) == (epsilon, temperature)
+
+
+@pytest.mark.parametrize(("name", "sibling"), shipped.SIBLINGS.items())
+def test_a_recipe_on_programs_differs_from_its_sibling_in_its_data_alone(name, sibling):
+    found, other = settings(load(name, [])), settings(load(sibling, []))
+    different = {key for key in found.keys() | other.keys() if found.get(key) != other.get(key)}
+    assert different == {"data.sft", "data.rl", "data.num_rl", "evaluation.datasets"}
 
 
 def test_the_objectives_have_the_settings_of_their_files():

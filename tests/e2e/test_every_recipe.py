@@ -84,18 +84,19 @@ def beside_its_scale(name: str, folder: Path) -> str:
 @pytest.mark.parametrize("name", shipped.RECIPES)
 def test_every_training_reaches_the_point_where_weights_would_load(name: str, tmp_path: Path):
     changes = ["scale=smoke", f"output_dir={tmp_path}"]
-    inits = shipped.trained(name)
+    data_alone = shipped.SIBLINGS.get(name) in ("qwen3_8b", "qwen3_32b")  # at this scale, qwen3_4b_code once more
+    inits = ("vcore", "none") if data_alone else shipped.trained(name)
     assert reached(name, inits, sorted(ALGORITHMS), changes) == trainings(inits)
 
 
-@pytest.mark.parametrize("name", shipped.FOR_GPUS)
+@pytest.mark.parametrize("name", [name for name in shipped.FOR_GPUS if name not in shipped.SIBLINGS])
 def test_the_settings_of_a_gpu_run_reach_that_point_too(name: str, tmp_path: Path):
     changes = ["scale=one_process", f"output_dir={tmp_path / 'runs'}"]
     found = reached(beside_its_scale(name, tmp_path), ["vcore", "none"], sorted(ALGORITHMS), changes)
     assert found == trainings(["vcore"])
 
 
-@pytest.mark.parametrize("name", shipped.FOR_GPUS)
+@pytest.mark.parametrize("name", [name for name in shipped.FOR_GPUS if name not in shipped.SIBLINGS])
 def test_that_form_changes_nothing_that_is_the_recipes(name: str, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("VERL_PLATFORM", "nvidia")
     file = beside_its_scale(name, tmp_path)

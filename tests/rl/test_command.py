@@ -12,7 +12,7 @@ from verl.utils.config import omega_conf_to_dataclass
 from tests import shipped
 from vcore_verl.config.overrides import flat, lookup, to_overrides
 from vcore_verl.config.recipe import RecipeError, load
-from vcore_verl.config.schema import LOSS_AGGREGATIONS
+from vcore_verl.config.rl_schema import LOSS_AGGREGATIONS
 from vcore_verl.cpu.patches import alias_vllm_distribution
 from vcore_verl.rl import command
 from vcore_verl.rl.limits import check

@@ -1,6 +1,7 @@
 """The recipe: typed, composed, checked and compared with its base. Imports no torch.
 
-- `schema`      every key with its type, range and meaning
+- `schema`      every key with its type, range and meaning; `init_schema` and `rl_schema` for the sections that depend
+                on what they choose, `ranges` for types that several sections have
 - `declarations` what a file registers, parsed from its source
 - `objectives`  what the SFT objectives declare
 - `algorithms`  what the RL algorithms declare

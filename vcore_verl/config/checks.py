@@ -11,7 +11,8 @@ from pathlib import Path
 
 from vcore_verl.config.declarations import parsed
 from vcore_verl.config.errors import RecipeError
-from vcore_verl.config.schema import Data, Lora, Recipe, RlLora, described
+from vcore_verl.config.rl_schema import RlLora
+from vcore_verl.config.schema import Data, Lora, Recipe, described
 
 BUILTIN = "builtin:"  # models and data sets made locally from fixed seeds
 # What is both a pretrained model and data, with its evaluation sets.
@@ -27,6 +28,9 @@ READ_ALL = ("builtin:arithmetic", "builtin:puzzles")  # their tokens are bytes; 
 CODE = {
     "builtin:puzzles",
     *(f"agentica-org/DeepCoder-Preview-Dataset:{language}" for language in ("cpp", "python")),
+    *(f"nvidia/OpenCodeReasoning-2:{language}" for language in ("cpp", "python")),
+    "nvidia/OpenCodeReasoning",
+    "XanderGong/VCORE-data:code",
 }
 SMOLLM2 = "builtin:smollm2"  # a published model, from a package
 REASONING_GYM = "reasoning_gym:"  # data sets that a package generates
@@ -50,8 +54,8 @@ def check(recipe: Recipe) -> None:
 
 
 def is_code(recipe: Recipe) -> bool:
-    """Whether the recipe has problems of programming."""
-    return bool({recipe.data.sft, recipe.data.rl, *recipe.evaluation.datasets} & CODE)
+    """Whether programs are run: to prepare problems for RL, in RL or in evaluation."""
+    return bool({recipe.data.rl, *recipe.evaluation.datasets} & CODE)
 
 
 def check_effect(recipe: Recipe, given: Mapping[str, str], changed: Collection[str]) -> None:

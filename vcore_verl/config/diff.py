@@ -32,5 +32,5 @@ def _reference(recipe: Recipe) -> DictConfig:
         place = f"hydra.searchpath=['file://{beside.parent}']"
         config.merge_with(compose("base", overrides=[place, f"+rl={rl}"]))
     init = Path(recipe.init_file) if recipe.init_file else options("init", beside)[recipe.init.name]
-    config.merge_with({"init": init_settings(init, recipe.model.path)})
+    config.merge_with({"init": init_settings(init, recipe.model.path, recipe.data.sft)})
     return config

@@ -18,8 +18,10 @@ from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBas
 from vcore_verl.config import algorithms, checks, objectives
 from vcore_verl.config.composition import FULL, GROUPS, RECIPES, composed, content, find, label, options
 from vcore_verl.config.errors import RecipeError, suggestion
+from vcore_verl.config.init_schema import Init, init_section
 from vcore_verl.config.overrides import leaves
-from vcore_verl.config.schema import NONE, Init, Recipe, Rl, init_section, rl_section
+from vcore_verl.config.rl_schema import Rl, rl_section
+from vcore_verl.config.schema import NONE, Recipe
 
 SHORT = {"gpus": "hardware.gpus", "nodes": "hardware.nodes"}  # short forms of the keys that depend on the machine
 # Keys that cannot be set because a choice determines them -> the choice.
@@ -44,9 +46,9 @@ def load(name: str, overrides: list[str]) -> Recipe:
     chosen = {item.key_or_group: str(item.value()) for item in parsed if item.key_or_group in GROUPS}
     changes = [item for item in parsed if item.key_or_group not in GROUPS]
     layers = composed(file, chosen)
-    models = [item.value() for item in changes if item.key_or_group == "model.path"]
     init, rl = layers.files["init"], layers.files["rl"]
-    own = init_settings(init, models[-1] if models else layers.config.get("model", {}).get("path"))
+    model, sft = (_set(key, changes, layers.config) for key in ("model.path", "data.sft"))
+    own = init_settings(init, model, sft)
     if file_of_algorithm := layers.config.rl.get("file"):
         layers.config.rl.file = str((rl.parent / file_of_algorithm).resolve())
     config = typed(own, layers.config.rl)
@@ -79,7 +81,7 @@ def compared_inits(name: str) -> list[str]:
     """The SFT objectives that a comparison of the recipe `name` includes by default, `none` last."""
     found = []
     for init, path in options("init", find(name)[0]).items():
-        own = init_settings(path, None)
+        own = init_settings(path)
         if own.name != NONE and objectives.find(own.name, own.file).compared:
             found.append(init)
     return [*sorted(found), NONE]
@@ -92,9 +94,11 @@ def init_of(values: DictConfig) -> Init:
     return cast(Init, OmegaConf.to_object(config.init))
 
 
-def init_settings(path: Path, model: Any) -> DictConfig:
-    """The settings in the `init` file `path` for a model: the row of `by_model` for its path, else `default`, merged
-    over the rest.
+def init_settings(path: Path, model: Any = None, sft: Any = None) -> DictConfig:
+    """The settings in the `init` file `path` for a model and SFT data: a row of `by_model` merged over the rest.
+
+    The row is that of the model's path, after which `:code` stands if the data are programs; else of the path; else
+    `default`.
 
     The objective's own `file`, given relative to `path`, becomes absolute.
     """
@@ -110,13 +114,20 @@ def init_settings(path: Path, model: Any) -> DictConfig:
         raise RecipeError(f"{label(path)}: by_model must hold one section of settings for each model, and a default")
     for row in rows.values():
         _merge(typed(own, {}), OmegaConf.create({"init": row}), label(path))
-    return cast(DictConfig, OmegaConf.merge(own, rows.get(str(model), rows.get("default", {}))))
+    names = [*[f"{model}:code"] * (sft in checks.CODE), str(model), "default"]
+    return cast(DictConfig, OmegaConf.merge(own, next((rows[name] for name in names if name in rows), {})))
 
 
 def _without_defaults(path: Path) -> DictConfig:
     found = content(path)
     found.pop("defaults", None)
     return found
+
+
+def _set(key: str, changes: list[Override], composed: DictConfig) -> Any:
+    """The value of a key: of its last override, else of the recipe."""
+    values = [item.value() for item in changes if item.key_or_group == key]
+    return values[-1] if values else OmegaConf.select(composed, key)
 
 
 def _keys(values: DictConfig) -> list[str]:

@@ -1,36 +1,25 @@
 """The recipe as types: every key, with its meaning and range. Imports no torch.
 
-`MISSING` values are set in `recipes/base.yaml` or in the recipe itself. The settings of the section `init` are those
-that the chosen objective's file declares, and `rl` has those of the chosen algorithm besides the common ones;
-`init_section` and `rl_section` make the types.
+`MISSING` values are set in `recipes/base.yaml` or in the recipe itself. The sections `init` and `rl`, whose keys depend
+on what they choose, are in `init_schema` and `rl_schema`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
-from functools import cache
-from typing import Annotated, Any, ClassVar, cast, get_type_hints
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Annotated, Any, get_type_hints
 
 from omegaconf import MISSING
 
-from vcore_verl.config import algorithms
-from vcore_verl.config.errors import RecipeError
-from vcore_verl.config.objectives import Declaration
+from vcore_verl.config.init_schema import Init
+from vcore_verl.config.ranges import Count, NotNegative, Positive, Schedule, Share
+from vcore_verl.config.rl_schema import Rl
 from vcore_verl.setting import Setting
 
 NONE = "none"  # init=none: no SFT, rl=none: no RL
-UNIFORM = ("sft", "ton")  # objectives with uniform weights
 
-Count = Annotated[int, Setting(low=1)]
-Positive = Annotated[float, Setting(above=0)]
-NotNegative = Annotated[float, Setting(low=0)]
-Share = Annotated[float, Setting(low=0, high=1)]
-Schedule = Annotated[str, Setting(choices=("cosine", "constant"))]
 Device = Annotated[str, Setting(choices=("auto", "cuda", "cpu"))]
 Dtype = Annotated[str, Setting(choices=("bfloat16", "float32"))]
 Family = Annotated[str, Setting(choices=("qwen3", "llama", "mistral"))]
-Placebo = Annotated[str | None, Setting("what is done to an objective's weights", choices=("shuffled",))]
-# verl/trainer/ppo/core_algos.py, agg_loss
-LOSS_AGGREGATIONS = ("token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-sum-norm", "seq-mean-token-mean")
 Overlong = Annotated[str, Setting(choices=("drop", "truncate"))]
 
 
@@ -106,78 +95,6 @@ class Data:
 
 
 @dataclass
-class Probe:
-    """How the utility of a token is measured: gradient, virtual update, derivative along it.
-
-    Part of `init` if the objective needs utilities.
-    """
-
-    gradient: Annotated[
-        str, Setting("from a separate batch, or the average of past training gradients", choices=("fresh", "running"))
-    ] = "fresh"
-    batch_size: Annotated[int, Setting("sequences of a fresh gradient", low=1, source="paper, section 5.1")] = 32
-    cutoff_tokens: Annotated[
-        int | None, Setting("tokens of such a sequence at most, from its beginning; null: all", low=2)
-    ] = None
-    update: Annotated[
-        str, Setting("what the gradient is made into", choices=("sgd", "adam_step", "preconditioned"))
-    ] = "sgd"
-    derivative: Annotated[
-        str, Setting("exact, or a one-sided or central difference", choices=("jvp", "forward", "central"))
-    ] = "jvp"
-    epsilon: Annotated[Any, Setting("step of a difference", unit="of the direction", above=0, choices=("auto",))] = (
-        "auto"
-    )
-    clip_grad: Annotated[float | None, Setting("norm of the gradient at most; null: as in training", above=0)] = None
-    every: Annotated[int, Setting("steps from one probe to the next; uniform weights between", low=1)] = 1
-
-
-@dataclass
-class Init:
-    """The SFT objective that prepares the model for RL; `file` defines it if the package does not.
-
-    This type, without settings, is for `init=none`; `init_section` derives the types with an objective's settings.
-    """
-
-    declaration: ClassVar[Declaration | None] = None
-
-    name: str = MISSING
-    file: str | None = None
-
-    @property
-    def probing(self) -> Probe | None:
-        """`probe`, or None if the objective needs no utilities."""
-        return getattr(self, "probe", None)
-
-    @property
-    def shuffled(self) -> bool:
-        """Whether the objective's weights are permuted within each sequence, as a placebo."""
-        return getattr(self, "placebo", None) == "shuffled"
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """What the objective reads besides the token losses, such as "reference"."""
-        return self.declaration.needs if self.declaration else ()
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The objective's own settings, as its function takes them."""
-        return {item.name: getattr(self, item.name) for item in self.declaration.parameters} if self.declaration else {}
-
-
-@cache
-def init_section(declaration: Declaration) -> type[Init]:
-    """The type of `init` for an objective: its own settings, `probe` if it needs utilities, and `placebo` unless its
-    weights are uniform.
-    """
-    own = [(item.name, Annotated[item.kind, item.setting], item.default) for item in declaration.parameters]
-    probe = [("probe", Probe, field(default_factory=Probe))] if "utility" in declaration.needs else []
-    placebo = [("placebo", Placebo, None)] if declaration.name not in UNIFORM else []
-    made = make_dataclass("Init", [*own, *probe, *placebo], bases=(Init,), namespace={"declaration": declaration})
-    return cast(type[Init], made)
-
-
-@dataclass
 class Sft:
     """Supervised fine-tuning; batch sizes are global. `verl` is merged into verl's SFT configuration."""
 
@@ -192,80 +109,6 @@ class Sft:
     clip_grad: Positive = 1.0
     save_every: Count = MISSING
     verl: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class RlLora:
-    """Low-rank adapters for RL; rank 0 trains all parameters. No dropout: its noise would enter the ratio of the new to
-    the old policy.
-    """
-
-    rank: Annotated[int, Setting(low=0, high=512)] = 0  # vLLM's largest (config/lora.py, MaxLoRARanks)
-    alpha: Annotated[int, Setting(low=0)] = 0
-
-
-@dataclass
-class Rl:
-    """Reinforcement learning; batch sizes are global. `verl` is merged into verl's PPO configuration.
-
-    `file` defines the algorithm if the package does not. These are the keys of all algorithms; `rl_section` derives the
-    types with an algorithm's own.
-    """
-
-    declaration: ClassVar[algorithms.Declaration | None] = None
-
-    name: str = MISSING
-    algorithm: str | None = None  # as registered; null: the name if there is a file, else grpo
-    file: str | None = None
-    variant: str = ""  # name for other settings of RL; their runs are stored in <rl>+<variant>
-    steps: Count = MISSING
-    prompts_per_step: Count = MISSING
-    samples_per_prompt: Count = MISSING
-    mini_batch_prompts: Count = MISSING
-    max_tokens_per_rank: Count = MISSING
-    max_response_tokens: Count = MISSING
-    learning_rate: Positive = MISSING
-    schedule: Schedule = "cosine"
-    warmup_ratio: Share = MISSING
-    temperature: Positive = 1.0
-    clip_low: Annotated[float, Setting(above=0, high=1)] = 0.2
-    clip_high: Positive = 0.2
-    kl_coef: NotNegative = 0.0
-    entropy_coef: NotNegative = 0.0
-    loss_aggregation: Annotated[str, Setting(choices=LOSS_AGGREGATIONS)] = "token-mean"
-    dynamic_sampling: bool = False
-    overlong_buffer: Annotated[int, Setting(low=0)] = 0
-    lora: RlLora = field(default_factory=RlLora)
-    save_every: Count = MISSING
-    test_every: Annotated[int | None, Setting(low=1)] = None  # steps from one test to the next; null: no tests
-    verl: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def method(self) -> algorithms.Declaration:
-        """The algorithm as declared."""
-        return self.declaration or algorithms.builtin()[algorithms.DEFAULT]
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The algorithm's own settings, as its class takes them."""
-        return {item.name: getattr(self, item.name) for item in self.method.parameters}
-
-
-@cache
-def rl_section(declaration: algorithms.Declaration) -> type[Rl]:
-    """The type of `rl` for an algorithm. Raises `RecipeError` if it declares a common key as its own, or ignores one
-    that does not exist.
-    """
-    common = [item.name for item in fields(Rl)]
-    for item in declaration.parameters:
-        if item.name in common:
-            raise RecipeError(f"{declaration.file}: {declaration.name}: rl.{item.name} is a key of all algorithms")
-    for name in declaration.ignores:
-        if name not in common:
-            raise RecipeError(f"{declaration.file}: {declaration.name} ignores {name}, which is no key of rl")
-    own = [(item.name, Annotated[item.kind, item.setting], item.default) for item in declaration.parameters]
-    made = make_dataclass("Rl", own, bases=(Rl,), namespace={"declaration": declaration})
-    return cast(type[Rl], made)
 
 
 @dataclass

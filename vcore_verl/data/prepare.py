@@ -14,10 +14,13 @@ from rich.console import Console
 from transformers import AutoTokenizer
 
 from reward import DOMAINS, compute_score
+from reward.domain import OVERLAP_WORDS
 from vcore_verl.config.schema import Data, Recipe
+from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.data.code.deepcoder import UNSOLVED
 from vcore_verl.data.code.judging import ground_truth, passes
-from vcore_verl.data.decontaminate import WORDS, EvaluationProblems, chosen, problems
+from vcore_verl.data.decontaminate import chosen, problems
+from vcore_verl.data.evaluated import Evaluated, EvaluatedProblems
 from vcore_verl.data.funnel import Check, Funnel, table
 from vcore_verl.data.hub import DataError
 from vcore_verl.data.published import mirror_folder
@@ -48,11 +51,11 @@ def prepare(recipe: Recipe, run: Run) -> None:
         "rl": open_source("rl", data.rl, mirror, data.rl_revision),
     }
     tokenizer = AutoTokenizer.from_pretrained(run.base_hf if run.base_hf.is_dir() else recipe.model.path)
-    asked: list[str] = []
-    for questions in problems(recipe):
-        asked += questions
+    asked: list[Evaluated] = []
+    for problem in problems(recipe, chosen(recipe)):
+        asked.append(problem)
         progress.row()
-    evaluation = {role: EvaluationProblems(asked, DOMAINS[source.domain]) for role, (source, _) in opened.items()}
+    evaluation = {role: EvaluatedProblems(asked, DOMAINS[source.domain]) for role, (source, _) in opened.items()}
     record: dict[str, Any] = {"rows": {}, "sets": {}, "decontaminated": chosen(recipe)}
     supervised: set[str] = set()  # problems chosen for SFT, excluded from RL
     for role, (source, stream) in opened.items():
@@ -78,8 +81,9 @@ def prepare(recipe: Recipe, run: Run) -> None:
 
 def expected_rows(recipe: Recipe) -> int:
     """Approximate number of progress steps, from the published sizes of the sources."""
+    asked = sum(BENCHMARKS[name].size for name in chosen(recipe))
     published = sum(known(role)[name].size for role, name in named(recipe).items() if name in known(role))
-    return published + recipe.data.num_sft + recipe.data.num_rl + len(chosen(recipe))
+    return published + recipe.data.num_sft + recipe.data.num_rl + asked
 
 
 class Progress:
@@ -103,7 +107,7 @@ class Progress:
 
 
 def row_checks(
-    role: str, source: Source, recipe: Recipe, tokenizer: Any, evaluation: EvaluationProblems, supervised: set[str]
+    role: str, source: Source, recipe: Recipe, tokenizer: Any, evaluation: EvaluatedProblems, supervised: set[str]
 ) -> list[Check]:
     """The expensive checks for one pass over the examples of "sft" or "rl"; `supervised` are SFT's chosen problems."""
     data, seen = recipe.data, set[str]()
@@ -122,8 +126,16 @@ def row_checks(
     checks = [
         Check("a problem that came before", repeats),
         Check("a benchmark's problem", lambda example: evaluation.contains(example.problem)),
-        Check(f"{WORDS} words in a row of a benchmark's problem", lambda example: evaluation.overlaps(example.problem)),
+        Check(
+            f"{OVERLAP_WORDS} words in a row of a benchmark's problem",
+            lambda example: evaluation.overlaps(example.problem),
+        ),
     ]
+    if source.domain == CODE:
+        same_name = Check(
+            "the name of a benchmark's problem", lambda example: evaluation.named(example.problem, example.names)
+        )
+        checks.append(same_name)
     if role == "rl":
         repeated = Check("an SFT problem", lambda example: question_key(example.problem) in supervised)
         too_long = Check(f"prompt longer than data.max_prompt_tokens={data.max_prompt_tokens}", overlong_prompt)

@@ -37,7 +37,7 @@ class Example:
 
     `problem` is the bare question, used to compare rows; `prompt` is the policy's input. `answer` is one accepted
     answer or several, "" if the source has none. RL examples have no `trace`. A `candidate` is in place of the answer
-    where the reward runs tests.
+    where the reward runs tests; `names` are those of the problem on the sites that published it (`evaluated.names`).
     """
 
     problem: str
@@ -47,6 +47,7 @@ class Example:
     data_source: str = ""
     solve_rate: float | None = None
     candidate: deepcoder.Candidate | None = None
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,8 @@ def _traces(
 
     def example(row: Row) -> Example:
         solved = read(row)
-        return Example(solved.statement, user(program(solved.statement, language)), "", solved.trace)
+        prompt = user(program(solved.statement, language))
+        return Example(solved.statement, prompt, "", solved.trace, names=solved.names)
 
     return Source(name, columns, example, published, size, domain=CODE, supervised=True, one_trace=True, **more)
 
@@ -224,7 +226,8 @@ def _deepcoder(language: Language) -> Source:
     def example(row: Row) -> Example:
         found = deepcoder.problem(row, language)
         candidate = deepcoder.Candidate(row, language)
-        return Example(found.statement, found.prompt, "", data_source="code/deepcoder", candidate=candidate)
+        source = "code/deepcoder"
+        return Example(found.statement, found.prompt, "", data_source=source, candidate=candidate, names=found.names)
 
     return Source(
         name=f"{deepcoder.HUB_ID}:{language}",

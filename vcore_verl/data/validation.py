@@ -16,7 +16,8 @@ from vcore_verl.config.schema import Recipe
 from vcore_verl.data import generated, templates
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.data.code.judging import ground_truth
-from vcore_verl.data.decontaminate import EvaluationProblems, chosen, problems
+from vcore_verl.data.decontaminate import chosen, problems
+from vcore_verl.data.evaluated import EvaluatedProblems
 from vcore_verl.data.funnel import table
 from vcore_verl.data.hub import DataError
 from vcore_verl.data.prepare import Progress, expected_rows, row_checks
@@ -58,7 +59,7 @@ def _left_over(recipe: Recipe, run: Run, progress: Progress) -> list[Example]:
     domain = DOMAINS[source.domain]
     tokenizer = AutoTokenizer.from_pretrained(run.base_hf if run.base_hf.is_dir() else recipe.model.path)
     benchmarks = dict.fromkeys([*chosen(recipe), *(name for name in recipe.evaluation.datasets if name in BENCHMARKS)])
-    evaluation = EvaluationProblems([text for texts in problems(recipe, list(benchmarks)) for text in texts], domain)
+    evaluation = EvaluatedProblems(problems(recipe, benchmarks), domain)
     supervised = {domain.question_key(text) for row in _rows(run, "sft") for text in _asked(row["messages"][:-1])}
     trained = {domain.question_key(text) for row in _rows(run, "rl") for text in _asked(row["prompt"])}
     checks = partial(row_checks, "rl", source, recipe, tokenizer, evaluation, supervised)

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from vcore_verl.config.checks import BUILTIN, BUILTIN_TASKS, SMOLLM2, is_code
+from vcore_verl.config.init_schema import Init
 from vcore_verl.config.recipe import Recipe
-from vcore_verl.config.schema import Data, Init, Rl
+from vcore_verl.config.rl_schema import Rl
+from vcore_verl.config.schema import Data
 from vcore_verl.data import generated
 from vcore_verl.data.command import (
     SMOLLM2_PACKAGES,

@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 from safetensors import safe_open
 
 from vcore_verl.config.recipe import Recipe, RecipeError, read
-from vcore_verl.config.schema import Lora, RlLora
+from vcore_verl.config.rl_schema import RlLora
+from vcore_verl.config.schema import Lora
 from vcore_verl.runs.hashing import MODEL_CARD, write_whole
 from vcore_verl.runs.layout import Run
 from vcore_verl.runs.manifest import Manifest

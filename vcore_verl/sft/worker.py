@@ -13,8 +13,8 @@ from verl.utils import tensordict_utils as tu
 from verl.workers.config import TrainingWorkerConfig
 from verl.workers.engine_workers import TrainingWorker
 
-from vcore_verl.config.schema import Init
-from vcore_verl.config.schema import Probe as ProbeSettings
+from vcore_verl.config.init_schema import Init
+from vcore_verl.config.init_schema import Probe as ProbeSettings
 from vcore_verl.objectives import build
 from vcore_verl.sft.loss import NonFiniteLossError, WeightedLoss, global_losses
 from vcore_verl.sft.metrics import step_metrics

@@ -5,8 +5,9 @@ import zlib
 
 import pytest
 
+from reward import DOMAINS
 from vcore_verl.data.code import livecodebench
-from vcore_verl.data.code.narrative import EvaluatedProblems
+from vcore_verl.data.evaluated import EvaluatedProblems
 from vcore_verl.data.hub import DataError
 
 
@@ -103,5 +104,5 @@ def test_the_window_is_by_the_contests_date(date, inside):
     ],
 )
 def test_a_training_problem_that_links_to_an_evaluation_problem_is_known(changed, link):
-    evaluated = EvaluatedProblems([livecodebench.evaluated(row(**changed))])
+    evaluated = EvaluatedProblems([livecodebench.evaluated(row(**changed))], DOMAINS["code"])
     assert evaluated.named(f"Other words, from {link}.") and not evaluated.named("Other words.")

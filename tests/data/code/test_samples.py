@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from reward import DOMAINS
 from vcore_verl.data.code import deepcoder, evalplus, livecodebench, ojbench, opencode
-from vcore_verl.data.code.narrative import EvaluatedProblems
 from vcore_verl.data.code.statements import SETS, Joined, published_statements
+from vcore_verl.data.evaluated import EvaluatedProblems
 from vcore_verl.data.hub import DataError
 from vcore_verl.data.published import Published, mirror_folder, open_published
 
@@ -48,7 +49,7 @@ def untyped(value):
 def evaluated():
     lcb = rows(livecodebench.PYTHON, livecodebench.STATEMENT_COLUMNS)
     oj = rows(ojbench.PUBLISHED, ojbench.COLUMNS)
-    return EvaluatedProblems([*map(livecodebench.evaluated, lcb), *map(ojbench.evaluated, oj)])
+    return EvaluatedProblems([*map(livecodebench.evaluated, lcb), *map(ojbench.evaluated, oj)], DOMAINS["code"])
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,16 @@
 """Published rows -> parquet in verl's RL row format, which evaluation reads."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from random import Random
 
 from vcore_verl.data.benchmarks.declaration import Benchmark, Problem
+from vcore_verl.data.evaluated import Evaluated
 from vcore_verl.data.hub import DataError
 from vcore_verl.data.published import Row, open_published
 from vcore_verl.data.rows import rl_row, user, write_rows
+from vcore_verl.data.templates import question_of
 
 
 def prepare(benchmark: Benchmark, output: Path, mirror: Path | None = None, max_prompts: int | None = None) -> None:
@@ -25,10 +27,14 @@ def prepare(benchmark: Benchmark, output: Path, mirror: Path | None = None, max_
     write_rows(output, rows)
 
 
-def every_problem(benchmark: Benchmark, mirror: Path | None) -> list[Problem]:
-    """All problems that the benchmark may draw. Raises `DataError` for rows that cannot be read or lack columns."""
-    kept = _kept(benchmark, _published(benchmark, mirror))
-    return [benchmark.problem(row, position) for position, row in enumerate(kept)]
+def evaluated(benchmark: Benchmark, mirror: Path | None) -> Iterator[Evaluated]:
+    """All problems that the benchmark may draw, as training problems are compared with them.
+
+    Raises `DataError` for rows that cannot be read or lack columns.
+    """
+    for position, row in enumerate(_kept(benchmark, _published(benchmark, mirror))):
+        problem = benchmark.problem(row, position)
+        yield Evaluated(problem.prompt_id, question_of(problem.prompt))
 
 
 def _published(benchmark: Benchmark, mirror: Path | None) -> Iterable[Row]:

@@ -1,4 +1,4 @@
-"""Published programming problems and solutions: readers of their rows, their prompts, and what identifies a problem.
+"""Published programming problems and solutions: readers of their rows, and their prompts.
 
 - `problem`        a problem with its tests, as every reader makes it
 - `templates`      the prompts for programs
@@ -9,7 +9,6 @@
 - `ojbench`        OJBench: statements, tests in archives, checkers
 - `evalplus`       HumanEval+ and MBPP+
 - `headers`        of functions in Python programs
-- `narrative`      what decontamination compares
 
 Nothing here runs a program: where one has to be run, a function that does is passed in. Imports no torch.
 """

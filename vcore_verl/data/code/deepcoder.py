@@ -16,8 +16,8 @@ from reward.code.blocks import Language
 from reward.code.store import Test
 from vcore_verl.data.code import templates
 from vcore_verl.data.code.headers import header
-from vcore_verl.data.code.narrative import names
 from vcore_verl.data.code.problem import MAX_TEST_BYTES, CodeProblem, Passes, Unusable
+from vcore_verl.data.evaluated import names
 from vcore_verl.data.funnel import Check
 from vcore_verl.data.published import Published, Row
 from vcore_verl.data.rows import user

@@ -17,8 +17,8 @@ from typing import Any
 from reward.code.store import Test
 from vcore_verl.data.code import templates
 from vcore_verl.data.code.headers import called, header
-from vcore_verl.data.code.narrative import Evaluated
 from vcore_verl.data.code.problem import CodeProblem, Passes, Unusable
+from vcore_verl.data.evaluated import Evaluated
 from vcore_verl.data.hub import DataError
 from vcore_verl.data.published import Published, Row
 from vcore_verl.data.rows import user

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable
 
 from reward.code.blocks import Language
-from vcore_verl.data.code.narrative import Evaluated, name
 from vcore_verl.data.code.private_tests import decode
 from vcore_verl.data.code.problem import CodeProblem
+from vcore_verl.data.evaluated import Evaluated, name
 from vcore_verl.data.hub import DataError
 from vcore_verl.data.published import Published, Row
 from vcore_verl.data.rows import Messages, user

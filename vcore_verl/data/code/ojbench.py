@@ -18,8 +18,8 @@ import yaml
 from reward.code.blocks import Language
 from reward.code.compare import Comparison
 from reward.code.store import Test
-from vcore_verl.data.code.narrative import Evaluated, name
 from vcore_verl.data.code.problem import CodeProblem, Unusable
+from vcore_verl.data.evaluated import Evaluated, name
 from vcore_verl.data.hub import DataError
 from vcore_verl.data.published import Published, Row
 from vcore_verl.data.rows import user

@@ -13,7 +13,7 @@ from itertools import islice
 from math import sqrt
 from pathlib import Path
 
-from vcore_verl.data.code.narrative import name, names
+from vcore_verl.data.evaluated import name, names
 from vcore_verl.data.hub import DataError
 from vcore_verl.data.published import SAMPLES, Published, Row, mirror_folder, open_published
 

@@ -7,7 +7,7 @@ agrees within 2 % there. Not confirmed on a GPU.
 A moment is (fixed bytes, bytes per token of a micro-batch). e: bytes per number.
 """
 
-from vcore_verl.config.schema import Probe
+from vcore_verl.config.init_schema import Probe
 from vcore_verl.preflight.estimate.settings import Settings
 from vcore_verl.sft.limits import LOGIT_BYTES, LOGITS_BYTES
 

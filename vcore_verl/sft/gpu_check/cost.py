@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from verl.utils.device import get_torch_device
 
+from vcore_verl.config.init_schema import Probe
 from vcore_verl.config.recipe import Recipe
-from vcore_verl.config.schema import Probe
 from vcore_verl.sft.gpu_check import subject
 from vcore_verl.sft.gpu_check.record import DERIVATIVES, SHARES, Step, label
 from vcore_verl.sft.gpu_check.sizes import Sizes

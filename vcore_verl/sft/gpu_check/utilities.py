@@ -16,8 +16,8 @@ from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM
 from verl.utils.device import get_device_id
 
+from vcore_verl.config.init_schema import Probe
 from vcore_verl.config.recipe import Recipe
-from vcore_verl.config.schema import Probe
 from vcore_verl.sft.gpu_check import subject
 from vcore_verl.sft.gpu_check.record import Check
 from vcore_verl.sft.gpu_check.sizes import Sizes

@@ -15,7 +15,7 @@ from torch import Tensor
 from verl.utils import tensordict_utils as tu
 from verl.utils.device import get_device_id
 
-from vcore_verl.config.schema import Probe as Settings
+from vcore_verl.config.init_schema import Probe as Settings
 from vcore_verl.sft.probe import direction as directions
 from vcore_verl.sft.probe import passes
 from vcore_verl.sft.probe.passes import Direction

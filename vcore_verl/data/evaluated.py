@@ -1,20 +1,18 @@
-"""What decontamination compares of programming problems: their narrative, and their names on the sites of contests.
+"""Evaluation problems, and whether a training problem is one of them: by its text, by words in a row, by its name.
 
-The rule for mathematics, thirteen words in a row, fires on the boilerplate of input and output ("the first line of each
-test case contains two integers n and m ..."), so it is applied to the text before the first heading like Input or
-Constraints, and a run of words that many evaluation problems share is ignored. Imports no torch.
+Thirteen words in a row are the rule of GPT-3 (Brown et al., 2020, appendix C). What is compared of a problem, and how
+many evaluation problems have to share words that identify none of them, its domain says. Imports no torch.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from reward.code.problems import narrative, question_key
-from vcore_verl.data.decontaminate import word_runs
+from reward import Domain
+from reward.domain import OVERLAP_WORDS
 
-SHARED = 3  # a run of words in so many evaluation problems identifies none of them
-
+_WORD = re.compile(r"\w+")
 _URLS = (
     ("codeforces", re.compile(r"codeforces\.com/(?:contest|gym)/(\d+)/problem/([A-Za-z]\d?)"), "{}/{}"),
     ("codeforces", re.compile(r"codeforces\.com/problemset/problem/(\d+)/([A-Za-z]\d?)"), "{}/{}"),
@@ -46,25 +44,36 @@ class Evaluated:
 
 
 class EvaluatedProblems:
-    """The evaluation problems to exclude from training; one method per rule, for the counts of each."""
+    """The evaluation problems to exclude from training, compared as `domain` says; one method per rule, for the counts
+    of each.
+    """
 
-    def __init__(self, problems: Iterable[Evaluated]) -> None:
+    def __init__(self, problems: Iterable[Evaluated], domain: Domain) -> None:
+        self.domain = domain
         problems = list(problems)
-        told: dict[str, str] = {problem.key: narrative(problem.statement) for problem in problems}
-        self.texts = {question_key(text) for text in told.values()}
-        self.texts |= {question_key(problem.statement) for problem in problems}
+        told = {problem.key: domain.narrative(problem.statement) for problem in problems}
+        self.texts = {domain.question_key(text) for text in told.values()}
+        self.texts |= {domain.question_key(problem.statement) for problem in problems}
         counts = Counter(run for text in told.values() for run in set(word_runs(text)))
-        self.runs = {run for run, number in counts.items() if number < SHARED}
+        shared = domain.boilerplate_from
+        self.runs = {run for run, number in counts.items() if shared is None or number < shared}
         self.names = {name for problem in problems for name in problem.names | names(problem.statement)}
 
     def contains(self, statement: str) -> bool:
         """Whether the statement, or its narrative, is that of an evaluation problem, up to typesetting."""
-        return question_key(statement) in self.texts or question_key(narrative(statement)) in self.texts
+        key, narrative = self.domain.question_key, self.domain.narrative
+        return key(statement) in self.texts or key(narrative(statement)) in self.texts
 
     def overlaps(self, statement: str) -> bool:
         """Whether thirteen words in a row of the narrative are in that of an evaluation problem."""
-        return any(run in self.runs for run in word_runs(narrative(statement)))
+        return any(run in self.runs for run in word_runs(self.domain.narrative(statement)))
 
     def named(self, statement: str, known: frozenset[str] = frozenset()) -> bool:
         """Whether the problem's known names, or links in its statement, are those of an evaluation problem."""
         return not self.names.isdisjoint(known | names(statement))
+
+
+def word_runs(text: str) -> Iterator[tuple[str, ...]]:
+    """All runs of `OVERLAP_WORDS` consecutive words, ignoring punctuation and operators."""
+    words = _WORD.findall(text.casefold())
+    return (tuple(words[start : start + OVERLAP_WORDS]) for start in range(len(words) - OVERLAP_WORDS + 1))

@@ -101,7 +101,7 @@ def test_table_7_is_read_by_the_model(name, overrides, epsilon, temperature):
 def test_a_recipe_on_programs_differs_from_its_sibling_in_its_data_alone(name, sibling):
     found, other = settings(load(name, [])), settings(load(sibling, []))
     different = {key for key in found.keys() | other.keys() if found.get(key) != other.get(key)}
-    assert different == {"data.sft", "data.rl", "data.num_rl", "evaluation.datasets"}
+    assert different == {"name", "data.sft", "data.rl", "data.num_rl", "evaluation.datasets"}
 
 
 def test_the_objectives_have_the_settings_of_their_files():

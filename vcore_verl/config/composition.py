@@ -19,12 +19,12 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from vcore_verl.config.errors import RecipeError
+from vcore_verl.config.schema import NONE
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "recipes"
 GROUPS = ("init", "rl", "scale")
 FULL = "full"  # the scale that leaves a recipe as it is
-WITHOUT = {"init": "none", "scale": FULL}
 
 
 @dataclass(frozen=True)
@@ -70,24 +70,38 @@ def composed(recipe: Path, chosen: Mapping[str, str]) -> Composition:
     return deepcopy(_composed(recipe, choices, _state_of_files(recipe, choices)))
 
 
-@lru_cache(maxsize=128)  # a sweep composes the same files for each seed and value of a setting, a second each
+@lru_cache(maxsize=128)  # a sweep composes the same files for each seed and value of a setting
 def _composed(
     recipe: Path, choices: tuple[tuple[str, str], ...], state: tuple[tuple[Path, int, int], ...]
 ) -> Composition:
-    chosen = dict(choices)
     content(recipe)  # so that invalid YAML is reported under the file's own name, not Hydra's
-    with TemporaryDirectory() as folder:
-        # Hydra searches this folder first: it links to the files that were given by path.
-        place = Path(folder)
-        (place / recipe.name).symlink_to(recipe)
-        picked = {group: _linked(group, value, place, recipe) for group, value in chosen.items()}
-        _, names = _compose(place, recipe, picked)
-        config, _ = _compose(place, recipe, {group: WITHOUT.get(group, name) for group, name in names.items()})
-        files = {group: _file(group, name, place, recipe) for group, name in names.items()}
+    picked = {group: _chosen(group, value, recipe) for group, value in choices}
+    files = _own_choices(recipe, state) | picked
     if not {"init", "rl"} <= files.keys():
         raise RecipeError(f"{label(recipe)}: its defaults list must choose an init and an rl, as recipes/tiny.yaml")
+    config = _without_init(recipe, files["rl"], "scale" in files, state).copy()
     del config.init.name  # none
     return Composition(config, content(files["scale"]) if "scale" in files else OmegaConf.create(), files)
+
+
+@lru_cache(maxsize=128)
+def _own_choices(recipe: Path, state: tuple[tuple[Path, int, int], ...]) -> dict[str, Path]:
+    """The files that the recipe itself chooses."""
+    _, names = _compose(recipe.parent, recipe, {})
+    return {group: options(group, recipe)[name] for group, name in names.items()}
+
+
+@lru_cache(maxsize=128)
+def _without_init(recipe: Path, rl: Path, scaled: bool, state: tuple[tuple[Path, int, int], ...]) -> DictConfig:
+    """The recipe with an RL file, and with the `init` and scale that set nothing."""
+    with TemporaryDirectory() as folder:
+        # Hydra searches this folder first: `rl` may be anywhere.
+        place = Path(folder)
+        (place / recipe.name).symlink_to(recipe)
+        (place / "rl").mkdir()
+        (place / "rl" / rl.name).symlink_to(rl)
+        config, _ = _compose(place, recipe, {"init": NONE, "rl": rl.stem} | ({"scale": FULL} if scaled else {}))
+        return config
 
 
 def _state_of_files(recipe: Path, choices: tuple[tuple[str, str], ...]) -> tuple[tuple[Path, int, int], ...]:
@@ -125,23 +139,16 @@ def _existing(word: str) -> Path:
     return path
 
 
-def _linked(group: str, value: str, place: Path, recipe: Path) -> str:
-    """The name of a choice; a path is linked into `place` first."""
+def _chosen(group: str, value: str, recipe: Path) -> Path:
+    """The file of a choice, a name or a path."""
     if value.endswith(".yaml"):
         path = _existing(value)
-        content(path)
-        (place / group).mkdir(exist_ok=True)
-        (place / group / path.name).symlink_to(path)
-        return path.stem
-    if value not in (known := options(group, recipe)):
+    elif value in (known := options(group, recipe)):
+        path = known[value]
+    else:
         raise RecipeError(f"{group}={value} is not known; choose one of {', '.join(sorted(known))}")
-    content(known[value])
-    return value
-
-
-def _file(group: str, name: str, place: Path, recipe: Path) -> Path:
-    linked = place / group / f"{name}.yaml"
-    return linked.resolve() if linked.is_symlink() else options(group, recipe)[name]
+    content(path)
+    return path
 
 
 def _compose(place: Path, recipe: Path, picked: Mapping[str, str]) -> tuple[DictConfig, dict[str, str]]:

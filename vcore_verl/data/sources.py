@@ -13,7 +13,7 @@ from reward.code.blocks import Language
 from reward.mathematics import MATHEMATICS
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.data import generated, templates
-from vcore_verl.data.benchmarks.catalogue import held_out
+from vcore_verl.data.benchmarks.mathematics import held_out
 from vcore_verl.data.code import deepcoder, opencode, statements
 from vcore_verl.data.code.templates import program
 from vcore_verl.data.funnel import Check

@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 import reward
-from vcore_verl.data.benchmarks.catalogue import BENCHMARKS, held_out
+from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
+from vcore_verl.data.benchmarks.mathematics import held_out
 from vcore_verl.data.benchmarks.prepare import stratified
 
 MATH = (

@@ -17,7 +17,8 @@ _MIN_MEMORY_MB = 64  # less, and the interpreter itself does not start
 class Reference:
     """What a row of a data set says of its tests.
 
-    tests: the hash under which `reward.code.store` holds them. num_tests: how many they are, for readers of the row.
+    tests: the hash under which `reward.code.store` holds them; "" if nothing here can judge a program: all fail.
+    num_tests: how many they are, for readers of the row.
     function: the name of the function or of `Solution`'s method to call; None: the program reads stdin.
     compare: how printed output is compared; a function's value is compared by `reward.code.compare.value` instead.
     cpu_seconds, memory_mb: the limits of one test.
@@ -35,8 +36,10 @@ class Reference:
     language: Language = "python"
 
     def __post_init__(self) -> None:
-        _check("tests", isinstance(self.tests, str) and bool(_SHA.fullmatch(self.tests)), "64 hexadecimal digits")
-        _check("num_tests", _is_int(self.num_tests) and self.num_tests > 0, "a positive integer")
+        none = self.tests == "" and self.num_tests == 0
+        sha = isinstance(self.tests, str) and bool(_SHA.fullmatch(self.tests))
+        _check("tests", sha or none, '64 hexadecimal digits, or "" with num_tests 0')
+        _check("num_tests", _is_int(self.num_tests) and (self.num_tests > 0 or none), "a positive integer")
         _check("function", self.function is None or _is_name(self.function), "a name or null")
         _check("function", self.function is None or self.language == "python", "null: only Python's are called")
         _check("compare", self.compare in get_args(Comparison), f"one of {', '.join(get_args(Comparison))}")
@@ -44,6 +47,10 @@ class Reference:
         _check("cpu_seconds", seconds and 0 < self.cpu_seconds <= _MAX_SECONDS, f"above 0, at most {_MAX_SECONDS:g}")
         _check("memory_mb", _is_int(self.memory_mb) and self.memory_mb >= _MIN_MEMORY_MB, f"at least {_MIN_MEMORY_MB}")
         _check("language", self.language in get_args(Language), f"one of {', '.join(get_args(Language))}")
+
+    @property
+    def judged(self) -> bool:
+        return self.tests != ""
 
     def dumps(self) -> str:
         return json.dumps(asdict(self))

@@ -79,7 +79,8 @@ def same_program(program: str, other: str) -> bool:
 
 def shown(ground_truth: str) -> str:
     """A ground truth as a report shows it: `15 tests`."""
-    return f"{Reference.loads(ground_truth).num_tests} tests"
+    reference = Reference.loads(ground_truth)
+    return f"{reference.num_tests} tests" if reference.judged else "not judged here, counted as failed"
 
 
 @cache

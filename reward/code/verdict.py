@@ -60,10 +60,12 @@ def judge(
         CompilerMissing: a C++ program, and no g++.
     """
     reference = Reference.loads(ground_truth)
-    tests = get(tests_folder, reference.tests)
+    tests = get(tests_folder, reference.tests) if reference.judged else ()
     block = program_block(response, reference.language)
     if block is None:
         return Verdict("no_answer", message="no closed code block after the thinking")
+    if not tests:
+        return Verdict("wrong", _text(block.source), message="no tests that run here: every program fails")
     return judge_program(block.source, reference, tests, jail, max_tests)
 
 
@@ -75,9 +77,8 @@ def judge_program(
     With `max_tests`, as in RL: only so many tests, those of the longest inputs, the shortest of them first. Without:
     all, in their order. Raises what `judge` does of the jail.
     """
-    # A lone surrogate is valid in a str, but in no source file.
-    program_bytes = source.encode("utf-8", "replace")
-    extracted = program_bytes.decode().replace("\0", " ")
+    program_bytes = _bytes(source)
+    extracted = _text(source)
     if len(program_bytes) > MAX_PROGRAM_BYTES:
         return Verdict("parse_error", extracted, message=f"longer than {MAX_PROGRAM_BYTES // 1024} KB")
     limits = Limits(cpu_seconds=reference.cpu_seconds, memory_mb=reference.memory_mb)
@@ -111,6 +112,15 @@ def judge_program(
         message,
         sum(run.retries for run in runs),
     )
+
+
+def _bytes(source: str) -> bytes:
+    """A lone surrogate is valid in a str, but in no source file."""
+    return source.encode("utf-8", "replace")
+
+
+def _text(source: str) -> str:
+    return _bytes(source).decode().replace("\0", " ")
 
 
 def _runner(source: str, reference: Reference, jail: Jail | Fusion) -> Callable[[bytes, Limits], Run]:

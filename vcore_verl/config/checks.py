@@ -31,6 +31,8 @@ CODE = {
     *(f"nvidia/OpenCodeReasoning-2:{language}" for language in ("cpp", "python")),
     "nvidia/OpenCodeReasoning",
     "XanderGong/VCORE-data:code",
+    *("livecodebench", "livecodebench_window", "livecodebench_cpp", "ojbench_cpp", "ojbench_python"),
+    *("humanevalplus", "mbppplus"),
 }
 SMOLLM2 = "builtin:smollm2"  # a published model, from a package
 REASONING_GYM = "reasoning_gym:"  # data sets that a package generates

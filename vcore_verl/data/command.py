@@ -64,7 +64,7 @@ def test_sets_command(recipe: Recipe, run: Run) -> Command:
     if unknown := [name for name in names if name not in tests]:
         raise RecipeError(f"evaluation.datasets: {', '.join(unknown)} is not known; choose among {', '.join(tests)}")
     return _command(
-        "builtin" if builtin else "data", "test_sets", run, run.data / test_sets.PROGRESS, len(names), unit="file"
+        "builtin" if builtin else "data", "test_sets", run, run.data / test_sets.PROGRESS, total=1, unit="row"
     )
 
 

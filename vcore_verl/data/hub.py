@@ -1,7 +1,8 @@
 """Errors of the hub as one line that says what to do. Imports no torch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from vcore_verl.config.errors import InputError
 
@@ -32,3 +33,21 @@ def hub_errors(name: str, check: str, instead: str, open_copy: str | None = None
         raise DataError(f"the hub has no {name}, or not for you: check {check}, or run `hf auth login`") from error
     except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, HTTPError, OSError) as error:
         raise DataError(f"{name} cannot be read from the hub ({str(error).splitlines()[0]}): {instead}") from error
+
+
+def dataset_folder(hub_id: str, alive: Callable[[], None]) -> Path:
+    """The folder of all files of a data set in the hub's cache, downloaded one by one with a call of `alive` for each.
+
+    With HF_HUB_OFFLINE set, all must be cached. Raises `DataError`, see `hub_errors`.
+    """
+    from huggingface_hub import constants, dataset_info, hf_hub_download, snapshot_download
+
+    with hub_errors(f"data set {hub_id}", "its name", f"copy it to DIR/{hub_id} and set data.mirror=DIR"):
+        commit = None
+        if not constants.HF_HUB_OFFLINE:
+            info = dataset_info(hub_id)
+            commit = info.sha
+            for file in info.siblings or []:
+                hf_hub_download(hub_id, file.rfilename, repo_type="dataset", revision=commit)
+                alive()
+        return Path(snapshot_download(hub_id, repo_type="dataset", revision=commit, local_files_only=True))

@@ -5,9 +5,7 @@ starts over, with the same result. Imports no torch.
 """
 
 import json
-import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -23,6 +21,7 @@ from vcore_verl.data.decontaminate import chosen, problems
 from vcore_verl.data.evaluated import Evaluated, EvaluatedProblems
 from vcore_verl.data.funnel import Check, Funnel, table
 from vcore_verl.data.hub import DataError
+from vcore_verl.data.progress import Progress
 from vcore_verl.data.published import mirror_folder
 from vcore_verl.data.rendering import render, render_prompt
 from vcore_verl.data.rows import rl_row, sft_row, write_rows
@@ -30,9 +29,6 @@ from vcore_verl.data.selection import SEED, select
 from vcore_verl.data.sources import CODE, Example, Source, known, named, open_source
 from vcore_verl.runs.hashing import file_sha, write_whole
 from vcore_verl.runs.layout import Run
-from vcore_verl.runs.metrics_file import MetricsFile
-
-PROGRESS_SECONDS = 1.0
 
 
 def prepare(recipe: Recipe, run: Run) -> None:
@@ -84,26 +80,6 @@ def expected_rows(recipe: Recipe) -> int:
     asked = sum(BENCHMARKS[name].size for name in chosen(recipe))
     published = sum(known(role)[name].size for role, name in named(recipe).items() if name in known(role))
     return published + recipe.data.num_sft + recipe.data.num_rl + asked
-
-
-class Progress:
-    """Writes the lines that the launcher's progress bar and stall watchdog read."""
-
-    def __init__(self, path: Path, expected: int) -> None:
-        self.file = MetricsFile(path, expected)
-        self.rows = 0
-        self.written = 0.0
-
-    def row(self) -> None:
-        self.rows += 1
-        if time.monotonic() - self.written >= PROGRESS_SECONDS:
-            self.file.total = max(self.rows, self.file.total)
-            self.file.log({}, self.rows)
-            self.written = time.monotonic()
-
-    def end(self) -> None:
-        self.file.total = self.rows
-        self.file.log({}, self.rows)
 
 
 def row_checks(

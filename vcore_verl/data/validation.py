@@ -20,7 +20,8 @@ from vcore_verl.data.decontaminate import chosen, problems
 from vcore_verl.data.evaluated import EvaluatedProblems
 from vcore_verl.data.funnel import table
 from vcore_verl.data.hub import DataError
-from vcore_verl.data.prepare import Progress, expected_rows, row_checks
+from vcore_verl.data.prepare import expected_rows, row_checks
+from vcore_verl.data.progress import Progress
 from vcore_verl.data.published import mirror_folder
 from vcore_verl.data.rows import Messages, rl_row, write_rows
 from vcore_verl.data.selection import SEED, select

@@ -31,7 +31,7 @@ def asked_of(
     if recipe is None:
         raise EvaluationError(f"{checkpoint} is in no run: say with --recipe which recipe's decoding to use")
     folder = output or output_of(checkpoint, recipe)
-    files = dict(_dataset(Run(recipe), name) for name in datasets or recipe.evaluation.datasets)
+    files = dict(_dataset(recipe, name) for name in datasets or recipe.evaluation.datasets)
     return folder, command_for(hardware.resolve(recipe), checkpoint, folder, files, stage="checkpoint")
 
 
@@ -49,9 +49,10 @@ def output_of(checkpoint: Path, recipe: Recipe) -> Path:
     return Path(recipe.output_dir) / "evaluations" / "-".join(parts)
 
 
-def _dataset(run: Run, name: str) -> tuple[str, Path]:
+def _dataset(recipe: Recipe, name: str) -> tuple[str, Path]:
     if name.endswith(".parquet"):
         return Path(name).stem, Path(name)
+    run = Run(recipe)
     path = run.data / f"{name}.parquet"
     if not path.is_file():
         if name not in BENCHMARKS:
@@ -59,5 +60,5 @@ def _dataset(run: Run, name: str) -> tuple[str, Path]:
             raise EvaluationError(
                 f"no data set '{name}': give one of {known}, or a parquet file in verl's RL row format"
             )
-        prepare(BENCHMARKS[name], path)
+        prepare(BENCHMARKS[name], path, recipe)
     return name, path

@@ -12,6 +12,7 @@ from vcore_verl.builtin.random_model import sample_texts
 from vcore_verl.config.checks import CODE
 from vcore_verl.config.recipe import RecipeError, load
 from vcore_verl.data import sources
+from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.data.code import judging
 from vcore_verl.data.code.deepcoder import UNSOLVED
 from vcore_verl.data.prepare import prepare
@@ -63,9 +64,10 @@ def test_sft_rows_say_that_they_are_programs(prepared):
     assert all("```python" in row["messages"][-1]["content"].rpartition("</think>")[2] for row in rows)
 
 
-def test_the_recipes_know_which_sources_are_programming():
+def test_the_recipes_know_which_sources_and_benchmarks_are_programming():
     published = {source.name for source in sources.RL_SOURCES if source.domain == sources.CODE}
-    assert published == CODE - {"builtin:puzzles"}
+    evaluated = {name for name, benchmark in BENCHMARKS.items() if benchmark.domain == sources.CODE}
+    assert published | evaluated == CODE - {"builtin:puzzles"} and len(evaluated) == 7
 
 
 def test_without_a_compiler_cpp_is_refused_before_anything_starts(monkeypatch):

@@ -28,6 +28,7 @@ def test_a_reference_is_short_json():
     [
         REFERENCE,
         Reference(SHA, 1, function="twoSum", compare="tokens", cpu_seconds=2),
+        Reference("", 0, language="cpp"),
         Reference(SHA, 3, compare="floats", cpu_seconds=0.5, memory_mb=256, language="cpp"),
     ],
 )

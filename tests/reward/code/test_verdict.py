@@ -134,3 +134,10 @@ def test_another_ground_truth_is_an_error_and_no_verdict(tmp_path, jail, ground_
 def test_missing_tests_are_an_error_even_without_an_answer(tmp_path, jail):
     with pytest.raises(FileNotFoundError, match="prepare the data again"):
         judge("no program", Reference("a" * 64, 1).dumps(), tmp_path, jail)
+
+
+def test_a_program_that_nothing_here_can_judge_fails(tmp_path, jail):
+    truth = Reference("", 0).dumps()
+    verdict = judge("```python\nprint(1)\n```", truth, tmp_path, jail)
+    assert (verdict.status, verdict.extracted, verdict.tests_run) == ("wrong", "print(1)\n", 0)
+    assert judge("I do not know.", truth, tmp_path, jail).status == "no_answer"

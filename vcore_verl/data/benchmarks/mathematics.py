@@ -3,8 +3,9 @@
 import hashlib
 import zlib
 
-from vcore_verl.data.benchmarks.declaration import Benchmark, Problem
+from vcore_verl.data.benchmarks.declaration import AnswerBenchmark, Problem
 from vcore_verl.data.published import BIG_MATH, BIG_MATH_OPEN, Published, Row
+from vcore_verl.data.rows import user
 from vcore_verl.data.templates import LETTERS, math, multiple_choice
 
 _BIG_MATH_BUCKETS, _BIG_MATH_HELD_OUT = 1000, 4  # about 1,000 of 251,122 problems, of which 500 are drawn
@@ -17,16 +18,16 @@ def held_out(problem: str) -> bool:
 
 def _aime(row: Row, position: int) -> Problem:
     answer = str(row["answer"]).strip().lstrip("0") or "0"  # printed as 000-999; a model writes 70
-    return Problem(f"aime-{row.get('year', '2025')}-{row['id']}", math(row["problem"]), answer)
+    return Problem(f"aime-{row.get('year', '2025')}-{row['id']}", user(math(row["problem"])), answer)
 
 
 def _olympiad(row: Row, position: int) -> Problem:
     answer = row["final_answer"][0].strip().strip("$")
-    return Problem(f"olympiad-{row.get('id', position)}", math(row["question"]), answer)
+    return Problem(f"olympiad-{row.get('id', position)}", user(math(row["question"])), answer)
 
 
 def _rbench(row: Row, position: int) -> Problem:
-    prompt = multiple_choice(row["question"], [row[letter] for letter in LETTERS[:6]])
+    prompt = user(multiple_choice(row["question"], [row[letter] for letter in LETTERS[:6]]))
     return Problem(f"rbench-{row['index']}", prompt, row["answer"].strip())
 
 
@@ -35,27 +36,27 @@ def _supergpqa(row: Row, position: int) -> Problem:
         raise ValueError(
             f"SuperGPQA {row['uuid']} has {len(row['options'])} options, but there are only {len(LETTERS)} letters"
         )
-    prompt = multiple_choice(row["question"], row["options"])
+    prompt = user(multiple_choice(row["question"], row["options"]))
     return Problem(f"supergpqa-{row['uuid']}", prompt, row["answer_letter"].strip())
 
 
 def _math500(row: Row, position: int) -> Problem:
-    return Problem(f"math500-{row['unique_id']}", math(row["problem"]), row["answer"])
+    return Problem(f"math500-{row['unique_id']}", user(math(row["problem"])), row["answer"])
 
 
 def _gsm8k(row: Row, position: int) -> Problem:
     gold = row["answer"].rpartition("####")[2].strip().replace(",", "")
-    return Problem(f"gsm8k-{position}", math(row["question"]), gold)
+    return Problem(f"gsm8k-{position}", user(math(row["question"])), gold)
 
 
-def _big_math(name: str, published: Published, problem: str, answer: str) -> Benchmark:
+def _big_math(name: str, published: Published, problem: str, answer: str) -> AnswerBenchmark:
     """500 of the held-out problems; `problem` and `answer` are their columns."""
 
     def to_problem(row: Row, position: int) -> Problem:
         digest = hashlib.sha256(row[problem].encode()).hexdigest()[:12]
-        return Problem(f"bigmath-{digest}", math(row[problem]), str(row[answer]))
+        return Problem(f"bigmath-{digest}", user(math(row[problem])), str(row[answer]))
 
-    return Benchmark(
+    return AnswerBenchmark(
         name=name,
         sources=(published,),
         columns=(problem, answer, "source"),
@@ -69,7 +70,7 @@ def _big_math(name: str, published: Published, problem: str, answer: str) -> Ben
 
 
 MATHEMATICS = (
-    Benchmark(
+    AnswerBenchmark(
         name="aime",
         sources=(Published("HuggingFaceH4/aime_2024", "train"), Published("math-ai/aime25", "test")),
         columns=("id", "problem", "answer"),
@@ -77,7 +78,7 @@ MATHEMATICS = (
         size=60,
         data_source="aime",
     ),
-    Benchmark(
+    AnswerBenchmark(
         name="olympiad",
         sources=(Published("Hothan/OlympiadBench", "train", "OE_TO_maths_en_COMP"),),
         columns=("question", "final_answer"),
@@ -85,7 +86,7 @@ MATHEMATICS = (
         size=674,
         data_source="olympiadbench",
     ),
-    Benchmark(
+    AnswerBenchmark(
         name="rbench",
         sources=(Published("R-Bench/R-Bench", "test", "rbench-t_en"),),
         columns=("index", "question", *LETTERS[:6], "answer"),
@@ -93,7 +94,7 @@ MATHEMATICS = (
         size=1094,
         data_source="rbench",
     ),
-    Benchmark(
+    AnswerBenchmark(
         name="supergpqa_1k",
         sources=(Published("m-a-p/SuperGPQA", "train"),),
         columns=("uuid", "question", "options", "answer_letter", "discipline"),
@@ -102,7 +103,7 @@ MATHEMATICS = (
         data_source="supergpqa",
         stratified_by="discipline",
     ),
-    Benchmark(
+    AnswerBenchmark(
         name="math500",
         sources=(Published("HuggingFaceH4/MATH-500", "test"),),
         columns=("unique_id", "problem", "answer"),
@@ -110,7 +111,7 @@ MATHEMATICS = (
         size=500,
         data_source="HuggingFaceH4/MATH-500",
     ),
-    Benchmark(
+    AnswerBenchmark(
         name="gsm8k",
         sources=(Published("openai/gsm8k", "test", "main"),),
         columns=("question", "answer"),

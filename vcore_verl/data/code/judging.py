@@ -32,13 +32,14 @@ def check(recipe: Recipe) -> str:
     return f"run in a jail of kind {used.tier}"
 
 
-def passes(recipe: Recipe) -> Passes:
-    """Whether a Python program passes the tests that RL would run."""
+def passes(recipe: Recipe, every_test: bool = False) -> Passes:
+    """Whether a Python program passes the tests that RL would run, or all, as in evaluation."""
+    max_tests = None if every_test else recipe.code.max_tests
     run_by = runner(Options(jail=recipe.code.jail, fusion_url=recipe.code.fusion_url))
 
     def judged(problem: CodeProblem, solution: str) -> bool:
         reference = replace(problem.reference(_NOT_STORED), language="python")
-        return judge_program(solution, reference, problem.tests, run_by, recipe.code.max_tests).status == "correct"
+        return judge_program(solution, reference, problem.tests, run_by, max_tests).status == "correct"
 
     return judged
 

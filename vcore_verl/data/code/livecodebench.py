@@ -8,6 +8,7 @@ in `lcb_runner/prompts/code_generation.py`; for C++ those of NeMo-Skills' `livec
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from reward.code.blocks import Language
 from vcore_verl.data.code.private_tests import decode
@@ -27,6 +28,7 @@ CPP = Published("nvidia/LiveCodeBench-CPP", "v6_2408_2505")
 STATEMENT_COLUMNS = ("question_title", "question_content", "platform", "question_id", "contest_date")
 COLUMNS = (*STATEMENT_COLUMNS, "starter_code", "public_test_cases", "private_test_cases", "metadata")
 
+FUNCTION = "it asks for a C++ function, and only programs are run"
 CPU_SECONDS = 6.0  # for one test, the official default
 
 _SYSTEM = (
@@ -74,8 +76,9 @@ def python_problem(row: Row) -> CodeProblem:
 
 
 def cpp_problem(row: Row) -> CodeProblem:
-    """As `python_problem`, for a row of the C++ edition."""
-    return _problem(row, "cpp", cpp_prompt)
+    """As `python_problem`, for a row of the C++ edition. Its functions are not judged: only Python's are called."""
+    problem = _problem(row, "cpp", cpp_prompt)
+    return replace(problem, function=None).not_judged(FUNCTION) if problem.function else problem
 
 
 def in_window(row: Row) -> bool:

@@ -50,6 +50,7 @@ LABORATORIES = ("lab", "lab_new")
 FOR_GPUS = tuple(name for name in RECIPES if name not in BUILT_IN)
 # Those on programs are another recipe in all but their data: tests/config/test_recipe.py.
 SIBLINGS = {name: name.removesuffix("_code") for name in FOR_GPUS if name.endswith("_code")}
+DIFFERENT = tuple(name for name in RECIPES if name not in SIBLINGS)
 ALGORITHMS = (
     "dapo",
     "dr_grpo",

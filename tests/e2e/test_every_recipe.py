@@ -89,14 +89,14 @@ def test_every_training_reaches_the_point_where_weights_would_load(name: str, tm
     assert reached(name, inits, sorted(ALGORITHMS), changes) == trainings(inits)
 
 
-@pytest.mark.parametrize("name", [name for name in shipped.FOR_GPUS if name not in shipped.SIBLINGS])
+@pytest.mark.parametrize("name", [name for name in shipped.FOR_GPUS if name in shipped.DIFFERENT])
 def test_the_settings_of_a_gpu_run_reach_that_point_too(name: str, tmp_path: Path):
     changes = ["scale=one_process", f"output_dir={tmp_path / 'runs'}"]
     found = reached(beside_its_scale(name, tmp_path), ["vcore", "none"], sorted(ALGORITHMS), changes)
     assert found == trainings(["vcore"])
 
 
-@pytest.mark.parametrize("name", [name for name in shipped.FOR_GPUS if name not in shipped.SIBLINGS])
+@pytest.mark.parametrize("name", [name for name in shipped.FOR_GPUS if name in shipped.DIFFERENT])
 def test_that_form_changes_nothing_that_is_the_recipes(name: str, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("VERL_PLATFORM", "nvidia")
     file = beside_its_scale(name, tmp_path)

@@ -86,6 +86,7 @@ class Domain:
         question_key: a problem without what does not distinguish it from another; equal keys are duplicates.
         narrative: the part of a problem whose words are compared with those of benchmarks.
         boilerplate_from: words in so many evaluation problems identify none of them; None: in however many.
+        judged: whether anything here can judge the answers to a ground truth; if not, all are wrong.
     """
 
     name: str
@@ -102,3 +103,4 @@ class Domain:
     question_key: Callable[[str], str]
     narrative: Callable[[str], str]
     boilerplate_from: int | None
+    judged: Callable[[str], bool] = lambda ground_truth: True

@@ -1,7 +1,7 @@
 """The domain of programs: the last fenced block, run on hidden tests. See README.md."""
 
 from reward.code.problems import narrative, question_key
-from reward.code.score import COSTS, same_program, score_response, score_response_async, shown, version
+from reward.code.score import COSTS, judged, same_program, score_response, score_response_async, shown, version
 from reward.domain import STATUSES, Domain
 
 CODE = Domain(
@@ -19,4 +19,5 @@ CODE = Domain(
     question_key=question_key,
     narrative=narrative,
     boilerplate_from=3,
+    judged=judged,
 )

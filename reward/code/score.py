@@ -83,6 +83,11 @@ def shown(ground_truth: str) -> str:
     return f"{reference.num_tests} tests" if reference.judged else "not judged here, counted as failed"
 
 
+def judged(ground_truth: str) -> bool:
+    """Whether there are tests that run here."""
+    return Reference.loads(ground_truth).judged
+
+
 @cache
 def version() -> str:
     """What verdicts depend on besides the reward's code: the interpreter and the compiler."""

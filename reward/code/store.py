@@ -14,6 +14,7 @@ from typing import NamedTuple
 MAX_BYTES = 8_000_000
 
 _CACHED_SETS = 8  # the responses to one problem are graded close together
+_CACHED_BYTES = 8_000_000  # of a file; an evaluation problem's tests may be gigabytes, and are read for each response
 _SHA = re.compile(r"[0-9a-f]{64}")
 
 
@@ -58,12 +59,12 @@ def get(folder: Path, sha: str) -> tuple[Test, ...]:
         FileNotFoundError: `folder` does not hold them.
         ValueError: the file is not what was written.
     """
-    return _read(Path(folder), sha)
-
-
-@lru_cache(_CACHED_SETS)
-def _read(folder: Path, sha: str) -> tuple[Test, ...]:
     path = _path(folder, sha)
+    large = path.is_file() and path.stat().st_size > _CACHED_BYTES
+    return _read(path, sha) if large else _cached(path, sha)
+
+
+def _read(path: Path, sha: str) -> tuple[Test, ...]:
     try:
         content = zlib.decompress(path.read_bytes())
     except FileNotFoundError:
@@ -75,6 +76,9 @@ def _read(folder: Path, sha: str) -> tuple[Test, ...]:
     if hashlib.sha256(content).hexdigest() != sha:
         raise ValueError(f"{path} is damaged: delete it and prepare the data again")
     return tuple(Test(*pair) for pair in json.loads(content))
+
+
+_cached = lru_cache(_CACHED_SETS)(_read)
 
 
 def _canonical(tests: Sequence[Test]) -> bytes:

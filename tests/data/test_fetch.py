@@ -1,4 +1,4 @@
-"""The base stage against a hub on this machine."""
+"""The base stage, and the folder of a data set, against a hub on this machine."""
 
 import hashlib
 import http.server
@@ -27,7 +27,7 @@ FILES = {
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """Knows owner/model, refuses owner/gated, and has nothing else."""
+    """Knows the model and the data set owner/model, refuses owner/gated, and has nothing else."""
 
     served: list[str]
 
@@ -38,6 +38,8 @@ class Hub(http.server.BaseHTTPRequestHandler):
         self.answer()
 
     def answer(self):
+        self.path = self.path.replace("/datasets/", "/").replace("/api/owner", "/api/models/owner")
+        self.path = self.path.replace(f"/revision/{COMMIT}", "").replace(f"/{COMMIT}/", "/main/")
         model = "/".join(self.path.removeprefix("/api/models").lstrip("/").split("/")[:2])
         if model == "owner/gated":
             self.reply(403, b"{}", {"X-Error-Code": "GatedRepo"})
@@ -121,3 +123,38 @@ def test_a_model_that_cannot_be_had_is_one_line(hub, tmp_path, model, offline, s
     assert ended.returncode == 1
     (line,) = ended.stderr.strip().splitlines()
     assert said in line
+
+
+def data_set(folder: Path, endpoint: str, hub_id: str, **environment: str) -> subprocess.CompletedProcess:
+    """Prints a line for each call that keeps the watchdog waiting, then the folder; or the error."""
+    program = (
+        "import sys\nfrom vcore_verl.data.hub import DataError, dataset_folder\n"
+        f"try:\n    print(dataset_folder({hub_id!r}, lambda: print('alive')))\n"
+        "except DataError as error:\n    sys.exit(str(error))"
+    )
+    env = os.environ | {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder / "hub")} | environment
+    return subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=300)
+
+
+def test_all_files_of_a_data_set_are_fetched_once(hub, tmp_path):
+    ended = data_set(tmp_path, address(hub), "owner/model")
+    assert ended.returncode == 0, ended.stderr
+    *alive, folder = ended.stdout.splitlines()
+    assert alive == ["alive"] * len(FILES)
+    assert {name: (Path(folder) / name).read_bytes() for name in FILES} == FILES
+    before = len(Hub.served)
+    assert data_set(tmp_path, address(hub), "owner/model").stdout == ended.stdout
+    assert [line for line in Hub.served[before:] if line.startswith("GET")] == []
+
+
+@pytest.mark.parametrize(
+    ("hub_id", "offline", "said"),
+    [
+        ("owner/gated", "0", "data set owner/gated is gated: accept its terms on its page"),
+        ("owner/model", "1", "copy it to DIR/owner/model and set data.mirror=DIR"),
+    ],
+)
+def test_a_data_set_that_cannot_be_had_is_one_line(hub, tmp_path, hub_id, offline, said):
+    ended = data_set(tmp_path, address(hub), hub_id, HF_HUB_OFFLINE=offline)
+    (line,) = ended.stderr.strip().splitlines()
+    assert ended.returncode == 1 and said in line

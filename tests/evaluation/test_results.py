@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from reward.code.reference import Reference
 from vcore_verl.evaluation.grading import Graded
 from vcore_verl.evaluation.job import Job, Sampling
 from vcore_verl.evaluation.prompts import Prompt
@@ -67,6 +68,17 @@ def test_another_chat_template_is_another_data_set(tmp_path):
         for rendered in ("{gold}=?", "<u>{gold}=?")
     ]
     assert shas[0] != shas[1]
+
+
+def test_results_count_the_problems_that_nothing_here_can_judge(tmp_path):
+    truths = [Reference("", 0).dumps(), Reference("a" * 64, 7).dumps(), Reference("", 0).dumps()]
+    prompts = [Prompt("sums", f"p{i}", "code/ojbench", [], truth, {}) for i, truth in enumerate(truths)]
+    answers = [
+        Graded(request.prompt, Response(*request.key, 1, "?", "text", "stop", 3), 0.0, "wrong", "", None, None)
+        for request in requests(prompts, SAMPLING)
+    ]
+    assert written(tmp_path, answers)["datasets"]["sums"]["unjudged"] == 2
+    assert "unjudged" not in written(tmp_path, graded())["datasets"]["sums"]
 
 
 def test_nothing_half_written_is_left(tmp_path):

@@ -4,7 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vcore_verl.config.recipe import load, save
+from vcore_verl.config.recipe import RecipeError, load, save
+from vcore_verl.data.code import judging
+from vcore_verl.data.published import SAMPLES
 from vcore_verl.evaluation.job import EvaluationError
 from vcore_verl.evaluation.standalone import asked_of, output_of, recipe_of
 from vcore_verl.runs.layout import Run
@@ -84,3 +86,16 @@ def test_a_checkpoint_from_elsewhere_needs_a_recipe(tmp_path):
 def test_an_unknown_data_set_is_named(checkpoint):
     with pytest.raises(EvaluationError, match="no data set 'aime26': give one of aime, big_math"):
         asked_of(checkpoint, ["aime26"], None, None)
+
+
+def test_a_benchmark_of_programs_needs_what_runs_them(checkpoint, monkeypatch):
+    monkeypatch.setattr(judging, "which", lambda name: None)
+    with pytest.raises(RecipeError, match=r"evaluation\.datasets=ojbench_cpp needs g\+\+"):
+        asked_of(checkpoint, ["ojbench_cpp"], None, None)
+
+
+def test_a_missing_benchmark_is_prepared_as_the_recipe_says(recipe, checkpoint):
+    recipe.data.mirror, recipe.evaluation.max_prompts = SAMPLES, 3
+    save(recipe, checkpoint.parents[1] / "recipe.yaml")
+    _, command = asked_of(checkpoint, ["livecodebench_window"], None, None)
+    assert command.total == 3 * 5

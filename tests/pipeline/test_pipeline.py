@@ -373,6 +373,8 @@ def test_another_benchmark_touches_the_evaluations_alone(here):
         "evaluate_pre_rl",
         "evaluate_post_rl",
     ]
+    programs = followed("evaluation.datasets=[aime,livecodebench]")
+    assert all(programs[name] == before[name] for name in ("data", "sft", "export_sft", "rl", "export_rl"))
     training = followed("data.decontaminate=[aime]")
     assert [name for name in before if before[name] != training[name]] == ["data"]
 

@@ -169,6 +169,21 @@ def test_what_is_left_out_is_said(base, arm):
     assert "excluded: dft/seed0/grpo" in shown(base)
 
 
+def test_problems_that_cannot_be_judged_are_counted_beside_the_tables(base, arm):
+    folder = arm("vcore", "grpo")
+    for path in (base / "base" / "eval" / "results.json", folder / "eval" / "results.json"):
+        results = json.loads(path.read_text())
+        results["datasets"]["in_domain"]["unjudged"] = 3
+        path.write_text(json.dumps(results))
+    problems = results["datasets"]["in_domain"]["num_prompts"]
+    line = f"in_domain: 3 of {problems} problems cannot be judged here and count as failed"
+    write_report(base)
+    assert line in shown(base) and f"- {line}" in (base / "report" / "report.md").read_text()
+    console = Console(width=130, record=True, file=io.StringIO())
+    console.print(versus([folder]))
+    assert line in console.export_text()
+
+
 def test_results_on_what_training_may_have_seen_say_so(base, arm):
     folder = arm("vcore", "grpo")
     path = folder / "eval" / "results.json"

@@ -60,6 +60,12 @@ def is_code(recipe: Recipe) -> bool:
     return bool({recipe.data.rl, *recipe.evaluation.datasets} & CODE)
 
 
+def rewards_programs(recipe: Recipe) -> bool:
+    """Whether the reward in RL runs programs: of the training problems, or those that it is tested on."""
+    tested = recipe.has_rl and recipe.rl.test_every and recipe.primary_dataset in CODE
+    return recipe.data.rl in CODE or bool(tested)
+
+
 def check_effect(recipe: Recipe, given: Mapping[str, str], changed: Collection[str]) -> None:
     """Raise `RecipeError` for a setting that would be ignored.
 
@@ -96,6 +102,8 @@ def _ignored(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
             yield key, "model.path", f"model.path={model.path} is not pretrained"
     if not is_code(recipe):
         yield "code", "data.rl", "the recipe has no problems of programming"
+    elif not rewards_programs(recipe):
+        yield "code.max_tests", "data.rl", "RL runs no programs, and evaluation runs all tests"
     if data.sft.startswith(MADE_HERE):
         yield "data.sft_revision", "data.sft", f"data.sft={data.sft} is made here"
     if data.rl.startswith(MADE_HERE):

@@ -42,8 +42,11 @@ def write_results(folder: Path, job: Job, checkpoint_sha: str, graded: list[Grad
         items = sorted((item for item in graded if item.prompt.dataset == name), key=lambda item: item.response.key)
         of_set = {"dataset_sha": _prompts_sha(items)}
         rows += (of_all | of_set | _row(item) for item in items)
-        domain = reward.domain_of(items[0].prompt.data_source).name
-        datasets[name] = of_set | {"domain": domain} | _summary(items) | _decontaminated(name, job.checkpoint)
+        domain = reward.domain_of(items[0].prompt.data_source)
+        unjudged = {item.prompt.key for item in items if not domain.judged(item.prompt.gold)}
+        judged = {"unjudged": len(unjudged)} if unjudged else {}
+        made = _summary(items) | _decontaminated(name, job.checkpoint)
+        datasets[name] = of_set | {"domain": domain.name} | judged | made
     schema = pa.schema({name: _NUMBERS.get(name, pa.string()) for name in rows[0]})
     with replacement(folder / SAMPLES) as partial:
         pq.write_table(pa.Table.from_pylist(rows, schema), partial, compression="zstd")

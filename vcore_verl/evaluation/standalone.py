@@ -5,9 +5,11 @@ Imports neither torch nor vLLM.
 
 from pathlib import Path
 
+from vcore_verl.config.checks import is_code
 from vcore_verl.config.recipe import Recipe, load, read
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
 from vcore_verl.data.benchmarks.prepare import prepare
+from vcore_verl.data.code import judging
 from vcore_verl.evaluation.command import command_for
 from vcore_verl.evaluation.job import EvaluationError
 from vcore_verl.evaluation.results import RESULTS
@@ -23,7 +25,8 @@ def asked_of(
 
     A data set is one of the recipe's runs, a benchmark (prepared from the hub if missing), or a parquet file in verl's
     RL row format; by default those of the recipe. The decoding is the recipe's, too. Raises `EvaluationError` for an
-    unknown data set, or a checkpoint of no run without a recipe, and `RecipeError` for an unknown recipe.
+    unknown data set, or a checkpoint of no run without a recipe, and `RecipeError` for an unknown recipe,
+    or programs that cannot be run here.
     """
     if (checkpoint / RESULTS).is_file():
         return checkpoint, None
@@ -31,7 +34,10 @@ def asked_of(
     if recipe is None:
         raise EvaluationError(f"{checkpoint} is in no run: say with --recipe which recipe's decoding to use")
     folder = output or output_of(checkpoint, recipe)
-    files = dict(_dataset(recipe, name) for name in datasets or recipe.evaluation.datasets)
+    recipe.evaluation.datasets = datasets or recipe.evaluation.datasets
+    if is_code(recipe):
+        judging.check(recipe)
+    files = dict(_dataset(recipe, name) for name in recipe.evaluation.datasets)
     return folder, command_for(hardware.resolve(recipe), checkpoint, folder, files, stage="checkpoint")
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vcore_verl.config.checks import BUILTIN, BUILTIN_TASKS, SMOLLM2, is_code
+from vcore_verl.config.checks import BUILTIN, BUILTIN_TASKS, SMOLLM2, is_code, rewards_programs
 from vcore_verl.config.init_schema import Init
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.config.rl_schema import Rl
@@ -160,7 +160,7 @@ def _rl(recipe: Recipe, run: Run, digests: Digests) -> Iterator[Stage]:
         verify=partial(verify_rl, recipe, run),
         warnings=partial(reward_warnings, run),
         remarks=partial(peak_memory, recipe, "rl", run.rl / "metrics.jsonl"),
-        keys=(*TRAINING, "rl", "data.max_prompt_tokens", *(("code",) if is_code(recipe) else ())),
+        keys=(*TRAINING, "rl", "data.max_prompt_tokens", *(("code",) if rewards_programs(recipe) else ())),
         packages=("verl", "torch", "transformers", "vllm", "math-verify"),
         code=partial(
             code_of,

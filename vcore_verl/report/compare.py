@@ -23,7 +23,7 @@ from vcore_verl.report.measures import Measure, measures, named_differently, pri
 from vcore_verl.report.numbers import Accuracy, Arm, ArmOnDataset, Change, Comparison, Difference, Pair, StageNumbers
 from vcore_verl.report.provenance import provenance, rl_steps, setup, total_device_hours
 from vcore_verl.report.reproduce import commands, trained_differently
-from vcore_verl.report.scores import SAMPLED, DatasetScores, Evaluation, contamination
+from vcore_verl.report.scores import SAMPLED, DatasetScores, Evaluation, contamination, unjudged
 from vcore_verl.report.transitions import transitions
 from vcore_verl.report.weights import weights
 
@@ -57,6 +57,7 @@ def compare(collection: Collection) -> Comparison:
         tuning=collection.tuning,
         trained_differently=named_differently(collection) + trained_differently(collection.runs),
         contamination=contamination(item for run in collection.runs for item in (run.pre, run.post) if item),
+        unjudged=unjudged(collection.base),
         device_hours=total_device_hours(collection.runs),
         commands=commands(collection.name, collection.runs),
     )

@@ -71,7 +71,7 @@ def _conditions(comparison: Comparison) -> Iterator[str]:
     sampling = common["sampling"]
     arms = ", ".join(f"{arm.name} (seeds {', '.join(map(str, arm.seeds))})" for arm in comparison.arms) or "none"
     yield f"arms: {arms}"
-    yield from comparison.contamination
+    yield from comparison.contamination + comparison.unjudged
     yield (
         f"decoding: {sampling['num_samples']} samples at temperature {sampling['temperature']:g},"
         f" top_p {sampling['top_p']:g},{' one greedy,' if sampling['greedy'] else ''} at most"

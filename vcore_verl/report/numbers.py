@@ -235,6 +235,7 @@ class Comparison:
     tuning: list[Tuned]
     trained_differently: list[str]
     contamination: list[str]
+    unjudged: list[str]
     device_hours: float
     commands: list[str]
 

@@ -71,6 +71,15 @@ def contamination(evaluations: Iterable[Evaluation]) -> list[str]:
     return [line] if names else []
 
 
+def unjudged(evaluation: Evaluation) -> list[str]:
+    """A line for each data set with problems that nothing here can judge."""
+    return [
+        f"{name}: {summary['unjudged']} of {summary['num_prompts']} problems cannot be judged here and count as failed"
+        for name, summary in evaluation.results["datasets"].items()
+        if "unjudged" in summary
+    ]
+
+
 def _read_results(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ReportError(f"{path} is missing: the evaluation did not finish")

@@ -26,7 +26,7 @@ def terminal_report(comparison: Comparison) -> RenderableType:
         Text("\n\n".join(answer(comparison))),
         *tables,
         Text(reading_notes(comparison), style="dim"),
-        *(Text(remark, style="yellow") for remark in remarks + comparison.contamination),
+        *(Text(remark, style="yellow") for remark in remarks + comparison.contamination + comparison.unjudged),
     )
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from vcore_verl.evaluation.results import RESULTS
 from vcore_verl.evaluation.statistics import holm, mean_interval, paired_difference
 from vcore_verl.report.collect import mismatch
-from vcore_verl.report.scores import Evaluation, ReportError, contamination, read_evaluation
+from vcore_verl.report.scores import Evaluation, ReportError, contamination, read_evaluation, unjudged
 from vcore_verl.report.tables import Table
 from vcore_verl.report.terminal import rich_table
 from vcore_verl.report.wording import interval, p_value, points, signed_interval
@@ -33,7 +33,7 @@ def versus(places: Sequence[Path]) -> RenderableType:
         rich_table(f"{name} ({len(scores.prompt_ids)} prompts)", _table(name, labels, evaluations))
         for name, scores in evaluations[0].datasets.items()
     ]
-    remarks = [Text(line, style="yellow") for line in contamination(evaluations)]
+    remarks = [Text(line, style="yellow") for line in contamination(evaluations) + unjudged(evaluations[0])]
     return Group(*tables, Text(_CAPTION, style="dim"), *remarks)
 
 

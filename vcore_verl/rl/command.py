@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from reward import DOMAINS, warnings_for
 from vcore_verl.attention import NAME
-from vcore_verl.config.checks import is_code
+from vcore_verl.config.checks import rewards_programs
 from vcore_verl.config.composition import ROOT
 from vcore_verl.config.overrides import lookup, merge, to_overrides
 from vcore_verl.config.recipe import Recipe
@@ -120,7 +120,7 @@ def _algorithm(recipe: Recipe) -> str:
 
 def _reward_function(recipe: Recipe, run: Run) -> dict[str, Any]:
     function = {"path": str(REWARDS / "custom_reward_function.py"), "name": "compute_score_async"}
-    if recipe.reward_file is None and is_code(recipe):
+    if recipe.reward_file is None and rewards_programs(recipe):
         return function | {"+reward_kwargs": {"tests": str(run.tests.resolve()), **asdict(recipe.code)}}
     if recipe.reward_file is None:
         return function

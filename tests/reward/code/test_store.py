@@ -86,3 +86,10 @@ def test_a_damaged_file_is_refused(tmp_path, content):
 def test_only_a_hash_names_tests(tmp_path, name):
     with pytest.raises(ValueError, match="64 hexadecimal digits"):
         store.get(tmp_path, name)
+
+
+def test_large_tests_are_not_kept_in_memory(tmp_path, monkeypatch):
+    sha = store.put(tmp_path, TESTS)
+    assert store.get(tmp_path, sha) is store.get(tmp_path, sha)
+    monkeypatch.setattr(store, "_CACHED_BYTES", 10)
+    assert store.get(tmp_path, sha) == tuple(TESTS) and store.get(tmp_path, sha) is not store.get(tmp_path, sha)

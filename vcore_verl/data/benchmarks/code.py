@@ -1,4 +1,4 @@
-"""The benchmarks of programming: LiveCodeBench and OJBench, which the paper has (Table 2), and EvalPlus's two sets."""
+"""The benchmarks of programming: LiveCodeBench and OJBench, which the paper has (Table 1), and EvalPlus's two sets."""
 
 from collections.abc import Callable
 from functools import partial

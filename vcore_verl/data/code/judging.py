@@ -15,7 +15,7 @@ from vcore_verl.data.code.problem import CodeProblem, Passes
 from vcore_verl.data.sources import Example
 
 _NOT_STORED = "0" * 64
-CPP = ":cpp"  # how the name of a source of C++ problems ends
+CPP = (":cpp", "_cpp")  # how the name of a source or benchmark of C++ problems ends
 
 
 def check(recipe: Recipe) -> str:
@@ -26,8 +26,10 @@ def check(recipe: Recipe) -> str:
         used = runner(Options(jail=recipe.code.jail))
     except JailUnavailable as error:
         raise RecipeError(f"code.jail={recipe.code.jail}: {error}: code.fusion_url=URL") from error
-    if recipe.data.rl.endswith(CPP) and which("g++") is None:
-        raise RecipeError(f"data.rl={recipe.data.rl} needs g++, which is not on the PATH: install it")
+    benchmarks = (("evaluation.datasets", name) for name in recipe.evaluation.datasets)
+    for key, name in (("data.rl", recipe.data.rl), *benchmarks):
+        if name.endswith(CPP) and which("g++") is None:
+            raise RecipeError(f"{key}={name} needs g++, which is not on the PATH: install it")
     assert isinstance(used, Jail)
     return f"run in a jail of kind {used.tier}"
 

@@ -65,7 +65,8 @@ def test_sft_rows_say_that_they_are_programs(prepared):
 
 
 def test_the_recipes_know_which_sources_and_benchmarks_are_programming():
-    published = {source.name for source in sources.RL_SOURCES if source.domain == sources.CODE}
+    every = (*sources.SFT_SOURCES, *sources.RL_SOURCES)
+    published = {source.name for source in every if source.domain == sources.CODE}
     evaluated = {name for name, benchmark in BENCHMARKS.items() if benchmark.domain == sources.CODE}
     assert published | evaluated == CODE - {"builtin:puzzles"} and len(evaluated) == 7
 

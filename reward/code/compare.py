@@ -1,20 +1,22 @@
 """Whether what a program printed or returned is the expected answer. Pure functions; nothing of the program runs here.
 
 Sources: LiveCodeBench, lcb_runner/evaluation/testing_util.py at 28fef95 (`lines`, `value`); DMOJ's documentation of its
-checkers `standard` (`tokens`) and `floats`. Printed bytes that are not UTF-8 are compared with U+FFFD in their place.
+checkers `standard` (`tokens`) and `floats`; EvalPlus, evalplus/eval/__init__.py at 038088e (`typed`). Printed bytes
+that are not UTF-8 are compared with U+FFFD in their place.
 """
 
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from itertools import zip_longest
 from typing import Any, Literal
 
-Comparison = Literal["lines", "tokens", "floats"]
+Comparison = Literal["lines", "tokens", "floats", "typed"]
 
 _FLOAT_TOLERANCE = 1e-6  # DMOJ's default: absolute or relative
+_TYPED_ABSOLUTE, _TYPED_RELATIVE = 1e-6, 1e-7  # EvalPlus's default, and numpy's beside it
 _LINE_END = re.compile(rb"[\r\n]+")
 
 
@@ -108,3 +110,68 @@ def _equal(returned: Any, expected: Any, at_top: bool = False) -> bool:
     if isinstance(returned, list):
         return isinstance(expected, list) and len(returned) == len(expected) and all(map(_equal, returned, expected))
     return returned == expected
+
+
+def typed(returned: bytes, expected: str) -> bool:
+    """EvalPlus's rule for functions: Python's `==`, so a tuple equals no list, and 3.0 and True equal 3 and 1.
+
+    Where exactly a float, or a list or tuple of floats only, is expected, each may be off by 1e-6 + 1e-7 times it;
+    floats deeper inside or beside other types may not. NaN equals nothing. EvalPlus's own checks of single problems
+    are left out. Both values are in the notation of `inside.values`; what is not equals nothing.
+    """
+    try:
+        found, wanted = _read(returned.decode()), _read(expected)
+        return _same_value(found, wanted) or _near_floats(found, wanted)
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
+def _same_value(found: Any, wanted: Any) -> bool:
+    if isinstance(found, list) and isinstance(wanted, list):
+        return len(found) == len(wanted) and all(map(_same_value, found, wanted))
+    if not isinstance(found, dict) or not isinstance(wanted, dict):
+        return bool(found == wanted)
+    ((kind, items),), ((wanted_kind, wanted_items),) = found.items(), wanted.items()
+    if kind != wanted_kind or not isinstance(items, list) or len(items) != len(wanted_items):
+        return False
+    if kind == "tuple":
+        return all(map(_same_value, items, wanted_items))
+    if kind == "set":
+        items, wanted_items = ([(item, None) for item in side] for side in (items, wanted_items))
+    return _same_pairs(items, wanted_items)
+
+
+def _same_pairs(pairs: Sequence[Any], wanted_pairs: Sequence[Any]) -> bool:
+    """Only the expected keys are put into a table: keys of the program that all collide would fill it for hours."""
+    wanted = {_hashable(key): place for place, (key, _) in enumerate(wanted_pairs)}
+    places = [wanted.get(_hashable(key), -1) for key, _ in pairs]
+    if -1 in places or len(set(places)) != len(wanted_pairs):
+        return False
+    return all(_same_value(item, wanted_pairs[place][1]) for (_, item), place in zip(pairs, places, strict=True))
+
+
+def _hashable(value: Any) -> Any:
+    """A key or an item of a set. Raises TypeError or ValueError if it can be neither."""
+    if isinstance(value, dict):
+        ((kind, items),) = value.items()
+        if kind != "tuple" or not isinstance(items, list):
+            raise TypeError(f"unhashable: {kind}")
+        return tuple(map(_hashable, items))
+    hash(value)
+    return value
+
+
+def _near_floats(found: Any, wanted: Any) -> bool:
+    if isinstance(wanted, float):
+        return _near(found, wanted)
+    if isinstance(found, dict) and isinstance(wanted, dict) and found.keys() == wanted.keys() == {"tuple"}:
+        found, wanted = found["tuple"], wanted["tuple"]
+    if not isinstance(found, list) or not isinstance(wanted, list) or len(found) != len(wanted):
+        return False
+    return all(isinstance(target, float) for target in wanted) and all(map(_near, found, wanted))
+
+
+def _near(number: Any, target: float) -> bool:
+    if not isinstance(number, (float, Decimal)) or not math.isfinite(target):
+        return bool(number == target)
+    return abs(float(number) - target) <= _TYPED_ABSOLUTE + _TYPED_RELATIVE * abs(target)

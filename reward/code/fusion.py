@@ -35,13 +35,14 @@ except SystemExit:
 _CALLING = """\
 {values}
 def _call():
-    arguments = [json.loads(line) for line in sys.stdin.read().split("\\n") if line.strip()]
+    lines = [line for line in sys.stdin.read().split("\\n") if line.strip()]
+    arguments = [decode(line.encode()) if {typed} else json.loads(line) for line in lines]
     answer, sys.stdout = sys.stdout, sys.stderr
     names = {{"__name__": "solution"}}
     try:
         exec(compile({source!r}, "solution.py", "exec"), names)
         target = getattr(names["Solution"](), {function!r}) if "Solution" in names else names[{function!r}]
-        print(encode(target(*arguments), numpy_scalars()), file=answer)
+        print(encode(target(*arguments), numpy_scalars(), {typed}), file=answer)
     except SystemExit:
         pass
 _call()
@@ -146,7 +147,7 @@ def _script(program: PythonProgram) -> str:
     if program.function is None:
         return _PRINTING.format(source=program.source)
     values = (Path(__file__).parent / "inside/values.py").read_text()
-    return _CALLING.format(values=values, source=program.source, function=program.function)
+    return _CALLING.format(values=values, source=program.source, function=program.function, typed=program.typed)
 
 
 def _read(result: dict[str, Any], function: bool, limits: Limits, waited: float, retries: int) -> Run:

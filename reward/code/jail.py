@@ -64,11 +64,13 @@ class PythonProgram:
     """Python source that reads stdin, or whose function is called.
 
     `function`, a method of the class Solution or else a function of the module, gets the JSON values on the lines of
-    stdin. The module is then not `__main__`, and its own stdin is empty.
+    stdin; with `typed`, values as in `inside.values`, which it can then return as well. The module is then not
+    `__main__`, and its own stdin is empty.
     """
 
     source: str
     function: str | None = None
+    typed: bool = False
 
 
 @dataclass(frozen=True)
@@ -241,13 +243,15 @@ def _first_server(tiers: tuple[Tier, ...]) -> tuple[Server, Tier]:
 
 def _task(program: PythonProgram | Binary, stdin: bytes, limits: Limits) -> Task:
     if isinstance(program, Binary):
-        language, function, image = "binary", None, program.image
+        language, function, typed, image = "binary", None, False, program.image
     else:
         # A lone surrogate cannot be written in UTF-8; the program then fails to decode.
-        language, function, image = "python", program.function, program.source.encode(errors="surrogatepass")
+        language, function, typed = "python", program.function, program.typed
+        image = program.source.encode(errors="surrogatepass")
     return Task(
         language=language,
         function=function,
+        typed=typed,
         program=image,
         stdin=stdin,
         cpu_seconds=limits.cpu_seconds,

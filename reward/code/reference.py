@@ -20,7 +20,8 @@ class Reference:
     tests: the hash under which `reward.code.store` holds them; "" if nothing here can judge a program: all fail.
     num_tests: how many they are, for readers of the row.
     function: the name of the function or of `Solution`'s method to call; None: the program reads stdin.
-    compare: how printed output is compared; a function's value is compared by `reward.code.compare.value` instead.
+    compare: how printed output is compared; a function's value is compared by `reward.code.compare.value`
+    instead, unless `compare` is "typed": then by `reward.code.compare.typed`.
     cpu_seconds, memory_mb: the limits of one test.
 
     Raises:
@@ -43,6 +44,8 @@ class Reference:
         _check("function", self.function is None or _is_name(self.function), "a name or null")
         _check("function", self.function is None or self.language == "python", "null: only Python's are called")
         _check("compare", self.compare in get_args(Comparison), f"one of {', '.join(get_args(Comparison))}")
+        printed = self.compare != "typed" or self.function is not None
+        _check("compare", printed, "lines, tokens or floats where no function is called")
         seconds = isinstance(self.cpu_seconds, (int, float)) and not isinstance(self.cpu_seconds, bool)
         _check("cpu_seconds", seconds and 0 < self.cpu_seconds <= _MAX_SECONDS, f"above 0, at most {_MAX_SECONDS:g}")
         _check("memory_mb", _is_int(self.memory_mb) and self.memory_mb >= _MIN_MEMORY_MB, f"at least {_MIN_MEMORY_MB}")

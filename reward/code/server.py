@@ -53,6 +53,7 @@ class Task:
 
     language: str
     function: str | None
+    typed: bool
     program: bytes
     stdin: bytes
     cpu_seconds: float
@@ -136,6 +137,7 @@ class Server:
                 request = {
                     "language": task.language,
                     "function": task.function,
+                    "typed": task.typed,
                     "cpu_seconds": int(task.cpu_seconds) + 2,
                     "memory_bytes": task.memory_bytes,
                 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from reward.code.blocks import MAX_PROGRAM_BYTES, program_block
-from reward.code.compare import COMPARISONS, value
+from reward.code.compare import COMPARISONS, typed, value
 from reward.code.cpp import CompileError, compile_cpp
 from reward.code.fusion import CppSource, Fusion
 from reward.code.jail import Jail, Limits, PythonProgram, Run
@@ -126,7 +126,8 @@ def _text(source: str) -> str:
 def _runner(source: str, reference: Reference, jail: Jail | Fusion) -> Callable[[bytes, Limits], Run]:
     """Runs the program on one input. Raises CompileError for C++ that the jail's compiler refuses."""
     if reference.language == "python":
-        return partial(jail.run, PythonProgram(with_prelude(source), reference.function))
+        program = PythonProgram(with_prelude(source), reference.function, typed=reference.compare == "typed")
+        return partial(jail.run, program)
     if isinstance(jail, Fusion):
         return partial(jail.run, CppSource(source))
     return partial(jail.run, compile_cpp(source, jail))
@@ -146,7 +147,8 @@ def _outcome(run: Run, test: Test, reference: Reference) -> tuple[Status, str]:
     if run.ending != "finished":
         return "timeout", f"over the limit: {run.ending}"
     if reference.function is not None:
-        passed = run.value is not None and value(run.value, test.output)
+        same = typed if reference.compare == "typed" else value
+        passed = run.value is not None and same(run.value, test.output)
         shown = _shown(run.value) if run.value is not None else "no value"
         return ("correct", "") if passed else ("wrong", f"returned {shown} instead of {_shown(test.output.encode())}")
     if COMPARISONS[reference.compare](run.stdout, test.output):

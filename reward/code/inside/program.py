@@ -28,6 +28,7 @@ class Request:
 
     language: str
     function: str | None
+    typed: bool
     cpu_seconds: int
     memory_bytes: int
 
@@ -67,7 +68,7 @@ def run(request: Request, descriptors: list[int], surroundings: Surroundings, pa
             os._exit(EXIT_FAILED)
     control.detach()
     os.closerange(_VALUE if request.function is None else _PROGRAM, _MOST)
-    _interpret(text, request.function, lines)
+    _interpret(text, request, lines)
 
 
 def _place(descriptors: list[int]) -> None:
@@ -100,9 +101,9 @@ def _execute(request: Request, surroundings: Surroundings) -> NoReturn:
     os.execve(_PROGRAM, ["solution"], {})
 
 
-def _interpret(text: bytes, function: str | None, lines: bytes) -> NoReturn:
+def _interpret(text: bytes, request: Request, lines: bytes) -> NoReturn:
     """As `python solution.py` would, its end included, or as an imported module whose function is called."""
-    exit_now = os._exit  # before the program can replace it
+    exit_now, function = os._exit, request.function  # before the program can replace it
     for name in [name for name in sys.modules if name.partition(".")[0] == "inside"]:
         del sys.modules[name]
     _open_streams()
@@ -114,7 +115,7 @@ def _interpret(text: bytes, function: str | None, lines: bytes) -> NoReturn:
     try:
         exec(compile(text.decode(), "solution.py", "exec", dont_inherit=True), module.__dict__)
         if function is not None:
-            _answer(module, function, lines)
+            _answer(module, function, lines, request.typed)
             exit_now(0)
     except SystemExit as error:
         if not isinstance(error.code, int | None):
@@ -145,13 +146,14 @@ def _open_streams() -> None:
     sys.stderr = sys.__stderr__ = text(2, "wb", "backslashreplace")  # type: ignore[misc]
 
 
-def _answer(module: types.ModuleType, function: str, lines: bytes) -> None:
-    """Call the function with the JSON values of the lines and write what it returns."""
+def _answer(module: types.ModuleType, function: str, lines: bytes, typed: bool) -> None:
+    """Call the function with the values of the lines, JSON or `typed` as in `values`, and write what it returns."""
     encode, write, scalars = values.encode, os.write, values.numpy_scalars()
-    arguments = [json.loads(line) for line in lines.decode().split("\n") if line.strip()]
+    texts = [line for line in lines.decode().split("\n") if line.strip()]
+    arguments = [values.decode(text.encode()) if typed else json.loads(text) for text in texts]
     names = module.__dict__
     target = getattr(names["Solution"](), function) if "Solution" in names else names[function]
-    rest = memoryview(f"{encode(target(*arguments), scalars)}\n".encode())
+    rest = memoryview(f"{encode(target(*arguments), scalars, typed)}\n".encode())
     while rest:
         rest = rest[write(_VALUE, rest) :]
 

@@ -50,7 +50,7 @@ def values(program, function, inputs):
 def test_expected_values_are_those_of_the_rows_own_solution():
     problem = evalplus.humaneval_problem(HUMANEVAL, values, lambda *_: True)
     assert [tuple(test) for test in problem.tests] == [("3", "1.5"), ("-4", "-2.0")]
-    assert (problem.problem_id, problem.function, problem.compare) == ("evalplus-HumanEval/900", "half", "floats")
+    assert (problem.problem_id, problem.function, problem.compare) == ("evalplus-HumanEval/900", "half", "typed")
     assert 'def half(n: int) -> float:\n    """Half of n."""\n```' in problem.prompt[0]["content"]
 
 
@@ -60,7 +60,7 @@ def test_types_of_arguments_and_values_are_kept():
         ('{"tuple": [1, 2]}', '{"tuple": [2, 1]}'),
         ('{"tuple": [null, "a"]}', '{"tuple": ["a", null]}'),
     ]
-    assert (problem.function, problem.compare) == ("swap", "lines")
+    assert (problem.function, problem.compare) == ("swap", "typed")
     content = problem.prompt[0]["content"]
     assert (
         "```python\ndef swap(pair):\n```" in content and "must hold:\nassert tuple(swap((1, 2))) == (2, 1)" in content

@@ -139,7 +139,10 @@ def test_random_numbers_differ_between_runs_and_the_order_of_sets_does_not(jail)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: (
-        st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.integers() | st.text() | st.booleans(), inner)
+        st.lists(inner)
+        | st.sets(st.integers() | st.tuples(st.text()))
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.integers() | st.text() | st.booleans(), inner)
     ),
     max_leaves=20,
 )
@@ -150,6 +153,8 @@ def _exact(value):
     match value:
         case list() | tuple():
             return type(value), [_exact(item) for item in value]
+        case set():
+            return sorted(map(repr, value))
         case dict():
             return [(_exact(key), _exact(item)) for key, item in value.items()]
     return type(value), repr(value)
@@ -157,10 +162,10 @@ def _exact(value):
 
 @given(VALUES)
 def test_encoded_values_keep_their_types(value):
-    assert _exact(values.decode(values.encode(value, {}).encode())) == _exact(value)
+    assert _exact(values.decode(values.encode(value, {}, typed=True).encode())) == _exact(value)
 
 
-NO_VALUES = [b"", b"1 2", b"1]", b'{"tuple": 1}', b'{"set": []}', b'{"a": 1, "b": 2}', b"[" * 10**5]
+NO_VALUES = [b"", b"1 2", b"1]", b'{"tuple": 1}', b'{"set": [[]]}', b'{"list": []}', b'{"a": 1, "b": 2}', b"[" * 10**5]
 
 
 @pytest.mark.parametrize("text", NO_VALUES)
@@ -216,6 +221,28 @@ def test_a_function_is_called_and_its_value_returned(jail, body, value):
 )
 def test_anything_but_one_value_of_json_is_none(jail, body):
     assert _python(jail, f"def f(): {body}", b"", "f").value is None
+
+
+@pytest.mark.parametrize(
+    ("given", "body", "value"),
+    [
+        ('{"tuple": [1, {"set": [2]}]}', "return type(a) is tuple and type(a[1]) is set", b"true"),
+        ('{"dict": [[{"tuple": [1]}, 2]]}', "return a[(1,)]", b"2"),
+        ('{"set": [10, 9]}', "return a | {'a', 2.5, None}", b'{"set": ["a", 10, 2.5, 9, null]}'),
+        ('"aab"', "return Counter(a)", b'{"dict": [["a", 2], ["b", 1]]}'),
+        ('"a"', "d = defaultdict(int); d[a] += 1; return d, OrderedDict(d)",
+         b'{"tuple": [{"dict": [["a", 1]]}, {"dict": [["a", 1]]}]}'),
+        ("1", "return frozenset([a])", None),
+        ("1", "return type('S', (set,), {'__iter__': lambda _: iter([7])})([a])", None),
+        ("1", "return type('C', (Counter,), {'items': lambda _: [(7, 7)]})([a])", None),
+        ("1", "return {type('I', (int,), {'__repr__': lambda _: '7'})(a)}", None),
+        ("1", "import builtins; builtins.sorted = lambda _: ['7']; return {a}", b'{"set": [1]}'),
+        ("1", "c = Counter([a]); Counter.items = Counter.__iter__ = None; return c", b'{"dict": [[1, 1]]}'),
+    ],
+)  # fmt: skip
+def test_a_typed_function_takes_and_returns_pythons_own_types(jail, given, body, value):
+    source = f"from collections import *\ndef f(a): {body}"
+    assert jail.run(PythonProgram(source, "f", typed=True), given.encode(), LIMITS_5S).value == value
 
 
 def test_a_missing_function_fails(jail):

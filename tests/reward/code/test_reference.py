@@ -29,6 +29,7 @@ def test_a_reference_is_short_json():
         REFERENCE,
         Reference(SHA, 1, function="twoSum", compare="tokens", cpu_seconds=2),
         Reference("", 0, language="cpp"),
+        Reference(SHA, 1, function="swap", compare="typed"),
         Reference(SHA, 3, compare="floats", cpu_seconds=0.5, memory_mb=256, language="cpp"),
     ],
 )
@@ -59,7 +60,7 @@ def test_what_is_no_reference_is_refused_in_one_line(text):
         *(("tests", value) for value in ["", "x" * 64, SHA.upper(), None, 7]),
         *(("num_tests", value) for value in [0, -1, True, 1.0, "1"]),
         *(("function", value) for value in ["", "os.system", "f()", 3]),
-        *(("compare", value) for value in ["", "exact", None, []]),
+        *(("compare", value) for value in ["", "exact", None, [], "typed"]),
         *(("cpu_seconds", value) for value in [0, -1, 1e9, float("nan"), True, "6"]),
         *(("memory_mb", value) for value in [0, 63, 1e3, "1024"]),
         *(("language", value) for value in ["", "C++", None]),

@@ -2,9 +2,9 @@
 
 The published column `test` holds the expected values and asserts beside the program, which can forge the result. Here
 only the inputs are taken from it; the expected values are those that the row's own solution returns, and are compared
-outside. Arguments and values keep Python's types: JSON, with tuples, sets and dicts as in `typed`. Floats are compared
-with a tolerance, as by EvalPlus. HumanEval/32 alone has another check there, that a root is one; here it must be the
-solution's.
+outside. Arguments and values keep Python's types: JSON, with tuples, sets and dicts as in `typed`. They are
+compared as by EvalPlus (`reward.code.compare.typed`), but without its checks of single problems: for HumanEval/32 a
+root must be the solution's, and Mbpp/164 and Mbpp/295 accept no constant.
 """
 
 import ast
@@ -37,7 +37,6 @@ Values = Callable[[str, str, Sequence[str]], Sequence[str | None]]
 _MAX_CHARS = 16_000_000  # of one problem's inputs
 _INPUTS = re.compile(r"^\s*inputs = (?P<inputs>.*)$", re.MULTILINE)  # one line, as EvalPlus writes it
 _CONSTANTS = {"inf": float("inf"), "nan": float("nan")}
-_FLOAT = re.compile(r"[\d)](?:\.\d|e[+-]?\d)|Infinity|NaN")
 
 
 def humaneval_problem(row: Row, values: Values, passes: Passes) -> CodeProblem:
@@ -97,11 +96,7 @@ def _problem(
     outputs = [value for value in values(solution, function, inputs) if value is not None]
     if len(outputs) < len(inputs):
         return asked.not_judged("its own solution does not return on all inputs here")
-    problem = replace(
-        asked,
-        tests=tuple(map(Test, inputs, outputs)),
-        compare="floats" if any(map(_FLOAT.search, outputs)) else "lines",
-    )
+    problem = replace(asked, tests=tuple(map(Test, inputs, outputs)), compare="typed")
     return problem if passes(problem, solution) else problem.not_judged("its own solution does not pass its tests here")
 
 

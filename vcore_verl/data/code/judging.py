@@ -1,16 +1,19 @@
 """Runs programs while data are prepared, in the jail and with the limits that RL will have. Imports no torch."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from shutil import which
 from typing import Any
 
-from reward.code.jail import Jail, JailUnavailable
+from reward.code.jail import Jail, JailUnavailable, Limits, PythonProgram
+from reward.code.prelude import with_prelude
 from reward.code.score import runner
 from reward.code.store import put
 from reward.code.verdict import judge_program
 from reward.domain import Options
 from vcore_verl.config.recipe import Recipe, RecipeError
+from vcore_verl.data.code.evalplus import Values
 from vcore_verl.data.code.problem import CodeProblem, Passes
 from vcore_verl.data.sources import Example
 
@@ -44,6 +47,18 @@ def passes(recipe: Recipe, every_test: bool = False) -> Passes:
         return judge_program(solution, reference, problem.tests, run_by, max_tests).status == "correct"
 
     return judged
+
+
+def values(recipe: Recipe) -> Values:
+    """What a program's function returns on typed inputs; None where it fails or exceeds the default limits."""
+    run_by = runner(Options(jail=recipe.code.jail, fusion_url=recipe.code.fusion_url))
+
+    def returned(program: str, function: str, inputs: Sequence[str]) -> list[str | None]:
+        called = PythonProgram(with_prelude(program), function, typed=True)
+        runs = (run_by.run(called, given.encode(), Limits()) for given in inputs)
+        return [run.value.decode() if run.ending == "finished" and run.value else None for run in runs]
+
+    return returned
 
 
 def ground_truth(example: Example, tests: Path) -> Any:

@@ -44,7 +44,7 @@ def test_a_mirror_takes_the_place_of_the_hub(tmp_path, suffix):
     assert prompts[0].messages[0]["content"].endswith("within \\boxed{} at last.")
 
 
-@pytest.mark.parametrize("name", [name for name in BENCHMARKS if name not in ("humanevalplus", "mbppplus")])
+@pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_benchmark_has_samples(tmp_path, name):
     prepare(BENCHMARKS[name], tmp_path / "out.parquet", recipe_with(SAMPLES, "evaluation.max_prompts=4"))
     assert len(read_prompts({name: str(tmp_path / "out.parquet")})) == 4

@@ -52,7 +52,7 @@ def _evalplus(
     name: str, published: Published, columns: tuple[str, ...], problem: Callable[..., CodeProblem], size: int
 ) -> CodeBenchmark:
     def reader(recipe: Recipe, alive: Alive) -> Callable[[Row], CodeProblem]:
-        values = judging.values(recipe)  # type: ignore[attr-defined]
+        values = judging.values(recipe)
         return partial(problem, values=values, passes=judging.passes(recipe, every_test=True))
 
     return CodeBenchmark(

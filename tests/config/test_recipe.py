@@ -8,12 +8,12 @@ from tests import shipped
 from vcore_verl.config.composition import RECIPES, names
 from vcore_verl.config.recipe import Recipe, RecipeError, load, read, save, settings
 
-COMBINATIONS = [(name, init, "grpo") for name in shipped.RECIPES for init in shipped.inits(name)] + [
-    (name, init, rl)
-    for name in shipped.RECIPES
-    for init in ("sft", "none")
-    for rl in shipped.ALGORITHMS
-    if rl != "grpo" and (init, rl) != ("none", "none")
+# Recipes on programs differ from their siblings in their data alone, see below.
+COMBINATIONS = [
+    *((name, init, "grpo") for name in shipped.DIFFERENT for init in shipped.inits(name)),
+    *((name, "sft", rl) for name in shipped.DIFFERENT for rl in shipped.ALGORITHMS if rl != "grpo"),
+    *((name, "none", rl) for name in ("tiny", "qwen3_4b") for rl in shipped.ALGORITHMS if rl not in ("grpo", "none")),
+    *((name, "vcore", "grpo") for name in shipped.SIBLINGS),
 ]
 
 

@@ -80,6 +80,13 @@ def test_paired_difference_is_the_paired_t_test(pairs):
     assert (estimate.low, estimate.high) == pytest.approx(np.clip(expected.confidence_interval(0.95), -1, 1))
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_an_interval_holds_its_mean_also_where_all_answers_are_alike(share):
+    for num_prompts in range(2, 600):
+        found = mean_interval(np.full(num_prompts, share))
+        assert found.low <= found.mean <= found.high
+
+
 def test_where_all_prompts_changed_alike_there_is_an_interval_and_no_test():
     unchanged = paired_difference([0.0] * 24, [0.0] * 24)
     assert unchanged == Estimate(0.0, pytest.approx(-0.1513, abs=1e-4), pytest.approx(0.1513, abs=1e-4), None)

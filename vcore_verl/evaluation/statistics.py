@@ -87,7 +87,8 @@ def _wilson(share: float, num: float, quantile: float) -> tuple[float, float]:
     centre = share + quantile**2 / (2 * num)
     half = quantile * math.sqrt(share * (1 - share) / num + (quantile / (2 * num)) ** 2)
     scale = 1 + quantile**2 / num
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+    # At 0 and 1 one limit is the share itself, which rounding must not exclude: plots refuse negative error bars.
+    return min(share, max(0.0, (centre - half) / scale)), max(share, min(1.0, (centre + half) / scale))
 
 
 def _quantile(num_values: int) -> float:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
 
 SHORTER = [
     "init=random",  # keeps the tokens of the program
-    "base.steps=60",
+    "base.steps=90",
     "data.num_sft=100",
     "data.num_rl=40",
     "data.num_test=20",

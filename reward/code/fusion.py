@@ -50,9 +50,12 @@ _call()
 
 
 class CppSource(NamedTuple):
-    """A C++ program that the service compiles."""
+    """A C++ program that the service compiles. It prints, or with `answers` prints nothing but a value as in
+    `inside.values`.
+    """
 
     source: str
+    answers: bool = False
 
 
 class _Reply(NamedTuple):
@@ -98,8 +101,8 @@ class Fusion:
         reply, retries, waited = self._ask(json.dumps(body).encode(), _COMPILE_SECONDS + limits.cpu_seconds)
         if reply.ran is None:
             raise CompileError(_last_line((reply.compiled or {}).get("stderr")) or "compiling took too long")
-        function = isinstance(program, PythonProgram) and program.function is not None
-        return _read(reply.ran, function, limits, waited, retries)
+        answers = program.answers if isinstance(program, CppSource) else program.function is not None
+        return _read(reply.ran, answers, limits, waited, retries)
 
     def _ask(self, body: bytes, seconds: float) -> tuple[_Reply, int, float]:
         """The reply to one program, the number of attempts before it, and the seconds spent on them."""

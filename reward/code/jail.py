@@ -75,9 +75,12 @@ class PythonProgram:
 
 @dataclass(frozen=True)
 class Binary:
-    """A statically linked executable, from `cpp.compile_cpp`."""
+    """A statically linked executable, from `cpp.compile_cpp`, that writes to stdout or, with `answers`, a value as in
+    `inside.values` to descriptor 3.
+    """
 
     image: bytes
+    answers: bool = False
 
 
 @dataclass(frozen=True)
@@ -243,7 +246,7 @@ def _first_server(tiers: tuple[Tier, ...]) -> tuple[Server, Tier]:
 
 def _task(program: PythonProgram | Binary, stdin: bytes, limits: Limits) -> Task:
     if isinstance(program, Binary):
-        language, function, typed, image = "binary", None, False, program.image
+        language, function, typed, image = "binary", "main" if program.answers else None, False, program.image
     else:
         # A lone surrogate cannot be written in UTF-8; the program then fails to decode.
         language, function, typed = "python", program.function, program.typed

@@ -42,10 +42,10 @@ class Reference:
         _check("tests", sha or none, '64 hexadecimal digits, or "" with num_tests 0')
         _check("num_tests", _is_int(self.num_tests) and (self.num_tests > 0 or none), "a positive integer")
         _check("function", self.function is None or _is_name(self.function), "a name or null")
-        _check("function", self.function is None or self.language == "python", "null: only Python's are called")
         _check("compare", self.compare in get_args(Comparison), f"one of {', '.join(get_args(Comparison))}")
-        printed = self.compare != "typed" or self.function is not None
-        _check("compare", printed, "lines, tokens or floats where no function is called")
+        python_function = self.function is not None and self.language == "python"
+        fits = self.compare != "typed" or python_function
+        _check("compare", fits, "lines, tokens or floats: typed is for Python's functions")
         seconds = isinstance(self.cpu_seconds, (int, float)) and not isinstance(self.cpu_seconds, bool)
         _check("cpu_seconds", seconds and 0 < self.cpu_seconds <= _MAX_SECONDS, f"above 0, at most {_MAX_SECONDS:g}")
         _check("memory_mb", _is_int(self.memory_mb) and self.memory_mb >= _MIN_MEMORY_MB, f"at least {_MIN_MEMORY_MB}")

@@ -5,7 +5,7 @@ a real stdin; every program whose verdict differs from the official one is a row
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ from typing import Literal
 from reward.code.blocks import MAX_PROGRAM_BYTES, program_block
 from reward.code.compare import COMPARISONS, typed, value
 from reward.code.cpp import CompileError, compile_cpp
+from reward.code.cpp_function import STDOUT, arguments, with_main
 from reward.code.fusion import CppSource, Fusion
 from reward.code.jail import Jail, Limits, PythonProgram, Run
 from reward.code.prelude import SYNTAX_CHECK, with_prelude
@@ -128,9 +129,19 @@ def _runner(source: str, reference: Reference, jail: Jail | Fusion) -> Callable[
     if reference.language == "python":
         program = PythonProgram(with_prelude(source), reference.function, typed=reference.compare == "typed")
         return partial(jail.run, program)
+    if reference.function is not None:
+        return _cpp_function(source, reference.function, jail)
     if isinstance(jail, Fusion):
         return partial(jail.run, CppSource(source))
     return partial(jail.run, compile_cpp(source, jail))
+
+
+def _cpp_function(source: str, function: str, jail: Jail | Fusion) -> Callable[[bytes, Limits], Run]:
+    if isinstance(jail, Fusion):
+        run = partial(jail.run, CppSource(with_main(source, function, STDOUT), answers=True))
+    else:
+        run = partial(jail.run, replace(compile_cpp(with_main(source, function), jail), answers=True))
+    return lambda lines, limits: run(arguments(lines), limits)
 
 
 def _chosen(tests: Sequence[Test], max_tests: int | None) -> Sequence[Test]:

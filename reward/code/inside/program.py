@@ -18,7 +18,7 @@ from typing import NoReturn
 from . import confine, values
 
 EXIT_FAILED, EXIT_MEMORY = 1, 86  # an exception; MemoryError
-_VALUE, _PROGRAM, _FIRST_OTHER, _MOST = 3, 4, 5, 256  # descriptors
+_STDERR, _VALUE, _PROGRAM, _FIRST_OTHER, _MOST = 2, 3, 4, 5, 256  # descriptors
 _PYTHON_STACK_BYTES = 64 << 20  # for recursion in C code
 
 
@@ -51,7 +51,7 @@ def run(request: Request, descriptors: list[int], surroundings: Surroundings, pa
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         confine.die_with(parent)
         os.setsid()
-        _place(descriptors)
+        _place(descriptors, kept=_STDERR if request.function is None else _VALUE)
         if request.language == "binary":
             _execute(request, surroundings)
         text = _read_all(_PROGRAM)
@@ -71,13 +71,13 @@ def run(request: Request, descriptors: list[int], surroundings: Surroundings, pa
     _interpret(text, request, lines)
 
 
-def _place(descriptors: list[int]) -> None:
-    """Move the five descriptors to 0-4; all but 0-2 end with an execve."""
+def _place(descriptors: list[int], kept: int) -> None:
+    """Move the five descriptors to 0-4; those above `kept` end with an execve."""
     program, stdin, stdout, stderr, value = (fcntl.fcntl(d, fcntl.F_DUPFD_CLOEXEC, 64) for d in descriptors)
     for descriptor in descriptors:
         os.close(descriptor)
     for number, descriptor in enumerate((stdin, stdout, stderr, value, program)):
-        os.dup2(descriptor, number, inheritable=number <= 2)
+        os.dup2(descriptor, number, inheritable=number <= kept)
 
 
 def _read_all(descriptor: int) -> bytes:

@@ -49,6 +49,16 @@ int main() {
     std::cout << (whole ? "whole" : "cracked");
 }
 ```"""
+DARK_CPP = """```cpp
+class Solution {
+public:
+    int longestDark(vector<int>& lamps) {
+        int longest = 0, dark = 0;
+        for (int lamp : lamps) longest = max(longest, dark = lamp ? 0 : dark + 1);
+        return longest;
+    }
+};
+```"""
 SOLVED = {  # a problem, a right program, and what makes it wrong
     "livecodebench": ("livecodebench-9001", DARK, ("max", "min")),
     "livecodebench_window": ("livecodebench-9001", DARK, ("max", "min")),
@@ -92,6 +102,12 @@ def test_programs_are_run_on_the_tests_of_their_problem(run, name):
     assert status(run, row, "I do not know.") == "no_answer"
 
 
+def test_cpp_functions_are_called_with_the_arguments_of_the_tests(run):
+    row = rows_of(run, "livecodebench_cpp")["livecodebench-9001"]
+    assert status(run, row, DARK_CPP) == "correct"
+    assert status(run, row, DARK_CPP.replace("dark + 1", "1")) == "wrong"
+
+
 def test_livecodebench_asks_with_a_system_message(run):
     rows = rows_of(run, "livecodebench").values()
     assert all([message["role"] for message in row["prompt"]] == ["system", "user"] for row in rows)
@@ -107,9 +123,7 @@ def test_the_window_is_a_part_of_the_release(run):
 
 def test_problems_that_cannot_be_judged_stay_fail_and_are_counted(run):
     record = json.loads((run.data / RECORD).read_text())
-    asked = {"it asks for a C++ function, and only programs are run": 2}
     assert {name: made["unjudged"] for name, made in record.items() if "unjudged" in made} == {
-        "livecodebench_cpp": asked,
         "ojbench_cpp": {CHECKER: 1},
         "ojbench_python": {CHECKER: 1},
     }

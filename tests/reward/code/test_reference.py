@@ -71,6 +71,7 @@ def test_a_field_of_another_kind_is_refused_by_name(field, value):
         replace(REFERENCE, **{field: value})
 
 
-def test_only_python_functions_are_called():
-    with pytest.raises(ValueError, match="function must be null: only Python's are called"):
-        Reference(SHA, 1, function="solve", language="cpp")
+def test_only_values_of_python_functions_are_typed():
+    assert Reference(SHA, 1, function="solve", language="cpp").compare == "lines"
+    with pytest.raises(ValueError, match="compare must be lines, tokens or floats: typed is for Python's functions"):
+        Reference(SHA, 1, function="solve", language="cpp", compare="typed")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from reward.code.blocks import Language
+from reward.code.cpp_function import arguments
 from vcore_verl.data.code.private_tests import decode
 from vcore_verl.data.code.problem import CodeProblem
 from vcore_verl.data.evaluated import Evaluated, name
@@ -28,7 +29,6 @@ CPP = Published("nvidia/LiveCodeBench-CPP", "v6_2408_2505")
 STATEMENT_COLUMNS = ("question_title", "question_content", "platform", "question_id", "contest_date")
 COLUMNS = (*STATEMENT_COLUMNS, "starter_code", "public_test_cases", "private_test_cases", "metadata")
 
-FUNCTION = "it asks for a C++ function, and only programs are run"
 CPU_SECONDS = 6.0  # for one test, the official default
 
 _SYSTEM = (
@@ -76,9 +76,14 @@ def python_problem(row: Row) -> CodeProblem:
 
 
 def cpp_problem(row: Row) -> CodeProblem:
-    """As `python_problem`, for a row of the C++ edition. Its functions are not judged: only Python's are called."""
+    """As `python_problem`, for a row of the C++ edition. A function with arguments of other kinds is not judged."""
     problem = _problem(row, "cpp", cpp_prompt)
-    return replace(problem, function=None).not_judged(FUNCTION) if problem.function else problem
+    try:
+        for test in problem.tests if problem.function else ():
+            arguments(test.input.encode())
+    except ValueError as error:
+        return replace(problem, function=None).not_judged(str(error))
+    return problem
 
 
 def in_window(row: Row) -> bool:

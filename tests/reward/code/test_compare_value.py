@@ -120,3 +120,11 @@ def test_a_million_digits_are_compared_at_once():
     assert value(b"7" * 1_000_000, "7" * 1_000_000)
     assert not value(b"7" * 1_000_000, "7" * 999_999 + "8")
     assert time.process_time() - begun < 2
+
+
+def test_keys_that_collide_in_a_hash_table_cost_no_more_than_others():
+    collide = [[index * (2**61 - 1), 0] for index in range(1, 30_001)]  # all of hash 0
+    expected = json.dumps({str(index): 0 for index in range(30_000)})
+    begun = time.process_time()
+    assert not value(json.dumps({"dict": collide}).encode(), expected)
+    assert time.process_time() - begun < 2

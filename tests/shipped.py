@@ -1,5 +1,10 @@
 """What `recipes/` of this repository holds: a file that a user adds there is not a test's business."""
 
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
 RECIPES = (
     "lab",
     "lab_new",
@@ -50,7 +55,18 @@ LABORATORIES = ("lab", "lab_new")
 FOR_GPUS = tuple(name for name in RECIPES if name not in BUILT_IN)
 # Those on programs are another recipe in all but their data: tests/config/test_recipe.py.
 SIBLINGS = {name: name.removesuffix("_code") for name in FOR_GPUS if name.endswith("_code")}
-DIFFERENT = tuple(name for name in RECIPES if name not in SIBLINGS)
+# These differ from another recipe in sizes, hub ids or data alone.
+SIMILAR = (
+    "lab_new",
+    "llama31_8b_code",
+    "mistral_7b",
+    "qwen3_1_7b",
+    "qwen3_1_7b_one",
+    "qwen3_32b",
+    "qwen3_32b_code",
+    "qwen3_8b",
+    "qwen3_8b_code",
+)
 ALGORITHMS = (
     "dapo",
     "dr_grpo",
@@ -89,3 +105,8 @@ def trained(recipe: str) -> tuple[str, ...]:
         "vcore_negated",
     )
     return tuple(init for init in inits(recipe) if init not in (*alike, "vcore_normalised"))
+
+
+def each(recipes: Iterable[str], *values: Any) -> list[Any]:
+    """Parameters of a test, a recipe and `values`; those of `SIMILAR` recipes are run by `scripts/test.sh --all`."""
+    return [pytest.param(name, *values, marks=[pytest.mark.exhaustive] if name in SIMILAR else []) for name in recipes]

@@ -145,7 +145,10 @@ def test_a_choice_may_leave_the_recipes_own_settings_without_effect():
     load("qwen3_4b", ["model.lora.rank=0"])
 
 
-@pytest.mark.parametrize(("name", "init"), [(name, init) for name in shipped.RECIPES for init in shipped.trained(name)])
+TRAINED = [item for name in shipped.RECIPES for init in shipped.trained(name) for item in shipped.each([name], init)]
+
+
+@pytest.mark.parametrize(("name", "init"), TRAINED)
 def test_a_smaller_scale_shortens_the_probes_that_there_are(name: str, init: str):
     probe = load(name, [f"init={init}", "scale=smoke"]).init.probing
     assert (probe is None) == (init == "none" or "utility" not in builtin()[init].needs)

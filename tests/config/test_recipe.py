@@ -8,12 +8,10 @@ from tests import shipped
 from vcore_verl.config.composition import RECIPES, names
 from vcore_verl.config.recipe import Recipe, RecipeError, load, read, save, settings
 
-# Recipes on programs differ from their siblings in their data alone, see below.
 COMBINATIONS = [
-    *((name, init, "grpo") for name in shipped.DIFFERENT for init in shipped.inits(name)),
-    *((name, "sft", rl) for name in shipped.DIFFERENT for rl in shipped.ALGORITHMS if rl != "grpo"),
-    *((name, "none", rl) for name in ("tiny", "qwen3_4b") for rl in shipped.ALGORITHMS if rl not in ("grpo", "none")),
-    *((name, "vcore", "grpo") for name in shipped.SIBLINGS),
+    *(item for name in shipped.RECIPES for init in shipped.inits(name) for item in shipped.each([name], init, "grpo")),
+    *(item for rl in shipped.ALGORITHMS if rl != "grpo" for item in shipped.each(shipped.RECIPES, "sft", rl)),
+    *(("qwen3_4b", "none", rl) for rl in shipped.ALGORITHMS if rl not in ("grpo", "none")),
 ]
 
 

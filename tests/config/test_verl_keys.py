@@ -9,7 +9,7 @@ from vcore_verl.config.recipe import RecipeError, load
 from vcore_verl.config.verl_keys import check
 
 
-@pytest.mark.parametrize("name", shipped.RECIPES)
+@pytest.mark.parametrize("name", shipped.each(shipped.RECIPES))
 def test_every_recipe_sets_keys_that_verl_has(name):
     check(load(name, []))
 

@@ -24,8 +24,6 @@ from vcore_verl.sft.main import configure as configure_sft
 pytestmark = pytest.mark.e2e
 
 ALGORITHMS = {"dapo", "grpo"}  # the others differ in verl's configuration alone: tests/rl/test_command.py
-# At `scale=smoke`, the others are one of these once more, with a hub id of their own.
-EVERY_INIT = ("lab", "llama31_8b", "llama31_8b_code", "qwen3_4b", "qwen3_4b_code", "smollm2_135m", "tiny", "tiny_code")
 # What `one_process` may change of verl's configuration: where it runs, on what, and the numbers of rows and ranks.
 OF_THE_TRAINER = tuple(
     f"trainer.{key}"
@@ -83,21 +81,21 @@ def beside_its_scale(name: str, folder: Path) -> str:
     return str(shutil.copy(RECIPES / f"{name}.yaml", folder))
 
 
-@pytest.mark.parametrize("name", shipped.RECIPES)
+@pytest.mark.parametrize("name", shipped.each(shipped.RECIPES))
 def test_every_training_reaches_the_point_where_weights_would_load(name: str, tmp_path: Path):
     changes = ["scale=smoke", f"output_dir={tmp_path}"]
-    inits = shipped.trained(name) if name in EVERY_INIT else ("vcore", "none")
+    inits = shipped.trained(name)
     assert reached(name, inits, sorted(ALGORITHMS), changes) == trainings(inits)
 
 
-@pytest.mark.parametrize("name", [name for name in shipped.FOR_GPUS if name in shipped.DIFFERENT])
+@pytest.mark.parametrize("name", shipped.each(name for name in shipped.FOR_GPUS if name not in shipped.SIBLINGS))
 def test_the_settings_of_a_gpu_run_reach_that_point_too(name: str, tmp_path: Path):
     changes = ["scale=one_process", f"output_dir={tmp_path / 'runs'}"]
     found = reached(beside_its_scale(name, tmp_path), ["vcore", "none"], sorted(ALGORITHMS), changes)
     assert found == trainings(["vcore"])
 
 
-@pytest.mark.parametrize("name", [name for name in shipped.FOR_GPUS if name in shipped.DIFFERENT])
+@pytest.mark.parametrize("name", shipped.each(name for name in shipped.FOR_GPUS if name not in shipped.SIBLINGS))
 def test_that_form_changes_nothing_that_is_the_recipes(name: str, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("VERL_PLATFORM", "nvidia")
     file = beside_its_scale(name, tmp_path)

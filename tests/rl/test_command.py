@@ -30,7 +30,7 @@ def composed(recipe):
     return config
 
 
-@pytest.mark.parametrize("name", shipped.RECIPES)
+@pytest.mark.parametrize("name", shipped.each(shipped.RECIPES))
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_every_recipe_composes_against_verls_own_configuration(name, device):
     config = composed(load(name, [f"hardware.device={device}"]))
@@ -47,7 +47,7 @@ def test_every_algorithm_composes_against_verls_own_configuration(name, rl):
         assert lookup(config, key) == value
 
 
-@pytest.mark.parametrize("name", shipped.DIFFERENT)
+@pytest.mark.parametrize("name", shipped.each(shipped.RECIPES))
 @pytest.mark.parametrize("rl", OTHER_ALGORITHMS)
 def test_every_algorithm_passes_all_checks_with_every_recipe(name, rl):
     recipe = load(name, [f"rl={rl}"])

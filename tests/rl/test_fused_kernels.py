@@ -95,7 +95,7 @@ def test_they_are_refused_where_the_model_at_hand_has_an_output_matrix_of_its_ow
         rl_command(recipe, run)
 
 
-@pytest.mark.parametrize("name", shipped.RECIPES)
+@pytest.mark.parametrize("name", shipped.each(shipped.RECIPES))
 def test_every_gpu_recipe_of_a_model_with_tied_embeddings_uses_them(name):
     recipe = load(name, [])
     tied = recipe.model.path in ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-1.7B", "Qwen/Qwen3-4B")

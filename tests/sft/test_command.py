@@ -19,7 +19,7 @@ def recipe(tmp_path: Path, *overrides: str, name: str = "tiny") -> Recipe:
     return load(name, [f"output_dir={tmp_path}", *overrides])
 
 
-@pytest.mark.parametrize("name", shipped.RECIPES)
+@pytest.mark.parametrize("name", shipped.each(shipped.RECIPES))
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_every_setting_exists_in_verl(tmp_path: Path, name: str, device: str):
     subject = recipe(tmp_path, f"hardware.device={device}", name=name)

@@ -209,7 +209,7 @@ def test_a_plan_begins_with_the_verdict():
     assert "(hardware.device=cuda plans for GPUs)" in small[1]
 
 
-@pytest.mark.parametrize("name", shipped.RECIPES)
+@pytest.mark.parametrize("name", shipped.each(shipped.RECIPES))
 def test_a_plans_tables_are_readable_at_100_columns(name):
     lines = printed(name, *(["hardware.device=cpu"] if name in shipped.BUILT_IN else []))
     tables = [line for line in lines if line.startswith("   ")]  # below a title; other lines are as long as they are

@@ -33,7 +33,11 @@ GENEROUS = Limits(cpu_seconds=5.0)
 OTHER = {**ELSEWHERE, **(AS_NOBODY if os.geteuid() == 0 else {})}
 
 
-@pytest.fixture(scope="module", params=[*HERE, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHER)])
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.slow, *[pytest.mark.exhaustive] * ("no Landlock" in name)]
+
+
+@pytest.fixture(scope="module", params=[*HERE, *(pytest.param(name, marks=_marks(name)) for name in OTHER)])
 def jail(request):
     tier, options = {**HERE, **OTHER}[request.param]
     try:

@@ -55,3 +55,4 @@ def test_what_the_plan_does_not_read_is_named():
     read = (f"{place}.actor.fsdp_config.optimizer_offload=true", f"{place}.rollout.gpu_memory_utilization=0.4")
     assert settings("qwen3_4b", *read).not_modelled() == []
     assert settings("qwen3_32b").not_modelled() == [f"the time that {place}.actor.fsdp_config.offload_policy costs"]
+    assert settings("qwen3_4b_code").not_modelled() == ["the time of running programs"]

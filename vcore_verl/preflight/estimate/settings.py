@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from vcore_verl.config.checks import is_code
 from vcore_verl.config.overrides import flat, lookup
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.preflight.estimate.architecture import Architecture, architecture_of
@@ -133,13 +134,15 @@ class Settings:
         return self.in_rl(f"{RL}.rollout.checkpoint_engine.update_weights_bucket_megabytes", 2048) * 2**20
 
     def not_modelled(self) -> list[str]:
-        """verl keys set by the recipe that the plan ignores; some of them change memory or speed."""
+        """What the plan ignores although it may change memory or speed: keys of verl, and running programs."""
         found = []
         for section, trains in {"sft": self.recipe.has_sft, "rl": self.recipe.has_rl}.items():
             keys = flat(getattr(self.recipe, section).verl) if trains else {}
             found += [f"{section}.verl.{key}={value}" for key, value in keys.items() if key not in MODELLED[section]]
         if self.recipe.has_rl and self.offloads("offload_policy"):
             found.append(f"the time that rl.verl.{RL}.actor.fsdp_config.offload_policy costs")
+        if is_code(self.recipe):
+            found.append("the time of running programs")
         return found
 
 

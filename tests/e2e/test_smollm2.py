@@ -11,12 +11,14 @@ from transformers import AutoModelForCausalLM
 
 from vcore_verl.config.composition import ROOT
 from vcore_verl.config.recipe import load
+from vcore_verl.preflight.doctor.machine import cpu_flags
 from vcore_verl.runs.layout import Run
 from vcore_verl.runs.metrics_file import read
 
 pytestmark = pytest.mark.e2e
 
 SHORTER = [
+    *(["model.dtype=float32"] if "avx512bw" not in cpu_flags() else []),
     "hardware.device=cpu",
     "gpus=1",
     "data.num_sft=8",
@@ -71,7 +73,7 @@ def test_the_pretrained_model_knows_the_language_of_the_traces(run):
 
 def test_rollouts_come_from_the_policy_that_is_trained(run):
     (step,) = read(run.rl / "metrics.jsonl")
-    assert step["training/rollout_probs_diff_mean"] < 0.02  # both in bfloat16
+    assert step["training/rollout_probs_diff_mean"] < 0.02  # both in the recipe's precision
     assert step["actor/grad_norm"] > 0
 
 

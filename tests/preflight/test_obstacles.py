@@ -3,6 +3,7 @@ import json
 import pytest
 
 from vcore_verl.config.recipe import load
+from vcore_verl.preflight import obstacles
 from vcore_verl.preflight.doctor.machine import GIB, GpuState
 from vcore_verl.preflight.obstacles import obstacle
 
@@ -49,3 +50,22 @@ def test_heads_too_wide_for_forward_mode_are_refused_where_it_is_used(tmp_path, 
         if refused
         else None
     )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "flags", "refused"),
+    [
+        ([], "avx avx2", True),
+        ([], "avx avx2 avx512f avx512bw", False),
+        ([], "fp asimd bf16", False),
+        (["model.dtype=float32"], "avx avx2", False),
+        (["scale=smoke"], "avx avx2", False),
+    ],
+)
+def test_a_cpu_that_computes_bfloat16_by_hand_is_told_to_use_float32(overrides, flags, refused, monkeypatch):
+    monkeypatch.setattr(obstacles, "cpu_flags", lambda: frozenset(flags.split()))
+    found = obstacle(load("smollm2_135m", ["hardware.device=cpu", *overrides]), [])
+    told = (
+        "this CPU has no AVX-512, without which PyTorch takes minutes for a step in bfloat16: set model.dtype=float32"
+    )
+    assert found == (told if refused else None)

@@ -1,9 +1,10 @@
-"""Reasons why a recipe cannot run at all on this machine's GPUs, found before it starts. Imports no torch."""
+"""Reasons why a recipe cannot run on this machine's GPUs or CPU, found before it starts. Imports no torch."""
 
 from vcore_verl.attention import NAME, WIDEST
+from vcore_verl.config.checks import BUILTIN, SMOLLM2
 from vcore_verl.config.overrides import lookup
 from vcore_verl.config.recipe import Recipe
-from vcore_verl.preflight.doctor.machine import GIB, GpuState, gpu_states
+from vcore_verl.preflight.doctor.machine import GIB, GpuState, cpu_flags, gpu_states
 from vcore_verl.preflight.estimate.architecture import UnknownArchitecture
 from vcore_verl.preflight.estimate.memory import phases
 from vcore_verl.preflight.estimate.settings import Settings, settings_of
@@ -13,9 +14,9 @@ OLDEST = (8, 0)  # lowest compute capability for flash attention and bfloat16 ar
 
 
 def obstacle(recipe: Recipe, states: list[GpuState]) -> str | None:
-    """One line saying why the resolved `recipe` cannot run on these GPUs; None if nothing rules it out."""
+    """One line saying why the resolved `recipe` cannot run on these GPUs, or this CPU; None if nothing rules it out."""
     if recipe.hardware.device == "cpu":
-        return None
+        return _too_slow(recipe, cpu_flags())
     for state in states:
         if state.capability < OLDEST:
             return (
@@ -30,8 +31,18 @@ def obstacle(recipe: Recipe, states: list[GpuState]) -> str | None:
 
 
 def obstacle_here(recipe: Recipe) -> str | None:
-    """`obstacle` for the GPUs of this machine."""
-    return None if recipe.hardware.device == "cpu" else obstacle(recipe, gpu_states())
+    """`obstacle` for this machine."""
+    return obstacle(recipe, [] if recipe.hardware.device == "cpu" else gpu_states())
+
+
+def _too_slow(recipe: Recipe, flags: frozenset[str]) -> str | None:
+    """bfloat16 without AVX-512: oneDNN does not take it there, and PyTorch's own product is slower by orders."""
+    small = recipe.model.path.startswith(BUILTIN) and recipe.model.path != SMOLLM2
+    if recipe.model.dtype == "float32" or small or "avx2" not in flags or "avx512bw" in flags:
+        return None
+    return (
+        "this CPU has no AVX-512, without which PyTorch takes minutes for a step in bfloat16: set model.dtype=float32"
+    )
 
 
 def _too_wide(s: Settings) -> str | None:

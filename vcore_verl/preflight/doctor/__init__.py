@@ -79,7 +79,7 @@ def _needs(recipe: Recipe, states: list[machine.GpuState]) -> Iterator[Finding]:
     yield machine.memory(sum(item.amount for item in main_memory(settings)))
     yield machine.disk(sum(item.amount for item in disk(settings)), Path(recipe.output_dir))
     if reason := obstacle(recipe, states):
-        yield Finding("GPU", "cannot run this recipe", "error", reason)
+        yield Finding(recipe.hardware.device.upper(), "cannot run this recipe", "error", reason)
     elif states and recipe.hardware.device == "cuda":
         smallest = min(state.memory for state in states)
         for reason in shortages(settings, smallest):

@@ -85,6 +85,13 @@ def driver(found: str) -> Finding:
     return judge("driver", found, advice, error=int(found.partition(".")[0]) < DRIVER)
 
 
+def cpu_flags() -> frozenset[str]:
+    """What the processor can do, in the kernel's words; empty where it does not say."""
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text().splitlines() if known.is_file() else []
+    return frozenset(next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split())
+
+
 def memory(needed: float, available: float | None = None) -> Finding:
     """Check main memory, in bytes."""
     state = psutil.virtual_memory()

@@ -37,7 +37,7 @@ def finished(tmp_path_factory) -> Run:
     overrides = [f"output_dir={tmp_path_factory.mktemp('code')}", *SHORTER]
     command = [sys.executable, "-m", "vcore_verl", "run", "tiny_code", *overrides]
     for expected in ("", "sft: skipped"):
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1500)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=2700)
         assert done.returncode == 0 and expected in done.stdout, done.stdout + done.stderr
     return Run(load("tiny_code", overrides))
 

@@ -49,7 +49,7 @@ SHORTER = [
 def run(tmp_path_factory) -> Run:
     overrides = [*SHORTER, f"output_dir={tmp_path_factory.mktemp('runs')}"]
     command = [sys.executable, "-m", "vcore_verl", "run", "smollm2_135m", *overrides]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stdout + done.stderr
     return Run(load("smollm2_135m", overrides))
 

@@ -108,9 +108,8 @@ def _equal(returned: Any, expected: Any, at_top: bool = False) -> bool:
         if len(items) != len(expected) or not all(isinstance(key, str) and key in expected for key, _ in items):
             return False
         # No key but the expected ones gets into a table: numbers that all collide would fill it for hours.
-        return len({key for key, _ in items}) == len(expected) and all(
-            _equal(item, expected[key]) for key, item in items
-        )
+        pairs = dict(items)
+        return len(pairs) == len(expected) and all(_equal(pairs[key], expected[key]) for key in expected)
     if isinstance(returned, list):
         return isinstance(expected, list) and len(returned) == len(expected) and all(map(_equal, returned, expected))
     return returned == expected

@@ -8,7 +8,9 @@ values stay out here; a program that writes a value itself has only answered.
 import json
 from typing import Any
 
-VALUE, STDOUT = 3, 1  # descriptors: of the jail; where there is none, what the program prints is then dropped
+from reward.code.inside.program import VALUE
+
+STDOUT = 1  # the descriptor where there is none of the jail's; what the program prints is then dropped
 
 # Before the program, whose macros could change it. `Solution` may be anything that has the method.
 _BEFORE = r"""

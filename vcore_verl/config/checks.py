@@ -55,6 +55,11 @@ def check(recipe: Recipe) -> None:
         _check_reward(Path(recipe.reward_file))
 
 
+def is_published(model: str) -> bool:
+    """Whether a `model.path` is a model that others trained, from the hub, a directory or a package."""
+    return not model.startswith(BUILTIN) or model == SMOLLM2
+
+
 def is_code(recipe: Recipe) -> bool:
     """Whether programs are run: to prepare problems for RL, in RL or in evaluation."""
     return bool({recipe.data.rl, *recipe.evaluation.datasets} & CODE)
@@ -94,7 +99,7 @@ def _ignored(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
             yield key, "model.lora.rank", "model.lora.rank=0 trains all parameters"
     if recipe.rl.lora.rank == 0:
         yield "rl.lora.alpha", "rl.lora.rank", "rl.lora.rank=0 trains all parameters"
-    if not model.path.startswith(BUILTIN) or model.path == SMOLLM2:
+    if is_published(model.path):
         yield "base", "model.path", f"model.path={model.path} is published"
         yield "model.family", "scale", "only scale=smoke builds a model of the family"
     elif model.path not in BUILTIN_TASKS:

@@ -79,8 +79,7 @@ def _composed(
     files = _own_choices(recipe, state) | picked
     if not {"init", "rl"} <= files.keys():
         raise RecipeError(f"{label(recipe)}: its defaults list must choose an init and an rl, as recipes/tiny.yaml")
-    config = _without_init(recipe, files["rl"], "scale" in files, state).copy()
-    del config.init.name  # none
+    config = _without_init(recipe, files["rl"], "scale" in files, state)
     return Composition(config, content(files["scale"]) if "scale" in files else OmegaConf.create(), files)
 
 
@@ -101,7 +100,8 @@ def _without_init(recipe: Path, rl: Path, scaled: bool, state: tuple[tuple[Path,
         (place / "rl").mkdir()
         (place / "rl" / rl.name).symlink_to(rl)
         config, _ = _compose(place, recipe, {"init": NONE, "rl": rl.stem} | ({"scale": FULL} if scaled else {}))
-        return config
+    del config.init.name  # none
+    return config
 
 
 def _state_of_files(recipe: Path, choices: tuple[tuple[str, str], ...]) -> tuple[tuple[Path, int, int], ...]:

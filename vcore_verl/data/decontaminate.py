@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 
-from reward import domain_of
 from reward.mathematics import MATHEMATICS
 from vcore_verl.config.recipe import Recipe, RecipeError
 from vcore_verl.data.benchmarks.catalogue import BENCHMARKS
@@ -24,7 +23,7 @@ def chosen(recipe: Recipe) -> list[str]:
         other = "big_math" if recipe.data.rl in OPEN_COPIES.values() else "big_math_open"
         sources = {role: known(role).get(name) for role, name in named(recipe).items()}
         domains = {source.domain if source else MATHEMATICS.name for source in sources.values()}
-        of_domains = (name for name, item in BENCHMARKS.items() if domain_of(item.data_source).name in domains)
+        of_domains = (name for name, item in BENCHMARKS.items() if item.domain in domains)
         return [name for name in of_domains if name != other]
     if unknown := [name for name in recipe.data.decontaminate if name not in BENCHMARKS]:
         known_names = ", ".join(BENCHMARKS)

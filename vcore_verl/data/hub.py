@@ -1,4 +1,4 @@
-"""Errors of the hub as one line that says what to do. Imports no torch."""
+"""Errors of the hub as one line that says what to do, and whole data sets from it. Imports no torch."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,7 @@
 """Reasons why a recipe cannot run on this machine's GPUs or CPU, found before it starts. Imports no torch."""
 
 from vcore_verl.attention import NAME, WIDEST
-from vcore_verl.config.checks import BUILTIN, SMOLLM2
+from vcore_verl.config.checks import is_published
 from vcore_verl.config.overrides import lookup
 from vcore_verl.config.recipe import Recipe
 from vcore_verl.preflight.doctor.machine import GIB, GpuState, cpu_flags, gpu_states
@@ -37,7 +37,7 @@ def obstacle_here(recipe: Recipe) -> str | None:
 
 def _too_slow(recipe: Recipe, flags: frozenset[str]) -> str | None:
     """bfloat16 without AVX-512: oneDNN does not take it there, and PyTorch's own product is slower by orders."""
-    small = recipe.model.path.startswith(BUILTIN) and recipe.model.path != SMOLLM2
+    small = not is_published(recipe.model.path)
     if recipe.model.dtype == "float32" or small or "avx2" not in flags or "avx512bw" in flags:
         return None
     return (

@@ -18,7 +18,7 @@ from typing import NoReturn
 from . import confine, values
 
 EXIT_FAILED, EXIT_MEMORY = 1, 86  # an exception; MemoryError
-_STDERR, _VALUE, _PROGRAM, _FIRST_OTHER, _MOST = 2, 3, 4, 5, 256  # descriptors
+_STDERR, VALUE, _PROGRAM, _FIRST_OTHER, _MOST = 2, 3, 4, 5, 256  # descriptors
 _PYTHON_STACK_BYTES = 64 << 20  # for recursion in C code
 
 
@@ -51,7 +51,7 @@ def run(request: Request, descriptors: list[int], surroundings: Surroundings, pa
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         confine.die_with(parent)
         os.setsid()
-        _place(descriptors, kept=_STDERR if request.function is None else _VALUE)
+        _place(descriptors, kept=_STDERR if request.function is None else VALUE)
         if request.language == "binary":
             _execute(request, surroundings)
         text = _read_all(_PROGRAM)
@@ -67,7 +67,7 @@ def run(request: Request, descriptors: list[int], surroundings: Surroundings, pa
         finally:
             os._exit(EXIT_FAILED)
     control.detach()
-    os.closerange(_VALUE if request.function is None else _PROGRAM, _MOST)
+    os.closerange(VALUE if request.function is None else _PROGRAM, _MOST)
     _interpret(text, request, lines)
 
 
@@ -155,7 +155,7 @@ def _answer(module: types.ModuleType, function: str, lines: bytes, typed: bool) 
     target = getattr(names["Solution"](), function) if "Solution" in names else names[function]
     rest = memoryview(f"{encode(target(*arguments), scalars, typed)}\n".encode())
     while rest:
-        rest = rest[write(_VALUE, rest) :]
+        rest = rest[write(VALUE, rest) :]
 
 
 def _finish(module: types.ModuleType) -> None:

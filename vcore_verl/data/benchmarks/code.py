@@ -13,7 +13,12 @@ from vcore_verl.data.published import Published, Row, mirror_folder
 
 
 def _livecodebench(
-    name: str, published: Published, problem: Callable[[Row], CodeProblem], size: int, revision: str | None = None
+    name: str,
+    published: Published,
+    problem: Callable[[Row], CodeProblem],
+    size: int,
+    keep: Callable[[Row], bool],
+    revision: str | None = None,
 ) -> CodeBenchmark:
     return CodeBenchmark(
         name=name,
@@ -24,7 +29,7 @@ def _livecodebench(
         evaluated=livecodebench.evaluated,
         size=size,
         data_source="code/livecodebench",
-        keep=livecodebench.in_window if size == livecodebench.WINDOW_SIZE else lambda row: True,
+        keep=keep,
         revision=revision,
     )
 
@@ -73,6 +78,7 @@ CODE = (
         livecodebench.PYTHON,
         livecodebench.python_problem,
         livecodebench.SIZE,
+        lambda row: True,
         livecodebench.REVISION,
     ),
     _livecodebench(
@@ -80,9 +86,16 @@ CODE = (
         livecodebench.PYTHON,
         livecodebench.python_problem,
         livecodebench.WINDOW_SIZE,
+        livecodebench.in_window,
         livecodebench.REVISION,
     ),
-    _livecodebench("livecodebench_cpp", livecodebench.CPP, livecodebench.cpp_problem, livecodebench.WINDOW_SIZE),
+    _livecodebench(
+        "livecodebench_cpp",
+        livecodebench.CPP,
+        livecodebench.cpp_problem,
+        livecodebench.WINDOW_SIZE,
+        livecodebench.in_window,
+    ),
     _ojbench("cpp"),
     _ojbench("python"),
     _evalplus(

@@ -21,8 +21,8 @@ def prepare(benchmark: Benchmark, output: Path, recipe: Recipe, alive: Alive = l
     """Write the benchmark's problems to `output`, from the hub or the recipe's mirror; only the first
     `evaluation.max_prompts` if that is set. Tests of programs go to a folder beside it, one problem's at a time.
 
-    Returns how many problems no response can solve, by reason. `alive` is called for every row that is read. Raises
-    `DataError` for rows that cannot be read, missing columns, a wrong number of problems, and repeated ids.
+    Returns the number of problems that count as failed whatever the response, by reason. Calls `alive` once per row.
+    Raises `DataError` for rows that cannot be read, missing columns, a wrong number of problems, and repeated ids.
     """
     rows = _watched(_published(benchmark, benchmark.columns, mirror_folder(recipe.data.mirror)), alive)
     max_prompts = recipe.evaluation.max_prompts

@@ -95,8 +95,9 @@ def test_both_editions_of_livecodebench_have_programs_and_functions_with_plain_a
     assert [problem.function for problem in problems] == [None] * 4 + ["longestDark", "relatives"]
     assert [row["question_id"] for row in python if livecodebench.in_window(row)] == [row["question_id"] for row in cpp]
     edition = [livecodebench.cpp_problem(row) for row in cpp]
-    assert [problem.tests for problem in edition] == [*(problem.tests for problem in problems[2:4]), (), ()]
-    assert [problem.unjudged for problem in edition] == ["", "", livecodebench.FUNCTION, livecodebench.FUNCTION]
+    assert [problem.tests for problem in edition] == [problem.tests for problem in problems[2:]]
+    assert [problem.function for problem in edition] == [None, None, "longestDark", "relatives"]
+    assert [problem.unjudged for problem in edition] == [""] * 4
 
 
 def test_ojbenchs_problems_have_archives_and_checkers():

@@ -1,8 +1,8 @@
 """Whether what a program printed or returned is the expected answer. Pure functions; nothing of the program runs here.
 
 Sources: LiveCodeBench, lcb_runner/evaluation/testing_util.py at 28fef95 (`lines`, `value`); DMOJ's documentation of its
-checkers `standard` (`tokens`) and `floats`; EvalPlus, evalplus/eval/__init__.py at 038088e (`typed`). Printed bytes
-that are not UTF-8 are compared with U+FFFD in their place.
+checkers `standard` (`tokens`) and `floats`; EvalPlus, evalplus/eval/__init__.py at 038088e (`typed`, `typed_set`,
+`root`). Printed bytes that are not UTF-8 are compared with U+FFFD in their place.
 """
 
 import json
@@ -13,10 +13,11 @@ from decimal import Decimal, InvalidOperation
 from itertools import zip_longest
 from typing import Any, Literal
 
-Comparison = Literal["lines", "tokens", "floats", "typed"]
+Comparison = Literal["lines", "tokens", "floats", "typed", "typed_set", "root"]
 
 _FLOAT_TOLERANCE = 1e-6  # DMOJ's default: absolute or relative
 _TYPED_ABSOLUTE, _TYPED_RELATIVE = 1e-6, 1e-7  # EvalPlus's default, and numpy's beside it
+_ROOT_TOLERANCE = 1e-4  # of EvalPlus's check of HumanEval/32
 _LINE_END = re.compile(rb"[\r\n]+")
 
 
@@ -119,13 +120,35 @@ def typed(returned: bytes, expected: str) -> bool:
     """EvalPlus's rule for functions: Python's `==`, so a tuple equals no list, and 3.0 and True equal 3 and 1.
 
     Where exactly a float, or a list or tuple of floats only, is expected, each may be off by 1e-6 + 1e-7 times it;
-    floats deeper inside or beside other types may not. NaN equals nothing. EvalPlus's own checks of single problems
-    are left out. Both values are in the notation of `inside.values`; what is not equals nothing.
+    floats deeper inside or beside other types may not. NaN equals nothing. Both values are in the notation of
+    `inside.values`; what is not equals nothing.
     """
+    return _judged(lambda found, wanted: _same_value(found, wanted) or _near_floats(found, wanted), returned, expected)
+
+
+def typed_set(returned: bytes, expected: str) -> bool:
+    """As `typed`, for lists, tuples and sets in any order: each may hold an item any number of times."""
+    return _judged(lambda found, wanted: _same_items(_items(found), _items(wanted)), returned, expected)
+
+
+def root(returned: bytes, expected: str) -> bool:
+    """Whether a number is a root of a polynomial. Expected are its coefficients, lowest first, and one root.
+
+    As EvalPlus, any number at which the polynomial is within 1e-4 of zero will do; so will the expected root, since a
+    steep polynomial may be that close to zero at no float.
+    """
+    return _judged(
+        lambda found, wanted: _near_floats(found, wanted[1]) or _is_root(found, wanted[0]), returned, expected
+    )
+
+
+TYPED: dict[Comparison, Callable[[bytes, str], bool]] = {"typed": typed, "typed_set": typed_set, "root": root}
+
+
+def _judged(same: Callable[[Any, Any], bool], returned: bytes, expected: str) -> bool:
     try:
-        found, wanted = _read(returned.decode()), _read(expected)
-        return _same_value(found, wanted) or _near_floats(found, wanted)
-    except (ValueError, TypeError, RecursionError):
+        return same(_read(returned.decode()), _read(expected))
+    except (ValueError, TypeError, ArithmeticError, RecursionError):
         return False
 
 
@@ -151,6 +174,30 @@ def _same_pairs(pairs: Sequence[Any], wanted_pairs: Sequence[Any]) -> bool:
     if -1 in places or len(set(places)) != len(wanted_pairs):
         return False
     return all(_same_value(item, wanted_pairs[place][1]) for (_, item), place in zip(pairs, places, strict=True))
+
+
+def _items(value: Any) -> Sequence[Any]:
+    """The items of a list, tuple or set. Raises TypeError or ValueError for another value."""
+    if isinstance(value, dict):
+        ((kind, value),) = value.items()
+        if kind == "dict":
+            raise TypeError("a dict has no items of this kind")
+    if not isinstance(value, list):
+        raise TypeError("not a list")
+    return value
+
+
+def _same_items(items: Sequence[Any], wanted_items: Sequence[Any]) -> bool:
+    """As `_same_pairs`, only the expected items are put into a table."""
+    wanted = {_hashable(item): place for place, item in enumerate(wanted_items)}
+    return {wanted.get(_hashable(item), -1) for item in items} == set(wanted.values())
+
+
+def _is_root(number: Any, coefficients: Sequence[Any]) -> bool:
+    if not isinstance(number, (float, Decimal)):
+        return False
+    powers = (float(coefficient) * float(number) ** power for power, coefficient in enumerate(coefficients))
+    return abs(sum(powers)) <= _ROOT_TOLERANCE
 
 
 def _hashable(value: Any) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
 
 from reward.code.blocks import Language
-from reward.code.compare import Comparison
+from reward.code.compare import TYPED, Comparison
 
 _SHA = re.compile(r"[0-9a-f]{64}")
 _MAX_SECONDS = 600.0
@@ -21,7 +21,7 @@ class Reference:
     num_tests: how many they are, for readers of the row.
     function: the name of the function or of `Solution`'s method to call; None: the program reads stdin.
     compare: how printed output is compared; a function's value is compared by `reward.code.compare.value`
-    instead, unless `compare` is "typed": then by `reward.code.compare.typed`.
+    instead, unless `compare` is one of `reward.code.compare.TYPED`.
     cpu_seconds, memory_mb: the limits of one test.
 
     Raises:
@@ -44,8 +44,8 @@ class Reference:
         _check("function", self.function is None or _is_name(self.function), "a name or null")
         _check("compare", self.compare in get_args(Comparison), f"one of {', '.join(get_args(Comparison))}")
         python_function = self.function is not None and self.language == "python"
-        fits = self.compare != "typed" or python_function
-        _check("compare", fits, "lines, tokens or floats: typed is for Python's functions")
+        fits = self.compare not in TYPED or python_function
+        _check("compare", fits, f"lines, tokens or floats: {self.compare} is for Python's functions")
         seconds = isinstance(self.cpu_seconds, (int, float)) and not isinstance(self.cpu_seconds, bool)
         _check("cpu_seconds", seconds and 0 < self.cpu_seconds <= _MAX_SECONDS, f"above 0, at most {_MAX_SECONDS:g}")
         _check("memory_mb", _is_int(self.memory_mb) and self.memory_mb >= _MIN_MEMORY_MB, f"at least {_MIN_MEMORY_MB}")

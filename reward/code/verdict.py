@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from reward.code.blocks import MAX_PROGRAM_BYTES, program_block
-from reward.code.compare import COMPARISONS, typed, value
+from reward.code.compare import COMPARISONS, TYPED, value
 from reward.code.cpp import CompileError, compile_cpp
 from reward.code.cpp_function import STDOUT, arguments, with_main
 from reward.code.fusion import CppSource, Fusion
@@ -127,7 +127,7 @@ def _text(source: str) -> str:
 def _runner(source: str, reference: Reference, jail: Jail | Fusion) -> Callable[[bytes, Limits], Run]:
     """Runs the program on one input. Raises CompileError for C++ that the jail's compiler refuses."""
     if reference.language == "python":
-        program = PythonProgram(with_prelude(source), reference.function, typed=reference.compare == "typed")
+        program = PythonProgram(with_prelude(source), reference.function, typed=reference.compare in TYPED)
         return partial(jail.run, program)
     if reference.function is not None:
         return _cpp_function(source, reference.function, jail)
@@ -158,7 +158,7 @@ def _outcome(run: Run, test: Test, reference: Reference) -> tuple[Status, str]:
     if run.ending != "finished":
         return "timeout", f"over the limit: {run.ending}"
     if reference.function is not None:
-        same = typed if reference.compare == "typed" else value
+        same = TYPED.get(reference.compare, value)
         passed = run.value is not None and same(run.value, test.output)
         shown = _shown(run.value) if run.value is not None else "no value"
         return ("correct", "") if passed else ("wrong", f"returned {shown} instead of {_shown(test.output.encode())}")

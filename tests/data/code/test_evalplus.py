@@ -67,6 +67,15 @@ def test_types_of_arguments_and_values_are_kept():
     )
 
 
+def test_a_value_in_any_order_and_any_root_are_right_where_evalplus_says_so():
+    anywhere = evalplus.mbpp_problem(MBPP | {"task_id": 2}, values, lambda *_: True)
+    assert (anywhere.compare, anywhere.tests[0].output) == ("typed_set", '{"tuple": [2, 1]}')
+    row = HUMANEVAL | {"task_id": "HumanEval/32", "test": TEST.format(inputs="[[[4, 2]]]")}
+    solved = row | {"canonical_solution": "    return -n[0] / n[1]\n"}
+    problem = evalplus.humaneval_problem(solved, values, lambda *_: True)
+    assert (problem.compare, problem.tests[0].output) == ("root", "[[4, 2], -2.0]")
+
+
 @pytest.mark.parametrize(
     ("value", "written"),
     [

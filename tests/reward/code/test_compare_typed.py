@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward.code.compare import typed
+from reward.code.compare import root, typed, typed_set
 from reward.code.inside.values import encode
 
 scalars = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from([0.0, 1.0, 2.5]) | st.sampled_from("ab")
@@ -111,3 +111,42 @@ def test_items_that_collide_in_a_hash_table_cost_no_more_than_others():
     begun = time.process_time()
     assert not typed(json.dumps({"set": collide}).encode(), expected)
     assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize(
+    ("returned", "expected", "right"),
+    [
+        ((2, 1), (1, 2), True),
+        ([1, 2, 2], {1, 2}, True),
+        ([(1, "a"), (2.0, "b")], [(2, "b"), (1, "a")], True),
+        ([], (), True),
+        ([1], [1, 2], False),
+        ([1, 2, 3], [1, 2], False),
+        ([[1]], [[1]], False),
+        ({1: 2}, [1], False),
+        (3, [3], False),
+        (None, [], False),
+    ],
+)
+def test_in_any_order_items_count_once(returned, expected, right):
+    assert typed_set(written(returned).encode(), written(expected)) == right
+
+
+@pytest.mark.parametrize(
+    ("returned", "right"),
+    [(1.0, True), (2, True), (3.0 - 1e-6, True), (2.5, False), (float("inf"), False), (1e300, False), ("1", False)],
+)
+def test_any_root_of_the_polynomial_is_right(returned, right):
+    assert root(written(returned).encode(), "[[-6, 11, -6, 1], 1.0]") == right
+
+
+def test_the_expected_root_is_right_where_the_polynomial_is_too_steep():
+    coefficients = [-2e30, 0, 1e30]
+    found = 2**0.5
+    assert abs(coefficients[0] + coefficients[2] * found**2) > 1e-4
+    assert root(written(found).encode(), json.dumps([coefficients, found]))
+
+
+def test_items_that_all_collide_are_refused_at_once():
+    collide = [2**61 * k for k in range(1, 20_000)]
+    assert not typed_set(json.dumps(collide).encode(), "[1, 2]")

@@ -3,8 +3,8 @@
 The published column `test` holds the expected values and asserts beside the program, which can forge the result. Here
 only the inputs are taken from it; the expected values are those that the row's own solution returns, and are compared
 outside. Arguments and values keep Python's types: JSON, with tuples, sets and dicts as in `typed`. They are
-compared as by EvalPlus (`reward.code.compare.typed`), but without its checks of single problems: for HumanEval/32 a
-root must be the solution's, and Mbpp/164 and Mbpp/295 accept no constant.
+compared as by EvalPlus (`reward.code.compare.TYPED`), its checks of single problems included, but for four of MBPP+:
+here Mbpp/164 and Mbpp/295 accept no constant, and Mbpp/558 and Mbpp/581 no second reading of the problem.
 """
 
 import ast
@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from reward.code.compare import Comparison
 from reward.code.store import Test
 from vcore_verl.data.code import templates
 from vcore_verl.data.code.headers import called, header
@@ -33,6 +34,11 @@ MBPP_SIZE = 378
 # A program, the name of a function in it and inputs -> the values it returns, in the notation of `typed`; None where it
 # returns none.
 Values = Callable[[str, str, Sequence[str]], Sequence[str | None]]
+
+# Problems whose value may come in any order (evalplus/eval/_special_oracle.py, 0.3.1), and the one that asks for a root
+# of the polynomial that it is given.
+_IN_ANY_ORDER = frozenset(f"Mbpp/{number}" for number in (2, 7, 111, 140, 232, 249, 579, 769))
+_ROOT = "HumanEval/32"
 
 _MAX_CHARS = 16_000_000  # of one problem's inputs
 _INPUTS = re.compile(r"^\s*inputs = (?P<inputs>.*)$", re.MULTILINE)  # one line, as EvalPlus writes it
@@ -96,7 +102,10 @@ def _problem(
     outputs = [value for value in values(solution, function, inputs) if value is not None]
     if len(outputs) < len(inputs):
         return asked.not_judged("its own solution does not return on all inputs here")
-    problem = replace(asked, tests=tuple(map(Test, inputs, outputs)), compare="typed")
+    compare: Comparison = "typed_set" if name in _IN_ANY_ORDER else "root" if name == _ROOT else "typed"
+    if compare == "root":
+        outputs = [f"[{given}, {found}]" for given, found in zip(inputs, outputs, strict=True)]
+    problem = replace(asked, tests=tuple(map(Test, inputs, outputs)), compare=compare)
     return problem if passes(problem, solution) else problem.not_judged("its own solution does not pass its tests here")
 
 

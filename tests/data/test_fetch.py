@@ -145,6 +145,8 @@ def test_all_files_of_a_data_set_are_fetched_once(hub, tmp_path):
     before = len(Hub.served)
     assert data_set(tmp_path, address(hub), "owner/model").stdout == ended.stdout
     assert [line for line in Hub.served[before:] if line.startswith("GET")] == []
+    offline = data_set(tmp_path, "http://127.0.0.1:9", "owner/model", HF_HUB_OFFLINE="1")
+    assert offline.stdout == f"{folder}\n", offline.stderr
 
 
 @pytest.mark.parametrize(

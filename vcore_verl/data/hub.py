@@ -38,13 +38,18 @@ def hub_errors(name: str, check: str, instead: str, open_copy: str | None = None
 def dataset_folder(hub_id: str, alive: Callable[[], None]) -> Path:
     """The folder of all files of a data set in the hub's cache, downloaded one by one with a call of `alive` for each.
 
-    Files that are cached are not downloaded again. Raises `DataError`, see `hub_errors`.
+    Files that are cached are not downloaded again; with HF_HUB_OFFLINE, the cache must hold all of them. Raises
+    `DataError`, see `hub_errors`.
     """
-    from huggingface_hub import dataset_info, hf_hub_download, snapshot_download
+    from huggingface_hub import constants, dataset_info, hf_hub_download, snapshot_download
 
     with hub_errors(f"data set {hub_id}", "its name", f"copy it to DIR/{hub_id} and set data.mirror=DIR"):
-        info = dataset_info(hub_id)
-        for file in info.siblings or []:
-            hf_hub_download(hub_id, file.rfilename, repo_type="dataset", revision=info.sha)
-            alive()
-        return Path(snapshot_download(hub_id, repo_type="dataset", revision=info.sha, local_files_only=True))
+        if not constants.HF_HUB_OFFLINE:
+            info = dataset_info(hub_id)
+            names = [file.rfilename for file in info.siblings or []]
+            for name in names:
+                hf_hub_download(hub_id, name, repo_type="dataset", revision=info.sha)
+                alive()
+            for name in names[-1:]:  # under no revision's name, which makes this one the cache's newest: it is whole
+                hf_hub_download(hub_id, name, repo_type="dataset")
+        return Path(snapshot_download(hub_id, repo_type="dataset", local_files_only=True))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reward.code.cpp import CompileError
+from reward.code.inside.prelude import with_prelude
 from reward.code.jail import Ending, JailError, Limits, PythonProgram, Run
 
 _ATTEMPTS = 5
@@ -147,10 +148,11 @@ def _parsed(reply: Any) -> _Reply:
 
 
 def _script(program: PythonProgram) -> str:
+    source = with_prelude(program.source) if program.prelude else program.source
     if program.function is None:
-        return _PRINTING.format(source=program.source)
+        return _PRINTING.format(source=source)
     values = (Path(__file__).parent / "inside/values.py").read_text()
-    return _CALLING.format(values=values, source=program.source, function=program.function, typed=program.typed)
+    return _CALLING.format(values=values, source=source, function=program.function, typed=program.typed)
 
 
 def _read(result: dict[str, Any], function: bool, limits: Limits, waited: float, retries: int) -> Run:

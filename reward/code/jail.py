@@ -65,12 +65,13 @@ class PythonProgram:
 
     `function`, a method of the class Solution or else a function of the module, gets the JSON values on the lines of
     stdin; with `typed`, values as in `inside.values`, which it can then return as well. The module is then not
-    `__main__`, and its own stdin is empty.
+    `__main__`, and its own stdin is empty. With `prelude`, it has the names and limits of `inside.prelude`.
     """
 
     source: str
     function: str | None = None
     typed: bool = False
+    prelude: bool = False
 
 
 @dataclass(frozen=True)
@@ -246,15 +247,17 @@ def _first_server(tiers: tuple[Tier, ...]) -> tuple[Server, Tier]:
 
 def _task(program: PythonProgram | Binary, stdin: bytes, limits: Limits) -> Task:
     if isinstance(program, Binary):
-        language, function, typed, image = "binary", "main" if program.answers else None, False, program.image
+        language, function, image = "binary", "main" if program.answers else None, program.image
+        typed = prelude = False
     else:
         # A lone surrogate cannot be written in UTF-8; the program then fails to decode.
-        language, function, typed = "python", program.function, program.typed
-        image = program.source.encode(errors="surrogatepass")
+        language, function, image = "python", program.function, program.source.encode(errors="surrogatepass")
+        typed, prelude = program.typed, program.prelude
     return Task(
         language=language,
         function=function,
         typed=typed,
+        prelude=prelude,
         program=image,
         stdin=stdin,
         cpu_seconds=limits.cpu_seconds,

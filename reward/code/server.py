@@ -54,6 +54,7 @@ class Task:
     language: str
     function: str | None
     typed: bool
+    prelude: bool
     program: bytes
     stdin: bytes
     cpu_seconds: float
@@ -138,6 +139,7 @@ class Server:
                     "language": task.language,
                     "function": task.function,
                     "typed": task.typed,
+                    "prelude": task.prelude,
                     "cpu_seconds": int(task.cpu_seconds) + 2,
                     "memory_bytes": task.memory_bytes,
                 }

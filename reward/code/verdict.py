@@ -16,12 +16,13 @@ from reward.code.cpp import CompileError, compile_cpp
 from reward.code.cpp_function import STDOUT, arguments, with_main
 from reward.code.fusion import CppSource, Fusion
 from reward.code.jail import Jail, Limits, PythonProgram, Run
-from reward.code.prelude import SYNTAX_CHECK, with_prelude
 from reward.code.reference import Reference
 from reward.code.store import Test, get
 
 Status = Literal["correct", "wrong", "no_answer", "parse_error", "timeout", "runtime_error"]
 
+# compile() alone, of a program that the check reads from stdin.
+_SYNTAX_CHECK = "compile(sys.stdin.buffer.read().decode(), 'program.py', 'exec', dont_inherit=True)\n"
 _MAX_SHOWN_CHARS = 60
 
 
@@ -100,7 +101,7 @@ def judge_program(
     tests_run = len(runs)
     if status == "runtime_error" and passed == 0 and reference.language == "python":
         # It may never have started. Only the compiler knows: a program can raise SyntaxError too.
-        runs.append(jail.run(PythonProgram(SYNTAX_CHECK), program_bytes, limits))
+        runs.append(jail.run(PythonProgram(_SYNTAX_CHECK, prelude=True), program_bytes, limits))
         if runs[-1].ending != "finished":
             status, message, tests_run = "parse_error", runs[-1].message, 0
     return Verdict(
@@ -127,7 +128,7 @@ def _text(source: str) -> str:
 def _runner(source: str, reference: Reference, jail: Jail | Fusion) -> Callable[[bytes, Limits], Run]:
     """Runs the program on one input. Raises CompileError for C++ that the jail's compiler refuses."""
     if reference.language == "python":
-        program = PythonProgram(with_prelude(source), reference.function, typed=reference.compare in TYPED)
+        program = PythonProgram(source, reference.function, typed=reference.compare in TYPED, prelude=True)
         return partial(jail.run, program)
     if reference.function is not None:
         return _cpp_function(source, reference.function, jail)

@@ -6,6 +6,7 @@ much of the host's resources is used. Linux only; x86-64 and aarch64.
 
 import ctypes
 import functools
+import itertools
 import os
 import platform
 import resource
@@ -156,6 +157,7 @@ _PRCTL_ALLOWED = (3, 15, 16, 0x53564D41)  # PR_GET_DUMPABLE, PR_SET_NAME, PR_GET
 
 _Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, constant
 _ALLOWED: _Instruction = (_RETURN, 0, 0, _ALLOW)
+_PROCESS = 0x5AC3A53C  # stands for a process id where a filter is built in advance; Linux has none above 2^22
 
 
 def _error(number: int) -> _Instruction:
@@ -213,7 +215,13 @@ def seccomp_filter(pid: int, binary: int | None = None, machine: str = platform.
         binary: a descriptor that it can execute, and nothing else.
         machine: as `uname -m`.
     """
-    rules = _program_rules(pid, binary)
+    return _program_filter(binary, machine).replace(struct.pack("I", _PROCESS), struct.pack("I", pid))
+
+
+@functools.cache
+def _program_filter(binary: int | None, machine: str) -> bytes:
+    """For `_PROCESS`: building it for every program would take a tenth of a run's time."""
+    rules = _program_rules(_PROCESS, binary)
     return _assemble(machine, {**syscalls.EXECUTION, **syscalls.FILES, **syscalls.FORBIDDEN}, rules)
 
 
@@ -237,18 +245,19 @@ def _assemble(machine: str, forbidden: dict[str, syscalls.Numbers], rules: dict[
         numbered = _KNOWN[name][column]
         if numbered is not None:
             program += [(_IF_EQUAL, 0, len(body), numbered), *body]
-    numbers = sorted(n for name, row in forbidden.items() if name not in rules and (n := row[column]) is not None)
-    return _packed(program) + _refusing(tuple(numbers))
-
-
-@functools.cache
-def _refusing(numbers: tuple[int, ...]) -> bytes:
-    """The end of a filter; the same for every program, and a tenth of a run's time to build."""
-    return _packed([*(i for n in numbers for i in ((_IF_EQUAL, 0, 1, n), _error(_EPERM))), _ALLOWED])
-
-
-def _packed(program: list[_Instruction]) -> bytes:
+    numbers = (n for name, row in forbidden.items() if name not in rules and (n := row[column]) is not None)
+    program += [*_refusing(sorted(numbers)), _ALLOWED]
     return b"".join(struct.pack("HBBI", *instruction) for instruction in program)
+
+
+def _refusing(numbers: list[int]) -> list[_Instruction]:
+    """Neighbours are refused together, as the kernel translates the filter for every program."""
+    program: list[_Instruction] = []
+    for _, run in itertools.groupby(enumerate(numbers), key=lambda item: item[1] - item[0]):
+        neighbours = [number for _, number in run]
+        first, last = neighbours[0], neighbours[-1]
+        program += [(_IF_GREATER_OR_EQUAL, 0, 2, first), (_IF_GREATER_OR_EQUAL, 1, 0, last + 1), _error(_EPERM)]
+    return program
 
 
 def seccomp(program: bytes) -> None:

@@ -15,10 +15,10 @@ import types
 from dataclasses import dataclass
 from typing import NoReturn
 
-from . import confine, values
+from . import confine, prelude, values
 
 EXIT_FAILED, EXIT_MEMORY = 1, 86  # an exception; MemoryError
-_STDERR, VALUE, _PROGRAM, _FIRST_OTHER, _MOST = 2, 3, 4, 5, 256  # descriptors
+_STDERR, VALUE, PROGRAM, _MOST = 2, 3, 4, 256  # descriptors
 _PYTHON_STACK_BYTES = 64 << 20  # for recursion in C code
 
 
@@ -29,6 +29,7 @@ class Request:
     language: str
     function: str | None
     typed: bool
+    prelude: bool
     cpu_seconds: int
     memory_bytes: int
 
@@ -40,6 +41,8 @@ class Surroundings:
     control: socket.socket
     landlock_rules: int | None
     address_space_bytes: int
+    with_names: types.ModuleType  # in which a program with the prelude runs
+    own_modules: tuple[str, ...]  # this package's, which no program gets to see
 
 
 def run(request: Request, descriptors: list[int], surroundings: Surroundings, parent: int) -> NoReturn:
@@ -54,7 +57,7 @@ def run(request: Request, descriptors: list[int], surroundings: Surroundings, pa
         _place(descriptors, kept=_STDERR if request.function is None else VALUE)
         if request.language == "binary":
             _execute(request, surroundings)
-        text = _read_all(_PROGRAM)
+        text = _read_all(PROGRAM)
         lines = b"" if request.function is None else _read_all(0)
         if request.function is not None:
             os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
@@ -67,8 +70,8 @@ def run(request: Request, descriptors: list[int], surroundings: Surroundings, pa
         finally:
             os._exit(EXIT_FAILED)
     control.detach()
-    os.closerange(VALUE if request.function is None else _PROGRAM, _MOST)
-    _interpret(text, request, lines)
+    os.closerange(VALUE if request.function is None else PROGRAM, _MOST)
+    _interpret(text, request, lines, surroundings)
 
 
 def _place(descriptors: list[int], kept: int) -> None:
@@ -95,20 +98,23 @@ def _confine(surroundings: Surroundings, seccomp_filter: bytes) -> None:
 def _execute(request: Request, surroundings: Surroundings) -> NoReturn:
     for name in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and an execve would keep that
         signal.signal(name, signal.SIG_DFL)
-    _confine(surroundings, confine.seccomp_filter(os.getpid(), binary=_PROGRAM))
+    _confine(surroundings, confine.seccomp_filter(os.getpid(), binary=PROGRAM))
     # A quarter: recursion 10^6 deep fits, and a thread, which reserves as much, as well.
     confine.set_limits(request.memory_bytes, request.cpu_seconds, stack_bytes=request.memory_bytes // 4)
-    os.execve(_PROGRAM, ["solution"], {})
+    os.execve(PROGRAM, ["solution"], {})
 
 
-def _interpret(text: bytes, request: Request, lines: bytes) -> NoReturn:
+def _interpret(text: bytes, request: Request, lines: bytes, surroundings: Surroundings) -> NoReturn:
     """As `python solution.py` would, its end included, or as an imported module whose function is called."""
     exit_now, function = os._exit, request.function  # before the program can replace it
-    for name in [name for name in sys.modules if name.partition(".")[0] == "inside"]:
+    for name in surroundings.own_modules:
         del sys.modules[name]
     _open_streams()
+    module = surroundings.with_names if request.prelude else types.ModuleType("__main__")
+    if request.prelude:
+        prelude.set_limits()
     # A module that is imported does not run what stands below `if __name__ == "__main__"`.
-    module = types.ModuleType("__main__" if function is None else "solution")
+    module.__name__ = "__main__" if function is None else "solution"
     sys.modules[module.__name__] = module
     sys.argv = ["solution.py"]
     status = 0

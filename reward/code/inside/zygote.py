@@ -15,8 +15,9 @@ import select
 import signal
 import socket
 import sys
+import types
 
-from . import confine, namespaces, program
+from . import confine, namespaces, prelude, program
 
 # What programs for contests import: parsed and executed once instead of in every run.
 _MODULES = (
@@ -78,12 +79,26 @@ def _prepare(control: socket.socket, tier: str, package_folders: list[str]) -> p
     own_memory.close()
     rules = confine.landlock_rules(readable, names=package_folders)
     rules = None if rules is None else _out_of_the_way(rules)
-    for binary in (None, 0):
-        confine.seccomp_filter(pid=0, binary=binary)  # most of it is cached for the children
+    for binary in (None, program.PROGRAM):
+        confine.seccomp_filter(pid=0, binary=binary)  # cached for the children
+    surroundings = program.Surroundings(
+        control, rules, pages * os.sysconf("SC_PAGESIZE"), _with_names(), _own_modules()
+    )
     gc.collect()
     gc.freeze()  # the collector of a child would touch, and so copy, every page
     control.send(json.dumps({"ready": {"landlock": abi}}).encode())
-    return program.Surroundings(control, rules, pages * os.sysconf("SC_PAGESIZE"))
+    return surroundings
+
+
+def _with_names() -> types.ModuleType:
+    """A module that has run the prelude. In a child that would copy the page of every object that it names."""
+    module = types.ModuleType("__main__")
+    exec(prelude.NAMES, module.__dict__)
+    return module
+
+
+def _own_modules() -> tuple[str, ...]:
+    return tuple(name for name in sys.modules if name.partition(".")[0] == __package__)
 
 
 def _readable(package_folders: list[str]) -> list[str]:

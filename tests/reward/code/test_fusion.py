@@ -141,6 +141,11 @@ def test_the_value_of_a_function(fusion, source, value):
     assert (run.ending, run.value) == ("finished", value)
 
 
+def test_a_program_with_the_prelude_has_its_names(fusion):
+    run = fusion.run(PythonProgram("print(deque([4]), sqrt(25))", prelude=True), b"", LIMITS)
+    assert run.stdout == b"deque([4]) 5.0\n"
+
+
 def test_a_typed_function_takes_and_returns_pythons_own_types(fusion):
     run = fusion.run(PythonProgram(SUM.format("{*xs, (1,)}"), "solve", typed=True), b'{"set": [4, 5]}', LIMITS)
     assert (run.ending, run.value) == ("finished", b'{"set": [4, 5, {"tuple": [1]}]}')

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reward.code.inside import values
+from reward.code.inside.prelude import with_prelude
 from reward.code.jail import Jail, JailError, JailUnavailable, Limits, PythonProgram
 from reward.code.slots import default_count
 from tests.reward.code.attacks import LIMITS, REFUSED, attempts
@@ -36,6 +37,33 @@ def jail(request):
 
 def _python(jail, source, stdin=b"", function=None):
     return jail.run(PythonProgram(source, function), stdin, LIMITS_5S)
+
+
+SEES = """
+import sys
+names = sorted(name for name in globals() if not name.startswith("__"))
+print(__name__, len(names), hash(tuple(names)), sys.getrecursionlimit(), datetime.datetime, pow(2, 3, 5), quit)
+"""
+SEEN = """
+import sys
+def seen(*_):
+    return [__name__, sys.getrecursionlimit(), "deque" in globals()]
+"""
+
+
+def test_a_program_with_the_prelude_sees_what_it_would_if_the_prelude_were_its_first_lines(jail):
+    ours, written = (PythonProgram(SEES, prelude=True), PythonProgram(with_prelude(SEES)))
+    runs = [jail.run(program, b"", LIMITS_5S) for program in (ours, written)]
+    assert runs[0].stdout == runs[1].stdout
+    assert runs[0].stdout.split()[0] == b"__main__" and b" 50000 " in runs[0].stdout
+    called = jail.run(PythonProgram(SEEN, "seen", prelude=True), b"1", LIMITS_5S)
+    assert called.value == b'["solution", 50000, true]'
+
+
+def test_a_program_without_the_prelude_sees_none_of_it_even_after_one_with_it(jail):
+    assert jail.run(PythonProgram("deque = 5", prelude=True), b"", LIMITS_5S).ending == "finished"
+    assert jail.run(PythonProgram("print(deque)", prelude=True), b"", LIMITS_5S).stdout.startswith(b"<class")
+    assert jail.run(PythonProgram(SEEN, "seen"), b"1", LIMITS_5S).value == b'["solution", 1000, false]'
 
 
 # How a program ends, as a process of its own would.

@@ -7,7 +7,6 @@ from shutil import which
 from typing import Any
 
 from reward.code.jail import Jail, JailUnavailable, Limits, PythonProgram
-from reward.code.prelude import with_prelude
 from reward.code.score import runner
 from reward.code.store import put
 from reward.code.verdict import judge_program
@@ -54,7 +53,7 @@ def values(recipe: Recipe) -> Values:
     run_by = runner(Options(jail=recipe.code.jail, fusion_url=recipe.code.fusion_url))
 
     def returned(program: str, function: str, inputs: Sequence[str]) -> list[str | None]:
-        called = PythonProgram(with_prelude(program), function, typed=True)
+        called = PythonProgram(program, function, typed=True, prelude=True)
         runs = (run_by.run(called, given.encode(), Limits()) for given in inputs)
         return [run.value.decode() if run.ending == "finished" and run.value else None for run in runs]
 

@@ -1,5 +1,5 @@
-"""Forms of RL that no recipe chooses, on the real stack: adapters with an allocation of the responses, and two ranks
-with dynamic sampling and an overlong buffer.
+"""Forms of RL that no recipe chooses, on the real stack with two ranks: adapters with an allocation of the responses,
+and dynamic sampling with an overlong buffer.
 """
 
 import shutil
@@ -29,6 +29,7 @@ SHORTER = [
     "rl.save_every=1",
     "rl.warmup_ratio=0",
     f"rl.max_response_tokens={RESPONSE_TOKENS}",
+    "rl.verl.trainer.n_gpus_per_node=2",
 ]
 RANK, ALPHA = 8, 16
 # This base model solves a few percent of the problems. The whole of a response is overlong, so that all tokens cost the
@@ -44,7 +45,7 @@ ADAPTERS = [
     f"rl.lora={{rank:{RANK},alpha:{ALPHA}}}",
 ]
 # Few groups, each of many responses.
-TWO_RANKS = [
+DYNAMIC = [
     "rl=dapo",
     "rl.steps=2",
     "rl.prompts_per_step=4",
@@ -52,7 +53,6 @@ TWO_RANKS = [
     "rl.mini_batch_prompts=4",
     "rl.dynamic_sampling=true",
     EVERY_TOKEN_COSTS,
-    "rl.verl.trainer.n_gpus_per_node=2",
     "rl.verl.actor_rollout_ref.rollout.calculate_log_probs=true",
 ]
 
@@ -101,16 +101,16 @@ def adapted(tiny_base, tmp_path_factory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def on_two_ranks(tiny_base, tmp_path_factory) -> Run:
-    """RL on two ranks with dynamic sampling and an overlong buffer, finished and exported."""
-    run = prepared(tmp_path_factory.mktemp("two_ranks"), tiny_base, TWO_RANKS)
+def dynamic(tiny_base, tmp_path_factory) -> Run:
+    """RL with dynamic sampling and an overlong buffer, finished and exported."""
+    run = prepared(tmp_path_factory.mktemp("dynamic"), tiny_base, DYNAMIC)
     train(run)
     verify_rl(run.recipe, run)
     export(run)
     return run
 
 
-@pytest.mark.parametrize("name", ["adapted", "on_two_ranks"])
+@pytest.mark.parametrize("name", ["adapted", "dynamic"])
 def test_rollouts_come_from_the_policy_that_is_trained(name, request):
     run = request.getfixturevalue(name)
     steps = read(run.rl / "metrics.jsonl")
@@ -149,13 +149,13 @@ def test_an_export_is_the_starting_checkpoint_and_the_adapters_merged(adapted):
     assert moved == 7 * adapted.recipe.base.layers
 
 
-def test_each_rank_trains_a_part_of_every_weight(on_two_ranks):
-    parts = sorted(path.name for path in shards(on_two_ranks).glob("model_world_size_*"))
+def test_each_rank_trains_a_part_of_every_weight(dynamic):
+    parts = sorted(path.name for path in shards(dynamic).glob("model_world_size_*"))
     assert parts == ["model_world_size_2_rank_0.pt", "model_world_size_2_rank_1.pt"]
     start, exported, trained = (
-        weights(on_two_ranks.rl_start),
-        weights(on_two_ranks.rl_hf),
-        join_shards(shards(on_two_ranks)),
+        weights(dynamic.rl_start),
+        weights(dynamic.rl_hf),
+        join_shards(shards(dynamic)),
     )
     for name, weight in start.items():
         assert torch.equal(exported[name], trained[name])
@@ -163,15 +163,15 @@ def test_each_rank_trains_a_part_of_every_weight(on_two_ranks):
             assert not torch.equal(half, before)
 
 
-def test_dynamic_sampling_replaces_groups_whose_responses_are_equally_good(on_two_ranks):
-    rl, steps = on_two_ranks.recipe.rl, read(on_two_ranks.rl / "metrics.jsonl")
+def test_dynamic_sampling_replaces_groups_whose_responses_are_equally_good(dynamic):
+    rl, steps = dynamic.recipe.rl, read(dynamic.rl / "metrics.jsonl")
     assert sum(line.get("training/filter_groups/evicted_samples", 0) for line in steps) > 0
     for line in steps:
         # At least one response of each group is correct, and one is not.
         assert 1 / rl.samples_per_prompt <= line["reward/status/correct"] <= 1 - 1 / rl.samples_per_prompt
 
 
-def test_the_overlong_buffer_takes_from_the_reward_by_length(on_two_ranks):
-    for line in read(on_two_ranks.rl / "metrics.jsonl"):
+def test_the_overlong_buffer_takes_from_the_reward_by_length(dynamic):
+    for line in read(dynamic.rl / "metrics.jsonl"):
         penalty = line["response_length/mean"] / RESPONSE_TOKENS
         assert line["critic/score/mean"] == pytest.approx(line["reward/status/correct"] - penalty, abs=1e-5)

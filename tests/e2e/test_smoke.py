@@ -19,7 +19,10 @@ from vcore_verl.runs.metrics_file import read
 
 pytestmark = pytest.mark.e2e
 
-ARMS = {"qwen3_4b": ["scale=smoke", "tracking=[tensorboard]"], "llama31_8b": ["scale=smoke", "rl=nft", "init=dft"]}
+ARMS = {
+    "qwen3_4b": ["scale=smoke", "tracking=[tensorboard]"],
+    "llama31_8b": ["scale=smoke", "rl=nft", "init=dft", "rl.verl.trainer.n_gpus_per_node=2"],
+}
 ENDS = {"qwen3_4b": "<|im_end|>", "llama31_8b": "<|eot_id|>"}
 OPENINGS = {
     "qwen3_4b": "<|im_start|>user\nYou are a helpful and accurate assistant",

@@ -107,6 +107,7 @@ def trained(recipe: str) -> tuple[str, ...]:
     return tuple(init for init in inits(recipe) if init not in (*alike, "vcore_normalised"))
 
 
-def each(recipes: Iterable[str], *values: Any) -> list[Any]:
-    """Parameters of a test, a recipe and `values`; those of `SIMILAR` recipes are run by `scripts/test.sh --all`."""
-    return [pytest.param(name, *values, marks=[pytest.mark.exhaustive] if name in SIMILAR else []) for name in recipes]
+def each(recipes: Iterable[str], *values: Any, also: tuple[str, ...] = ()) -> list[Any]:
+    """Parameters of a test, a recipe and `values`; `scripts/test.sh --all` alone runs those of `SIMILAR` and `also`."""
+    left = (*SIMILAR, *also)
+    return [pytest.param(name, *values, marks=[pytest.mark.exhaustive] if name in left else []) for name in recipes]

@@ -23,6 +23,7 @@ from vcore_verl.sft.main import configure as configure_sft
 
 pytestmark = pytest.mark.e2e
 
+RUN = ("tiny", "tiny_code", "smollm2_135m")  # further than to that point, in the other files here
 ALGORITHMS = {"dapo", "grpo"}  # the others differ in verl's configuration alone: tests/rl/test_command.py
 # What `one_process` may change of verl's configuration: where it runs, on what, and the numbers of rows and ranks.
 OF_THE_TRAINER = tuple(
@@ -81,14 +82,14 @@ def beside_its_scale(name: str, folder: Path) -> str:
     return str(shutil.copy(RECIPES / f"{name}.yaml", folder))
 
 
-@pytest.mark.parametrize("name", shipped.each(shipped.RECIPES))
+@pytest.mark.parametrize("name", shipped.each(shipped.RECIPES, also=(*RUN, "qwen3_0_6b")))
 def test_every_training_reaches_the_point_where_weights_would_load(name: str, tmp_path: Path):
     changes = ["scale=smoke", f"output_dir={tmp_path}"]
     inits = shipped.trained(name)
     assert reached(name, inits, sorted(ALGORITHMS), changes) == trainings(inits)
 
 
-@pytest.mark.parametrize("name", shipped.each(name for name in shipped.FOR_GPUS if name not in shipped.SIBLINGS))
+@pytest.mark.parametrize("name", shipped.each((n for n in shipped.FOR_GPUS if n not in shipped.SIBLINGS), also=RUN))
 def test_the_settings_of_a_gpu_run_reach_that_point_too(name: str, tmp_path: Path):
     changes = ["scale=one_process", f"output_dir={tmp_path / 'runs'}"]
     found = reached(beside_its_scale(name, tmp_path), ["vcore", "none"], sorted(ALGORITHMS), changes)

@@ -36,8 +36,7 @@ SHORTER = [
     "rl.max_response_tokens=32",
     "rl.learning_rate=1e-4",
     "rl.warmup_ratio=0",
-    # Every response costs something by its length, so that rewards differ where none is right.
-    "rl.overlong_buffer=32",
+    "rl.entropy_coef=0.01",  # a gradient even where no response is right
     "rl.verl.actor_rollout_ref.rollout.calculate_log_probs=true",
     "evaluation.num_samples=1",
     "evaluation.greedy=false",

@@ -15,6 +15,7 @@ from vcore_verl.cpu import cpu_environment
 from vcore_verl.sft.command import ON_CPU
 
 ROOT = Path(__file__).resolve().parents[2]
+SFT = ("-m", "vcore_verl.sft.main")
 
 
 def torchrun(ranks: int, *arguments: str, log: Path, wait: bool = True) -> subprocess.Popen:

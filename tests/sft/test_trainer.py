@@ -1,4 +1,4 @@
-"""The SFT stage as a process: equal to stock verl, resumable after kill -9 and at epoch boundaries."""
+"""The SFT stage as a process: resumable after kill -9 and at epoch boundaries."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.config.test_objectives import POWER
-from tests.sft.launch import kill, settings, torchrun
+from tests.sft.launch import SFT, kill, settings, torchrun
 from tests.tensorboard import scalars
 from vcore_verl.config.recipe import load
 from vcore_verl.runs.layout import Run
@@ -16,21 +16,7 @@ from vcore_verl.sft.command import verl_settings
 
 pytestmark = pytest.mark.slow
 
-MODULE = ("-m", "vcore_verl.sft.main")
 VCORE = {"name": "vcore", "kl_budget": 0.1, "probe": {"batch_size": 4}}
-
-
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_sft_equals_stock_verl_step_for_step(laboratory: dict, ranks: int):
-    logged = laboratory[ranks]["stock"]["logged"]
-    assert len(logged["stock"]) == 6
-    assert logged["ours"] == logged["stock"]
-    assert laboratory[ranks]["stock"]["parameters_equal"]
-
-
-def test_two_ranks_train_like_one(laboratory: dict):
-    for one, two in zip(*(laboratory[ranks]["stock"]["logged"]["ours"] for ranks in (1, 2)), strict=True):
-        assert two == pytest.approx(one, rel=1e-4)
 
 
 def losses(path: Path) -> dict[int, float]:
@@ -45,10 +31,10 @@ def test_killed_run_continues_as_if_nothing_had_happened(start: Path, tmp_path: 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
-    torchrun(2, *MODULE, *settings(start, whole, 2, **changes), log=whole / "log")
+    torchrun(2, *SFT, *settings(start, whole, 2, **changes), log=whole / "log")
     changes["trainer"] |= {"logger": ["tensorboard"]}
     monkeypatch.setenv("TENSORBOARD_DIR", str(broken / "tensorboard"))
-    process = torchrun(2, *MODULE, *settings(start, broken, 2, **changes), log=broken / "log", wait=False)
+    process = torchrun(2, *SFT, *settings(start, broken, 2, **changes), log=broken / "log", wait=False)
     metrics = broken / "metrics.jsonl"
     deadline = time.monotonic() + 120
     while not (metrics.exists() and metrics.read_text().count("\n") >= 3):
@@ -57,7 +43,7 @@ def test_killed_run_continues_as_if_nothing_had_happened(start: Path, tmp_path: 
     kill(process)
     with metrics.open("a") as file:
         file.write('{"step": 4, "tot')  # what a kill in the middle of a write leaves
-    torchrun(2, *MODULE, *settings(start, broken, 2, **changes), log=broken / "log2")
+    torchrun(2, *SFT, *settings(start, broken, 2, **changes), log=broken / "log2")
     assert losses(metrics) == losses(whole / "metrics.jsonl")
     assert scalars(broken / "tensorboard", "train/loss") == pytest.approx(losses(metrics))
     assert (broken / "checkpoints" / "latest_checkpointed_iteration.txt").read_text() == "6"
@@ -70,31 +56,24 @@ def test_resumes_at_an_epoch_boundary_and_after_the_last_step(start: Path, tmp_p
     changes = {"+init": init, "data": {"train_batch_size": 24}, "trainer": {"save_freq": 2}}
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()
-    torchrun(1, *MODULE, *settings(start, whole, 1, **changes), log=whole / "log")
+    torchrun(1, *SFT, *settings(start, whole, 1, **changes), log=whole / "log")
     shutil.copytree(whole, parts)
     (parts / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("2")
-    torchrun(1, *MODULE, *settings(start, parts, 1, **changes), log=parts / "log2")
+    torchrun(1, *SFT, *settings(start, parts, 1, **changes), log=parts / "log2")
     assert "Found latest checkpoint" in (parts / "log2").read_text()
     assert losses(parts / "metrics.jsonl") == losses(whole / "metrics.jsonl")
     distances = [json.loads(line)["weights/kl"] for line in (parts / "metrics.jsonl").read_text().splitlines()]
     assert distances == pytest.approx([0, 0, 0, 0, 0.1, 0], abs=1e-4)
-    torchrun(1, *MODULE, *settings(start, parts, 1, **changes), log=parts / "log3")
+    torchrun(1, *SFT, *settings(start, parts, 1, **changes), log=parts / "log3")
     assert len(losses(parts / "metrics.jsonl")) == 6
-
-
-def test_seed_changes_the_order_of_the_data(start: Path, tmp_path: Path, laboratory: dict):
-    changes = {"trainer": {"seed": 1, "total_training_steps": 1}}
-    torchrun(1, *MODULE, *settings(start, tmp_path, 1, **changes), log=tmp_path / "log")
-    first_of_seed_0 = laboratory[1]["stock"]["logged"]["ours"][0][0]
-    assert json.loads((tmp_path / "metrics.jsonl").read_text())["train/loss"] != first_of_seed_0
 
 
 def test_iw_sft_computes_the_reference_once_and_starts_as_sft(start: Path, tmp_path: Path):
     changes = {"+init": {"name": "iw_sft"}, "trainer": {"total_training_steps": 1, "resume_mode": "disable"}}
-    torchrun(1, *MODULE, *settings(start, tmp_path, 1, **changes), log=tmp_path / "log")
+    torchrun(1, *SFT, *settings(start, tmp_path, 1, **changes), log=tmp_path / "log")
     (cache,) = start.glob("sft.reference-*.pt")
     written = cache.stat().st_mtime_ns
-    torchrun(1, *MODULE, *settings(start, tmp_path, 1, **changes), log=tmp_path / "log2")
+    torchrun(1, *SFT, *settings(start, tmp_path, 1, **changes), log=tmp_path / "log2")
     assert cache.stat().st_mtime_ns == written
     line = json.loads((tmp_path / "metrics.jsonl").read_text())
     assert line["train/loss"] == pytest.approx(line["train/plain_loss"], rel=1e-6)
@@ -108,17 +87,16 @@ def test_an_objective_of_ones_own_trains_with_its_setting(start: Path, tmp_path:
     inits = {
         "power0": ["init=./power.yaml", "init.exponent=0"],
         "power1": ["init=./power.yaml", "init.exponent=1"],
-        **{name: [f"init={name}"] for name in ("sft", "dft")},
+        "dft": ["init=dft"],
     }
     logged = {}
     for name, overrides in inits.items():
         (tmp_path / name).mkdir()
         recipe = load("tiny", overrides)
         changes = {"+init": verl_settings(recipe, Run(recipe))["+init"], "trainer": {"total_training_steps": 2}}
-        torchrun(2, *MODULE, *settings(start, tmp_path / name, 2, **changes), log=tmp_path / name / "log")
+        torchrun(2, *SFT, *settings(start, tmp_path / name, 2, **changes), log=tmp_path / name / "log")
         lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
         logged[name] = [(step["train/loss"], step["train/plain_loss"]) for step in map(json.loads, lines)]
-    assert [len(steps) for steps in logged.values()] == [2] * 4
-    assert logged["power0"] == logged["sft"]
-    assert logged["power1"] == logged["dft"]
-    assert logged["power0"] != logged["power1"]
+    assert [len(steps) for steps in logged.values()] == [2] * 3
+    assert all(loss == pytest.approx(plain, rel=1e-6) for loss, plain in logged["power0"])
+    assert logged["power1"] == logged["dft"] != logged["power0"]

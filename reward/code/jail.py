@@ -21,6 +21,7 @@ Ending = Literal["finished", "failed", "cpu", "wall", "memory", "output"]
 Tier = Literal["namespaces", "landlock"]
 
 _TRIES = 3
+_REPEATS = 2  # of a run that the host spoilt
 _STARVED = 0.1  # share of the wall-clock limit without a core from which the host, not the program, was too slow
 _NEAR_LIMIT = 0.9  # a process that the kernel killed at this share of its memory limit ran out of memory
 _MAX_IDLE_SECONDS = 60.0
@@ -140,7 +141,7 @@ class Jail:
         self._servers: set[Server] = set()
 
     def run(self, program: PythonProgram | Binary, stdin: bytes, limits: Limits) -> Run:
-        """Run a program once. Waits for a slot; then takes at most a little longer than the wall-clock limit, twice.
+        """Run a program: once, or up to three times where the host was at fault. Waits for a slot each time.
 
         Raises:
             JailError: the jail failed three times.
@@ -148,7 +149,7 @@ class Jail:
         task = _task(program, stdin, limits)
         waited = 0.0
         losses: list[str] = []
-        repeated: int = 0
+        repeated = 0
         while True:
             asked = time.monotonic()
             with self._slots.all() if repeated else self._slots.one():
@@ -162,8 +163,8 @@ class Jail:
                             f"the jail failed {_TRIES} times: {'; '.join(dict.fromkeys(losses))}"
                         ) from error
                     continue
-            if not repeated and _hosts_fault(observed, task):
-                repeated = 1
+            if repeated < _REPEATS and _hosts_fault(observed, task):
+                repeated += 1
                 continue
             return _run(observed, task, waited, len(losses) + repeated)
 

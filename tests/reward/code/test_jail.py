@@ -336,6 +336,15 @@ def test_a_program_killed_from_outside_runs_again(jail):
     assert (run.stdout, run.ending, run.retries) == (b"7\n", "finished", 1)
 
 
+@pytest.mark.parametrize(("starved", "retries"), [(0.0, 0), (float("inf"), 2)])
+def test_a_program_that_got_no_core_runs_three_times_at_most(jail, monkeypatch, starved, retries):
+    monkeypatch.setattr(
+        "reward.code.server._starved_seconds", lambda pid: starved
+    )  # inf: a kernel without these statistics
+    run = jail.run(PythonProgram("import time; time.sleep(9)"), b"", Limits(cpu_seconds=0.05))
+    assert (run.ending, run.retries) == ("wall", retries)
+
+
 def test_a_jail_whose_servers_always_die_is_an_error_and_no_verdict(jail, monkeypatch):
     broken = Jail(jail.tier)
     for server in broken._servers:

@@ -418,21 +418,25 @@ def test_threads_share_a_jail(jail):
 
 
 def test_slots_are_host_wide():
-    first = Jail(slots=1)
     assert default_count() == max(1, len(os.sched_getaffinity(0)) - 2)
     program = """
 from reward.code.jail import *
 jail = Jail(slots=1)
+print("ready", flush=True)
+input()
 print(jail.run(PythonProgram("print(8)"), b"", Limits()).waited_seconds)
 """
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(_python, first, "import time; time.sleep(3); print(7)")
-        time.sleep(0.2)
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
-        assert waiting.result().stdout == b"7\n"
-    assert float(other.stdout) > 0.5, other
-    first.close()
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with contextlib.closing(Jail(slots=1)) as first:
+        other = subprocess.Popen([sys.executable, "-c", program], env=environment, **pipes)
+        assert other.stdout.readline() == "ready\n"
+        with first.slot():
+            other.stdin.write("\n")
+            other.stdin.flush()
+            time.sleep(1.5)
+        waited, _ = other.communicate()
+    assert float(waited) > 0.5
 
 
 def test_a_closed_jail_says_so():

@@ -20,7 +20,7 @@ from vcore_verl.runs.metrics_file import read
 pytestmark = pytest.mark.e2e
 
 ARMS = {
-    "qwen3_4b": ["scale=smoke", "tracking=[tensorboard]", "rl=nft", "rl.verl.trainer.n_gpus_per_node=2"],
+    "qwen3_4b": ["scale=smoke", "tracking=[tensorboard]", "rl=nft", "gpus=2"],
     "llama31_8b": ["scale=smoke", "init=dft"],
 }
 ENDS = {"qwen3_4b": "<|im_end|>", "llama31_8b": "<|eot_id|>"}

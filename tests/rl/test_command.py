@@ -167,6 +167,7 @@ def test_epochs_suffice_for_the_steps():
     [
         (["gpus=6"], "rl.mini_batch_prompts=32 times rl.samples_per_prompt=4 must be a multiple of the 6 ranks"),
         (["hardware.tensor_parallel=3"], "8 GPUs a node must be a multiple of the 3 that share a vLLM engine"),
+        (["rl.verl.trainer.n_gpus_per_node=16"], "rl.verl.trainer.n_gpus_per_node=16 is more than hardware.gpus=8"),
         (["rl.prompts_per_step=100"], "rl.prompts_per_step=100 must be a multiple of rl.mini_batch_prompts=32"),
         (["rl.samples_per_prompt=1", "rl.mini_batch_prompts=128"], "=1 leaves grpo nothing to compare a response with"),
         (["rl.verl.actor_rollout_ref.actor.optim.lr=1"], r"optim\.lr is set by rl\.learning_rate; set that"),

@@ -43,6 +43,9 @@ def check(recipe: Recipe, verl: Mapping[str, Any]) -> None:
     for message, applies in {
         f"rl.samples_per_prompt={rl.samples_per_prompt} leaves {estimator} nothing to compare a response with: "
         "use at least 2": rl.samples_per_prompt < 2 and rl.method.groups and estimator not in WITHOUT_GROUPS,
+        f"rl.verl.trainer.n_gpus_per_node={gpus} is more than hardware.gpus={recipe.hardware.gpus}: raise that": (
+            gpus > recipe.hardware.gpus
+        ),
         f"{gpus} GPUs a node must be a multiple of the {engine} that share a vLLM engine (hardware.tensor_parallel)": (
             gpus % engine != 0
         ),

@@ -4,6 +4,7 @@ import atexit
 import fcntl
 import gc
 import io
+import itertools
 import json
 import os
 import signal
@@ -12,14 +13,17 @@ import sys
 import threading
 import traceback
 import types
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from . import confine, prelude, values
 
 EXIT_FAILED, EXIT_MEMORY = 1, 86  # an exception; MemoryError
 _STDERR, VALUE, PROGRAM, _MOST = 2, 3, 4, 256  # descriptors
 _PYTHON_STACK_BYTES = 64 << 20  # for recursion in C code
+# By these a program can replace a name of its module that does not stand in its code.
+_WITHOUT_NAMING = {"exec", "globals", "locals", "vars", "setattr", "modules", "__dict__", "__import__", "import_module"}
 
 
 @dataclass(frozen=True)
@@ -117,9 +121,10 @@ def _interpret(text: bytes, request: Request, lines: bytes, surroundings: Surrou
     module.__name__ = "__main__" if function is None else "solution"
     sys.modules[module.__name__] = module
     sys.argv = ["solution.py"]
-    status = 0
+    status, code, num_given = 0, None, len(module.__dict__)
     try:
-        exec(compile(text.decode(), "solution.py", "exec", dont_inherit=True), module.__dict__)
+        code = compile(text.decode(), "solution.py", "exec", dont_inherit=True)
+        exec(code, module.__dict__)
         if function is not None:
             _answer(module, function, lines, request.typed)
             exit_now(0)
@@ -132,7 +137,7 @@ def _interpret(text: bytes, request: Request, lines: bytes, surroundings: Surrou
         status = EXIT_FAILED
         _report(error)
     try:
-        _finish(module)
+        _finish(module.__dict__, num_given, code)
     except MemoryError:
         status = status or EXIT_MEMORY
     except BaseException as error:
@@ -164,15 +169,34 @@ def _answer(module: types.ModuleType, function: str, lines: bytes, typed: bool) 
         rest = rest[write(VALUE, rest) :]
 
 
-def _finish(module: types.ModuleType) -> None:
+def _finish(names: dict[str, Any], num_given: int, code: types.CodeType | None) -> None:
     """What an interpreter does at its end: wait for threads, call exit handlers, let unclosed files flush."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    module.__dict__.clear()
+    _let_go(names, num_given, set() if code is None else set(_names_in(code)))
     gc.collect()
     for stream in (sys.stdout, sys.__stdout__):
         if stream is not None and not getattr(stream, "closed", False):
             stream.flush()
+
+
+def _let_go(names: dict[str, Any], num_given: int, used: set[str]) -> None:
+    """Remove what the program has put into its module: what comes after the given names, and what it names itself.
+
+    The prelude's other objects stay, as letting go of them would copy the page of each.
+    """
+    if used & _WITHOUT_NAMING:
+        names.clear()
+    added = list(itertools.islice(reversed(names), max(0, len(names) - num_given)))
+    for name in (*reversed(added), *used):
+        names.pop(name, None)
+
+
+def _names_in(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names_in(constant)
 
 
 def _report(error: BaseException) -> None:

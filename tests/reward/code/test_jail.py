@@ -60,6 +60,25 @@ def test_a_program_with_the_prelude_sees_what_it_would_if_the_prelude_were_its_f
     assert called.value == b'["solution", 50000, true]'
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "file = open(1, 'w'); file.write('7')",
+        "stdout = open(1, 'w'); stdout.write('7')",  # a name of the prelude, from sys
+        "def f():\n    global stdout\n    stdout = open(1, 'w')\n    stdout.write('7')\nf()",
+        "globals()['stdout'] = open(1, 'w'); stdout.write('7')",
+        "exec('stdout = open(1, \"w\")'); stdout.write('7')",
+        "del stdout; stdout = open(1, 'w'); stdout.write('7')",
+        "class End:\n    def __del__(self):\n        print(7, end='')\nend = End()",
+    ],
+)
+@pytest.mark.parametrize("prelude", [False, True])
+def test_what_a_program_leaves_open_is_written_at_its_end(jail, source, prelude):
+    source = source if prelude else f"from sys import *\n{source}"
+    run = jail.run(PythonProgram(source, prelude=prelude), b"", LIMITS_5S)
+    assert (run.ending, run.stdout) == ("finished", b"7"), run
+
+
 def test_a_program_without_the_prelude_sees_none_of_it_even_after_one_with_it(jail):
     assert jail.run(PythonProgram("deque = 5", prelude=True), b"", LIMITS_5S).ending == "finished"
     assert jail.run(PythonProgram("print(deque)", prelude=True), b"", LIMITS_5S).stdout.startswith(b"<class")

@@ -9,9 +9,9 @@ from hypothesis import settings
 settings.register_profile("vcore_verl", deadline=None)
 settings.load_profile("vcore_verl")
 
-# Tests that take minutes and share nothing are each handed out by themselves.
+# Tests that take minutes and share no fixture are distributed one by one.
 SHARE_NOTHING = ("tests/e2e/test_every_recipe.py", "tests/sft/test_trainer.py")
-# Files that share a fixture of minutes run on one worker.
+# Files that share a fixture that takes minutes run on one worker.
 TOGETHER = {
     **dict.fromkeys(("sft/test_loss", "sft/test_stock", "sft/test_old_policy", "sft/probe/test_probe"), "laboratory"),
     **dict.fromkeys(("e2e/test_tiny", "e2e/test_rl"), "tiny_base"),

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal
 
@@ -88,10 +89,7 @@ def value(returned: bytes, expected: str) -> bool:
     So 3.0 and True equal 3 and 1, but a tuple inside equals no list. `returned` is the jail's tagged JSON. What is no
     such JSON, or nested too deeply to be read, equals nothing.
     """
-    try:
-        return _equal(_read(returned.decode()), _read(expected), at_top=True)
-    except (ValueError, TypeError, RecursionError):
-        return False
+    return _judged(partial(_equal, at_top=True), returned, expected)
 
 
 def _read(text: str) -> Any:
@@ -146,6 +144,7 @@ TYPED: dict[Comparison, Callable[[bytes, str], bool]] = {"typed": typed, "typed_
 
 
 def _judged(same: Callable[[Any, Any], bool], returned: bytes, expected: str) -> bool:
+    """What `same` says of the two values; False for what cannot be read or compared."""
     try:
         return same(_read(returned.decode()), _read(expected))
     except (ValueError, TypeError, ArithmeticError, RecursionError):
@@ -196,8 +195,8 @@ def _same_items(items: Sequence[Any], wanted_items: Sequence[Any]) -> bool:
 def _is_root(number: Any, coefficients: Sequence[Any]) -> bool:
     if not isinstance(number, (float, Decimal)):
         return False
-    powers = (float(coefficient) * float(number) ** power for power, coefficient in enumerate(coefficients))
-    return abs(sum(powers)) <= _ROOT_TOLERANCE
+    terms = (float(coefficient) * float(number) ** power for power, coefficient in enumerate(coefficients))
+    return abs(sum(terms)) <= _ROOT_TOLERANCE
 
 
 def _hashable(value: Any) -> Any:

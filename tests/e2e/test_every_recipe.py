@@ -23,7 +23,7 @@ from vcore_verl.sft.main import configure as configure_sft
 
 pytestmark = pytest.mark.e2e
 
-RUN = ("tiny", "tiny_code", "smollm2_135m")  # further than to that point, in the other files here
+RUN = ("tiny", "tiny_code", "smollm2_135m")  # to the end, by the other tests of this folder
 ALGORITHMS = {"dapo", "grpo"}  # the others differ in verl's configuration alone: tests/rl/test_command.py
 # What `one_process` may change of verl's configuration: where it runs, on what, and the numbers of rows and ranks.
 OF_THE_TRAINER = tuple(

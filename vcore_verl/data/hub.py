@@ -50,6 +50,6 @@ def dataset_folder(hub_id: str, alive: Callable[[], None]) -> Path:
             for name in names:
                 hf_hub_download(hub_id, name, repo_type="dataset", revision=info.sha)
                 alive()
-            for name in names[-1:]:  # under no revision's name, which makes this one the cache's newest: it is whole
-                hf_hub_download(hub_id, name, repo_type="dataset")
+            if names:  # without a revision, the cache records this commit as the newest, now that all files are there
+                hf_hub_download(hub_id, names[-1], repo_type="dataset")
         return Path(snapshot_download(hub_id, repo_type="dataset", local_files_only=True))

@@ -114,9 +114,11 @@ def _interpret(text: bytes, request: Request, lines: bytes, surroundings: Surrou
     for name in surroundings.own_modules:
         del sys.modules[name]
     _open_streams()
-    module = surroundings.with_names if request.prelude else types.ModuleType("__main__")
     if request.prelude:
+        module = surroundings.with_names
         prelude.set_limits()
+    else:
+        module = types.ModuleType("__main__")
     # A module that is imported does not run what stands below `if __name__ == "__main__"`.
     module.__name__ = "__main__" if function is None else "solution"
     sys.modules[module.__name__] = module
@@ -173,17 +175,17 @@ def _finish(names: dict[str, Any], num_given: int, code: types.CodeType | None) 
     """What an interpreter does at its end: wait for threads, call exit handlers, let unclosed files flush."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    _let_go(names, num_given, set() if code is None else set(_names_in(code)))
+    _release(names, num_given, set() if code is None else set(_names_in(code)))
     gc.collect()
     for stream in (sys.stdout, sys.__stdout__):
         if stream is not None and not getattr(stream, "closed", False):
             stream.flush()
 
 
-def _let_go(names: dict[str, Any], num_given: int, used: set[str]) -> None:
-    """Remove what the program has put into its module: what comes after the given names, and what it names itself.
+def _release(names: dict[str, Any], num_given: int, used: set[str]) -> None:
+    """Remove from the module what the program put there: names after the given ones, and those that its code uses.
 
-    The prelude's other objects stay, as letting go of them would copy the page of each.
+    The prelude's other objects stay: releasing one writes to its reference count, which copies its page.
     """
     if used & _WITHOUT_NAMING:
         names.clear()

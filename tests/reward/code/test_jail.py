@@ -357,9 +357,8 @@ def test_a_program_killed_from_outside_runs_again(jail):
 
 @pytest.mark.parametrize(("starved", "retries"), [(0.0, 0), (float("inf"), 2)])
 def test_a_program_that_got_no_core_runs_three_times_at_most(jail, monkeypatch, starved, retries):
-    monkeypatch.setattr(
-        "reward.code.server._starved_seconds", lambda pid: starved
-    )  # inf: a kernel without these statistics
+    # inf: a kernel without these statistics
+    monkeypatch.setattr("reward.code.server._starved_seconds", lambda pid: starved)
     run = jail.run(PythonProgram("import time; time.sleep(9)"), b"", Limits(cpu_seconds=0.05))
     assert (run.ending, run.retries) == ("wall", retries)
 

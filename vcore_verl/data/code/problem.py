@@ -25,8 +25,8 @@ class CodeProblem:
 
     `statement` is the task alone, which is compared for decontamination; `prompt` is the policy's input. `function` is
     what the tests call, with one JSON value per line of a test's input, in the notation of `reward.code.inside.values`
-    where `compare` is one of `TYPED`; None: programs read the input. `names` are those of the problem on the sites that
-    published it (`evaluated.names`); `solutions` are programs said to be right.
+    where `compare` is one of `reward.code.compare.TYPED`; None: programs read the input. `names` are those of the
+    problem on the sites that published it (`evaluated.names`); `solutions` are programs said to be right.
     `unjudged` says why no program can be judged right; such an evaluation problem has no tests and counts as failed.
     """
 
